@@ -1,0 +1,1 @@
+"""The built-in methods, one file each: MultiMix, its baselines, and the floors."""

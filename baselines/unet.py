@@ -1,0 +1,22 @@
+"""The publication's segmentation-only baseline."""
+
+from mmbench.methods import LABELED_SEGMENTATION, SEGMENTATION, NetworkMethod, register_method, terms
+
+
+@register_method("unet", reference="Ronneberger et al. 2015, as in Haque et al. 2021")
+class UNet(NetworkMethod):
+    """Segmentation only, from labelled masks."""
+
+    tasks = {SEGMENTATION}
+    streams = {LABELED_SEGMENTATION}
+
+    class Hyperparameters(NetworkMethod.Hyperparameters):
+        """Weight of the Dice loss: alpha of eq. 2."""
+
+        dice_weight: float = 5.0
+
+    def losses(self, batch):
+        """Return alpha * Dice(labelled)."""
+        labeled = batch[LABELED_SEGMENTATION]
+        (masks,) = self.segment(labeled.images)
+        return {"dice": self.hyperparameters.dice_weight * terms.dice(masks, labeled.masks)}

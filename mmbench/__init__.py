@@ -1,0 +1,1 @@
+"""mmbench: learning two tasks from few labels under domain shift, measured."""

@@ -1,0 +1,43 @@
+"""The Method contract and the loss terms that methods share.
+
+Everything that a plugin needs is importable from here.
+"""
+
+from mmbench.methods import terms
+from mmbench.methods.base import (
+    CLASSIFICATION,
+    LABELED_CLASSIFICATION,
+    LABELED_SEGMENTATION,
+    SEGMENTATION,
+    UNLABELED_CLASSIFICATION,
+    UNLABELED_SEGMENTATION,
+    Batch,
+    Hyperparameters,
+    LabeledData,
+    Method,
+    Prediction,
+    Problem,
+    StreamBatch,
+)
+from mmbench.methods.network import BridgeHyperparameters, NetworkMethod
+from mmbench.plugins.registry import register_method
+
+__all__ = [
+    "CLASSIFICATION",
+    "LABELED_CLASSIFICATION",
+    "LABELED_SEGMENTATION",
+    "SEGMENTATION",
+    "UNLABELED_CLASSIFICATION",
+    "UNLABELED_SEGMENTATION",
+    "Batch",
+    "BridgeHyperparameters",
+    "Hyperparameters",
+    "LabeledData",
+    "Method",
+    "NetworkMethod",
+    "Prediction",
+    "Problem",
+    "StreamBatch",
+    "register_method",
+    "terms",
+]

@@ -1,0 +1,61 @@
+"""Methods that train one network: what they share beside their losses."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from mmbench.methods.base import CLASSIFICATION, SEGMENTATION, Hyperparameters, Method, Prediction, Problem
+from mmbench.methods.terms import together
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class BridgeHyperparameters(Hyperparameters):
+    """Hyper-parameters of the saliency bridge."""
+
+    bridge: Literal["both", "image", "saliency", "shuffled", "none"] = "both"
+    """What joins the decoder: image and saliency map, one of them, the image and the map with its
+    pixels shuffled, or nothing."""
+    saliency_scale: Literal["raw", "minmax"] = "raw"
+    """``minmax`` stretches each map to [0, 1]; the released script leaves it as it is."""
+
+
+class NetworkMethod(Method):
+    """A method with one network, built for the method's tasks and predicting them."""
+
+    def build(self, problem: Problem) -> None:
+        """Make ``self.network`` with the parts that the tasks need."""
+        from mmbench.networks import build_network
+
+        self.network = build_network(
+            problem.backbone,
+            classify=CLASSIFICATION in problem.tasks,
+            segment=SEGMENTATION in problem.tasks,
+            image_size=problem.image_size,
+            num_classes=problem.num_classes,
+            bridge=getattr(self.hyperparameters, "bridge", "none"),
+            saliency_scale=getattr(self.hyperparameters, "saliency_scale", "raw"),
+        )
+
+    def predict(self, images: Tensor) -> Prediction:
+        """Return class logits and mask logits for the tasks that the network learned."""
+        return Prediction(
+            class_logits=self.network.classify(images) if self.network.classifies else None,
+            mask_logits=self.network.segment(images) if self.network.segments else None,
+        )
+
+    def classify(self, *batches: Tensor) -> tuple[Tensor, ...]:
+        """Return class logits for each batch, computed in one pass."""
+        return together(self.network.classify, *batches)
+
+    def segment(self, *batches: Tensor) -> tuple[Tensor, ...]:
+        """Return mask logits for each batch, computed in one pass."""
+        return together(self.network.segment, *batches)
+
+    def classify_without_gradient(self, images: Tensor) -> Tensor:
+        """Return class logits that no gradient flows into, for pseudo-labels."""
+        import torch
+
+        with torch.no_grad():
+            return self.network.classify(images)

@@ -1,0 +1,6 @@
+"""Networks: the U-Net of the paper, the saliency bridge, and the adapter for other backbones."""
+
+from mmbench.networks.build import build_network
+from mmbench.networks.multitask import MultitaskNetwork
+
+__all__ = ["MultitaskNetwork", "build_network"]

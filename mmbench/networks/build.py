@@ -1,0 +1,81 @@
+"""From a protocol's backbone to a network."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from mmbench.errors import ProtocolError
+from mmbench.networks.multitask import MultitaskNetwork
+from mmbench.networks.saliency import BRIDGE_CHANNELS, Bridge, SaliencyScale
+from mmbench.protocol.schema import Backbone
+
+
+def build_network(
+    backbone: Backbone,
+    *,
+    classify: bool,
+    segment: bool,
+    image_size: int,
+    num_classes: int = 2,
+    bridge: Bridge = "none",
+    saliency_scale: SaliencyScale = "raw",
+) -> MultitaskNetwork:
+    """Return a freshly initialised network for one-channel images.
+
+    Parameters
+    ----------
+    backbone : Backbone
+        ``paper_unet``, or ``smp:<decoder>/<encoder>``.
+    classify, segment : bool
+        Which heads to build; parts that no head needs are left out.
+    image_size : int
+        Side of the square images in pixels.
+    num_classes : int
+        Number of classes.
+    bridge : {'both', 'image', 'saliency', 'shuffled', 'none'}
+        What joins the decoder.
+    saliency_scale : {'raw', 'minmax'}
+        Whether saliency maps are stretched to [0, 1].
+
+    Raises
+    ------
+    ProtocolError
+        If a segmentation-models-pytorch decoder or a timm encoder is unknown, they do not fit together,
+        or ImageNet weights are asked for and cannot be had.
+    """
+    channels = BRIDGE_CHANNELS[bridge] if segment else 0
+    if backbone.name == "paper_unet":
+        from mmbench.networks.unet import PaperUNet
+
+        body: nn.Module = PaperUNet(backbone, classify, segment, num_classes, channels)
+    else:
+        from mmbench.networks.smp import SMPNetwork
+
+        body = SMPNetwork(backbone, classify, segment, num_classes, channels, image_size)
+    return MultitaskNetwork(body, bridge if segment else "none", saliency_scale)
+
+
+def check_backbone(backbone: Backbone, image_size: int) -> None:
+    """Build a backbone once and run it on one blank image, so that a misfit shows before any training.
+
+    Raises
+    ------
+    ProtocolError
+        As :func:`build_network`, or if the network does not take images of this size.
+    """
+    network = build_network(backbone, classify=True, segment=True, image_size=image_size, bridge="both")
+    image = torch.zeros(1, 1, image_size, image_size)
+    try:
+        network.eval()
+        network.classify(image)
+        masks = network.segment(image)
+    except (RuntimeError, ValueError, AssertionError) as error:
+        cause = " ".join(str(error).split())[:200]
+        raise ProtocolError(
+            f"image_size: {backbone.name} does not take images of {image_size} pixels: {cause}"
+        ) from error
+    if masks.shape != image.shape:
+        raise ProtocolError(
+            f"backbone: {backbone.name} makes masks of {masks.shape[-1]} pixels from images of {image_size}"
+        )

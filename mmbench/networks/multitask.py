@@ -1,0 +1,71 @@
+"""A body with a classification head and a mask decoder, joined by the saliency bridge."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from torch import Tensor, nn
+
+from mmbench.networks.saliency import Bridge, SaliencyScale, bridge_input, saliency_map
+
+
+class Body(Protocol):
+    """What a backbone offers. Images are (N, 1, H, W) in [-1, 1]."""
+
+    classifies: bool
+    segments: bool
+
+    def encode(self, images: Tensor) -> list[Tensor]:
+        """Return the feature maps, finest first."""
+
+    def classify(self, features: list[Tensor]) -> Tensor:
+        """Return class logits, shape (N, classes)."""
+
+    def decode(self, features: list[Tensor], bridge: Tensor | None) -> Tensor:
+        """Return mask logits, shape (N, 1, H, W); ``bridge`` is (N, C, H, W)."""
+
+
+class MultitaskNetwork(nn.Module):
+    """One encoder, two heads, and the bridge between them.
+
+    Parameters
+    ----------
+    body : Body
+        The backbone, an ``nn.Module``.
+    bridge : {'both', 'image', 'saliency', 'shuffled', 'none'}
+        What joins the decoder.
+    saliency_scale : {'raw', 'minmax'}
+        See :func:`mmbench.networks.saliency.saliency_map`.
+    """
+
+    def __init__(self, body: nn.Module, bridge: Bridge, saliency_scale: SaliencyScale):
+        super().__init__()
+        self.body = body
+        self.bridge = bridge
+        self.saliency_scale = saliency_scale
+
+    @property
+    def classifies(self) -> bool:
+        """Whether there is a classification head."""
+        return bool(self.body.classifies)
+
+    @property
+    def segments(self) -> bool:
+        """Whether there is a mask decoder."""
+        return bool(self.body.segments)
+
+    def classify(self, images: Tensor) -> Tensor:
+        """Return class logits, shape (N, classes)."""
+        return self.body.classify(self.body.encode(images))
+
+    def segment(self, images: Tensor) -> Tensor:
+        """Return mask logits, shape (N, 1, H, W)."""
+        bridge = None
+        if self.bridge != "none":
+            saliency = None if self.bridge == "image" else self.saliency(images)
+            bridge = bridge_input(images, saliency, self.bridge)
+        return self.body.decode(self.body.encode(images), bridge)
+
+    def saliency(self, images: Tensor) -> Tensor:
+        """Return the saliency map of each image, shape (N, 1, H, W)."""
+        return saliency_map(self, images, scale=self.saliency_scale)

@@ -1,0 +1,131 @@
+"""Any segmentation-models-pytorch decoder over any timm encoder, bridge and class head included."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import segmentation_models_pytorch as smp
+import timm
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from mmbench.errors import ProtocolError, suggestion
+from mmbench.protocol.schema import Backbone
+
+# These decoders read the deepest features only (or deepest and finest), so the bridge joins there.
+_READ_DEEPEST = ("deeplabv3", "deeplabv3plus", "pspnet")
+
+
+class SMPNetwork(nn.Module):
+    """An encoder with a linear class head and a segmentation-models-pytorch decoder.
+
+    The bridge is brought to the size of the features that the first decoder stage joins, and mixed into
+    them by a 1x1 convolution that starts as the identity on the features, so that it fits every decoder.
+
+    Parameters
+    ----------
+    backbone : Backbone
+        ``smp:<decoder>/<encoder>``; the encoder is a timm name, or segmentation-models-pytorch's
+        own ``mit_b0`` … ``mit_b5``.
+    classify, segment : bool
+        Which heads to build.
+    num_classes : int
+        Number of classes.
+    bridge_channels : int
+        Channels of the bridge, 0 for none.
+    image_size : int
+        Side of the images; transformers with a fixed input size are built for it.
+
+    Raises
+    ------
+    ProtocolError
+        If a name is unknown, the two do not fit together, or weights cannot be had.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        classify: bool,
+        segment: bool,
+        num_classes: int,
+        bridge_channels: int,
+        image_size: int,
+    ):
+        super().__init__()
+        self.classifies, self.segments = classify, segment
+        decoder, encoder = backbone.name.removeprefix("smp:").split("/", 1)
+        model = _make(decoder, encoder, backbone.pretrained, image_size)
+        self.encoder = model.encoder
+        channels = self.encoder.out_channels
+        if classify:
+            self.class_head = nn.Linear(channels[-1], num_classes)
+        if segment:
+            self.decoder = model.decoder
+            self.mask_head = model.segmentation_head
+            self.bridge_stage = -1 if decoder in _READ_DEEPEST else -2
+            if bridge_channels:
+                self.bridge_mix = _identity_mix(channels[self.bridge_stage], bridge_channels)
+
+    def encode(self, images: Tensor) -> list[Tensor]:
+        """Return the encoder's features, finest first."""
+        return list(self.encoder(images))
+
+    def classify(self, features: list[Tensor]) -> Tensor:
+        """Return class logits from the globally averaged deepest features."""
+        return self.class_head(features[-1].mean((2, 3)))
+
+    def decode(self, features: list[Tensor], bridge: Tensor | None) -> Tensor:
+        """Return mask logits."""
+        if bridge is not None:
+            features = list(features)
+            joined = features[self.bridge_stage]
+            small = functional.interpolate(bridge, joined.shape[-2:], mode="bilinear", align_corners=True)
+            features[self.bridge_stage] = self.bridge_mix(torch.cat([joined, small.to(joined.dtype)], 1))
+        return self.mask_head(self.decoder(features))
+
+
+def _identity_mix(channels: int, extra: int) -> nn.Conv2d:
+    mix = nn.Conv2d(channels + extra, channels, 1)
+    with torch.no_grad():
+        mix.weight[:, :channels] = torch.eye(channels)[:, :, None, None]
+        mix.bias.zero_()
+    return mix
+
+
+def _make(decoder: str, encoder: str, pretrained: bool, image_size: int) -> Any:
+    # DPT's decoder also wants the transformer's class tokens, which the other encoders do not have.
+    architectures = [name for name in smp.MODEL_ARCHITECTURES_MAPPING if name != "dpt"]
+    if decoder not in architectures:
+        raise ProtocolError(f"backbone: unknown decoder {decoder!r}; {suggestion(decoder, architectures)}")
+    own = encoder.startswith("mit_")
+    known = [f"mit_b{size}" for size in range(6)] if own else timm.list_models()
+    if encoder.split(".")[0] not in known:
+        raise ProtocolError(f"backbone: unknown encoder {encoder!r}; {suggestion(encoder, known)}")
+    options: dict[str, Any] = {"in_channels": 1, "classes": 1}
+    if not own and _fixed_input(encoder):
+        options["img_size"] = image_size
+    name = encoder if own else f"tu-{encoder}"
+    weights = ("imagenet" if own else True) if pretrained else None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return smp.create_model(decoder, name, encoder_weights=weights, **options)
+    except Exception as error:
+        cause = " ".join(str(error).split())[:200]
+        if pretrained:
+            raise ProtocolError(
+                f"backbone: the ImageNet weights of {encoder!r} are not here and cannot be downloaded; where "
+                f"there is internet run python -c \"import timm; timm.create_model('{encoder}', "
+                'pretrained=True)", copy its Hugging Face cache (~/.cache/huggingface, or $HF_HOME) here, '
+                f"or set pretrained: false ({type(error).__name__})"
+            ) from error
+        raise ProtocolError(
+            f"backbone: {decoder!r} and {encoder!r} do not fit together: {cause}"
+        ) from error
+
+
+def _fixed_input(encoder: str) -> bool:
+    configuration = timm.models.get_pretrained_cfg(encoder)
+    return bool(configuration and configuration.fixed_input_size)

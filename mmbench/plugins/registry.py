@@ -1,0 +1,159 @@
+"""The decorator that makes a class a method, and the table of those found."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from mmbench.errors import PluginError, ProtocolError, suggestion
+from mmbench.protocol.cells import MethodSummary
+from mmbench.protocol.schema import MethodEntry
+from mmbench.protocol.vocabulary import Stream, Task
+
+MARK = "__mmbench_methods__"
+MethodClass = TypeVar("MethodClass", bound=type)
+
+
+def register_method(name: str, *, reference: str = "") -> Callable[[MethodClass], MethodClass]:
+    """Declare a class to be the method called ``name``.
+
+    Parameters
+    ----------
+    name : str
+        What protocols call it.
+    reference : str
+        The publication it follows.
+    """
+
+    def mark(cls: MethodClass) -> MethodClass:
+        vars(cls)  # a class, not an instance or a function
+        setattr(cls, "name", name)  # noqa: B010
+        setattr(cls, "reference", reference)  # noqa: B010
+        vars(sys.modules[cls.__module__]).setdefault(MARK, []).append(cls)
+        return cls
+
+    return mark
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A method and the file it came from."""
+
+    cls: Any
+    origin: Path
+    source_digest: str
+
+    @property
+    def title(self) -> str:
+        """The first line of the class's docstring."""
+        return (self.cls.__doc__ or "").strip().split("\n")[0]
+
+
+class Registry:
+    """Every method found, by name."""
+
+    def __init__(self) -> None:
+        self._methods: dict[str, Registered] = {}
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(self._methods))
+
+    def add(self, cls: Any, origin: Path, source_digest: str) -> None:
+        """Take in a class, after checking what it declares.
+
+        Raises
+        ------
+        PluginError
+            If its name is taken or its declarations contradict each other.
+        """
+        name = cls.name
+        known = self._methods.get(name)
+        if known is not None:
+            raise PluginError(
+                f"{origin}: method {name!r} is already defined in {known.origin}; rename one of them"
+            )
+        problem = _fault(cls)
+        if problem:
+            raise PluginError(f"{origin}: method {name!r}: {problem}")
+        self._methods[name] = Registered(cls, origin, source_digest)
+
+    def get(self, name: str, where: str = "method") -> Registered:
+        """Return a method by name.
+
+        Raises
+        ------
+        ProtocolError
+            If there is none; the message begins with ``where`` and ends with the nearest name.
+        """
+        if name not in self._methods:
+            raise ProtocolError(f"{where}: unknown method {name!r}; {suggestion(name, self._methods)}")
+        return self._methods[name]
+
+    def resolve(self, entry: MethodEntry, where: str = "method") -> MethodSummary:
+        """Return a row's method with every hyper-parameter filled in.
+
+        Raises
+        ------
+        ProtocolError
+            If the method or a hyper-parameter is unknown, or a value is refused.
+        """
+        found = self.get(entry.method, where)
+        model = found.cls.Hyperparameters
+        try:
+            values = model.model_validate(entry.hyperparameters)
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = ".".join(str(part) for part in first["loc"])
+            place = f"{where}.hyperparameters{'.' + key if key else ''}"
+            if first["type"] == "extra_forbidden":
+                hint = suggestion(str(first["loc"][-1]), model.model_fields)
+                raise ProtocolError(f"{place}: {entry.method} has no such hyper-parameter; {hint}") from None
+            raise ProtocolError(f"{place}: {first['msg']}, not {first['input']!r}") from None
+        return MethodSummary(
+            method=entry.method,
+            tasks=frozenset(found.cls.tasks),
+            streams=frozenset(found.cls.streams),
+            seeded=found.cls.seeded,
+            floor=found.cls.floor,
+            hyperparameters=values.model_dump(mode="json"),
+            source_digest=found.source_digest,
+        )
+
+    def listing(self) -> list[dict[str, Any]]:
+        """Return one JSON-ready description per method, in alphabetical order."""
+        return [
+            {
+                "name": name,
+                "title": found.title,
+                "tasks": sorted(found.cls.tasks),
+                "streams": sorted(found.cls.streams),
+                "floor": found.cls.floor,
+                "hyperparameters": {
+                    key: field.get_default(call_default_factory=True)
+                    for key, field in found.cls.Hyperparameters.model_fields.items()
+                },
+                "reference": found.cls.reference,
+                "origin": str(found.origin),
+            }
+            for name, found in sorted(self._methods.items())
+        ]
+
+
+def _fault(cls: Any) -> str | None:
+    required = ("tasks", "streams", "Hyperparameters", "build", "losses", "predict", "start")
+    missing = [key for key in required if not hasattr(cls, key)]
+    if missing:
+        return f"has no {missing[0]}; derive the class from mmbench.methods.Method"
+    if not cls.tasks or not all(isinstance(task, Task) for task in cls.tasks):
+        return "tasks must be a set of CLASSIFICATION and/or SEGMENTATION"
+    if not all(isinstance(stream, Stream) for stream in cls.streams):
+        return "streams must be a set of the streams of mmbench.methods"
+    strange = sorted(stream for stream in cls.streams if stream.task not in cls.tasks)
+    if strange:
+        return f"consumes {strange[0]} but does not declare the task {strange[0].task}"
+    return None

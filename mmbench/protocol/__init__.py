@@ -1,0 +1,1 @@
+"""Protocols: their schema, their files, their expansion into cells."""

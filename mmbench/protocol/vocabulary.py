@@ -1,0 +1,43 @@
+"""The words that every room shares: tasks, streams, budgets."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Literal
+
+
+class Task(StrEnum):
+    """What a method predicts for an image."""
+
+    CLASSIFICATION = "classification"
+    SEGMENTATION = "segmentation"
+
+
+class Stream(StrEnum):
+    """One of the batches that a training step consumes."""
+
+    LABELED_CLASSIFICATION = "labeled_classification"
+    UNLABELED_CLASSIFICATION = "unlabeled_classification"
+    LABELED_SEGMENTATION = "labeled_segmentation"
+    UNLABELED_SEGMENTATION = "unlabeled_segmentation"
+
+    @property
+    def task(self) -> Task:
+        """The task whose source the stream's images come from."""
+        return Task(self.value.split("_", 1)[1])
+
+    @property
+    def labeled(self) -> bool:
+        """Whether the stream carries labels or masks."""
+        return not self.value.startswith("unlabeled")
+
+
+Budget = int | Literal["full"]
+CLASS_NAMES = ("normal", "pneumonia")
+
+
+def budget_order(budget: Budget | None) -> float:
+    """Return a sort key that puts numbers in order and ``full`` last; a task not learned comes first."""
+    if budget is None:
+        return -1.0
+    return float("inf") if budget == "full" else float(budget)

@@ -1,0 +1,87 @@
+"""The paper's U-Net against its published size and a plain formulation of its forward pass."""
+
+import pytest
+import torch
+from torch.nn import functional
+
+from mmbench.networks import build_network
+from mmbench.protocol.schema import Backbone
+
+
+def network(classify=True, segment=True, bridge="none", width=1.0, depth=5, dropout=0.25):
+    torch.manual_seed(0)
+    backbone = Backbone(width=width, depth=depth, dropout=dropout)
+    return build_network(backbone, classify=classify, segment=segment, image_size=64, bridge=bridge)
+
+
+@pytest.mark.parametrize(
+    ("classify", "segment", "bridge", "published"),
+    [
+        (True, True, "both", 1_965_155),
+        (True, True, "none", 1_962_851),
+        (False, True, "none", 1_962_337),
+        (True, False, "none", 1_178_994),
+    ],
+)
+def test_parameter_counts_are_the_published_ones(classify, segment, bridge, published):
+    assert sum(p.numel() for p in network(classify, segment, bridge).parameters()) == published
+
+
+def plain_block(x, weights, prefix):
+    for position in ("0", "3"):
+        x = functional.conv2d(
+            x, weights[f"{prefix}.{position}.weight"], weights[f"{prefix}.{position}.bias"], padding=1
+        )
+        mean = x.mean((2, 3), keepdim=True)
+        variance = ((x - mean) ** 2).mean((2, 3), keepdim=True)
+        x = (x - mean) / (variance + 1e-5).sqrt()
+        x = torch.where(x > 0, x, 0.2 * x)
+    return x
+
+
+def plain_upsample(x, size):
+    return functional.interpolate(x, size=size, mode="bilinear", align_corners=True)
+
+
+def test_forward_agrees_with_a_plain_formulation():
+    net = network(bridge="image", width=0.25).eval()
+    w = {key.removeprefix("body."): value for key, value in net.state_dict().items()}
+    x = torch.randn(2, 1, 64, 64)
+    features = []
+    current = x
+    for level in range(5):
+        current = plain_block(
+            current if level == 0 else functional.max_pool2d(current, 2), w, f"encoder.{level}"
+        )
+        features.append(current)
+    pooled = functional.max_pool2d(features[4], 2).mean((2, 3))
+    logits = pooled @ w["class_head.weight"].T + w["class_head.bias"]
+    current = torch.cat([plain_upsample(features[4], 8), features[3], plain_upsample(x, 8)], 1)
+    current = plain_block(current, w, "decoder.0")
+    for level, skip in enumerate((features[2], features[1], features[0]), start=1):
+        current = torch.cat([plain_upsample(current, skip.shape[-1]), skip], 1)
+        current = plain_block(current, w, f"decoder.{level}")
+    masks = functional.conv2d(current, w["mask_head.weight"], w["mask_head.bias"])
+    torch.testing.assert_close(net.classify(x), logits, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(net.segment(x), masks, atol=1e-5, rtol=1e-5)
+
+
+def test_first_decoder_stage_takes_386_channels_with_the_bridge_and_384_without():
+    assert network(bridge="both").body.decoder[0][0].in_channels == 386
+    assert network(bridge="none").body.decoder[0][0].in_channels == 384
+    assert network(bridge="saliency").body.decoder[0][0].in_channels == 385
+    assert [block[0].in_channels for block in network().body.decoder] == [384, 192, 96, 48]
+
+
+def test_width_and_depth_scale_the_network():
+    narrow = network(width=0.5, depth=3)
+    assert [block[0].out_channels for block in narrow.body.encoder] == [8, 16, 32]
+    assert narrow.segment(torch.zeros(1, 1, 32, 32)).shape == (1, 1, 32, 32)
+
+
+def test_dropout_acts_in_training_and_not_in_evaluation():
+    net = network(width=0.25)
+    x = torch.randn(1, 1, 64, 64)
+    assert not torch.equal(net.segment(x), net.segment(x))
+    net.eval()
+    assert torch.equal(net.segment(x), net.segment(x))

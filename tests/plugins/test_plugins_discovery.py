@@ -1,0 +1,153 @@
+"""Finding, checking and describing method plugins."""
+
+import subprocess
+import sys
+from importlib.metadata import EntryPoint
+
+import pytest
+
+from mmbench.errors import PluginError, ProtocolError
+from mmbench.plugins import discovery
+from mmbench.plugins.discovery import discover
+from mmbench.protocol.schema import MethodEntry
+
+PLUGIN = """
+from mmbench.methods import CLASSIFICATION, LABELED_CLASSIFICATION, NetworkMethod, register_method
+
+@register_method({name!r}, reference="Doe 2026")
+class Mine(NetworkMethod):
+    \"\"\"A plugin of the tests.\"\"\"
+
+    tasks = {{CLASSIFICATION}}
+    streams = {{LABELED_CLASSIFICATION}}
+
+    class Hyperparameters(NetworkMethod.Hyperparameters):
+        margin: float = 1.5
+        mode: str = "soft"
+"""
+
+
+def write(folder, name="mine", text=PLUGIN, file="mine.py"):
+    path = folder / file
+    path.write_text(text.format(name=name) if "{name" in text else text)
+    return path
+
+
+def test_built_in_methods():
+    assert set(discover()) == {
+        *("unet", "enc", "encssl", "umtl", "umtls", "umtl_ssl", "umtl_ssl_s", "multimix"),
+        *("majority", "positive", "prevalence", "mean_mask"),
+    }
+
+
+def test_discovery_and_listing_import_no_torch():
+    code = (
+        "import sys; from mmbench.plugins.discovery import discover; discover().listing(); "
+        "assert 'torch' not in sys.modules and 'pandas' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_file_and_a_folder_of_plugins(tmp_path):
+    write(tmp_path)
+    write(tmp_path, "other", file="other.py")
+    write(tmp_path, text="raise RuntimeError", file="_helper.py")
+    assert "mine" in discover([tmp_path / "mine.py"])
+    assert {"mine", "other"} <= set(discover([tmp_path]))
+
+
+def test_an_installed_package_is_found_through_its_entry_point(tmp_path, monkeypatch):
+    write(tmp_path, "from_package", file="acme_methods.py")
+    monkeypatch.syspath_prepend(tmp_path)
+    point = EntryPoint("from_package", "acme_methods", discovery.ENTRY_POINT_GROUP)
+    monkeypatch.setattr(discovery, "entry_points", lambda group: [point])
+    assert "from_package" in discover()
+
+
+def test_listing_describes_a_method(tmp_path):
+    (found,) = [row for row in discover([write(tmp_path)]).listing() if row["name"] == "mine"]
+    assert found["title"] == "A plugin of the tests."
+    assert found["reference"] == "Doe 2026"
+    assert found["hyperparameters"] == {"margin": 1.5, "mode": "soft"}
+    assert found["origin"].endswith("mine.py")
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        ("def broken(:", "cannot be loaded: SyntaxError: .*line 1"),
+        ("import no_such_module_here", "cannot be loaded: ModuleNotFoundError: .*line 1"),
+        ("\n\n1 / 0", r"cannot be loaded: ZeroDivisionError: division by zero \(line 3\)"),
+        ("x = 1", "registers no method; decorate a class"),
+        (
+            "from mmbench.plugins import register_method\n@register_method('x')\nclass X: pass",
+            "method 'x': has no tasks; derive the class from mmbench.methods.Method",
+        ),
+        (
+            "from mmbench.methods import *\n@register_method('x')\nclass X(Method): pass",
+            "method 'x': tasks must be",
+        ),
+        (
+            "from mmbench.methods import *\n@register_method('x')\nclass X(Method):\n"
+            "    tasks = {CLASSIFICATION}\n    streams = {LABELED_SEGMENTATION}",
+            "method 'x': consumes labeled_segmentation but does not declare the task segmentation",
+        ),
+    ],
+)
+def test_a_broken_plugin_is_named(tmp_path, text, cause):
+    path = write(tmp_path, text=text, file="broken.py")
+    with pytest.raises(PluginError, match=f"^{path}: {cause}") as caught:
+        discover([path])
+    assert "\n" not in str(caught.value)
+
+
+def test_a_name_defined_twice_names_both_files(tmp_path):
+    with pytest.raises(PluginError, match=r"mine\.py: method 'multimix' is already defined in .*multimix\.py"):
+        discover([write(tmp_path, "multimix")])
+    first = write(tmp_path)
+    second = write(tmp_path, file="again.py")
+    with pytest.raises(PluginError, match=f"^{second}: method 'mine' is already defined in {first}"):
+        discover([first, second])
+
+
+def test_missing_plugin_files(tmp_path):
+    with pytest.raises(PluginError, match="no such plugin file"):
+        discover([tmp_path / "absent.py"])
+    with pytest.raises(PluginError, match="holds no plugin file"):
+        discover([tmp_path])
+    (tmp_path / "notes.txt").write_text("")
+    with pytest.raises(PluginError, match=r"a plugin is a \.py file"):
+        discover([tmp_path / "notes.txt"])
+
+
+def test_hyperparameters_are_resolved_with_their_defaults(tmp_path):
+    registry = discover([write(tmp_path)])
+    summary = registry.resolve(MethodEntry(method="mine", hyperparameters={"margin": 2}))
+    assert summary.hyperparameters == {"margin": 2.0, "mode": "soft"}
+    assert len(summary.source_digest) == 64
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ({"method": "multimx"}, "methods.3: unknown method 'multimx'; did you mean 'multimix'?"),
+        (
+            {"method": "multimix", "hyperparameters": {"brigde": "none"}},
+            "methods.3.hyperparameters.brigde: multimix has no such hyper-parameter; did you mean 'bridge'?",
+        ),
+        (
+            {"method": "multimix", "hyperparameters": {"bridge": "all"}},
+            "methods.3.hyperparameters.bridge: Input should be 'both', 'image', 'saliency', 'shuffled' or "
+            "'none', not 'all'",
+        ),
+        (
+            {"method": "multimix", "hyperparameters": {"dice_weight": "heavy"}},
+            "methods.3.hyperparameters.dice_weight: Input should be a valid number, unable to parse string "
+            "as a number, not 'heavy'",
+        ),
+    ],
+)
+def test_wrong_rows_are_one_line_with_key_value_and_nearest_name(entry, message):
+    with pytest.raises(ProtocolError) as caught:
+        discover().resolve(MethodEntry(**entry), "methods.3")
+    assert str(caught.value) == message
