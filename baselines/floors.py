@@ -70,7 +70,10 @@ class Prevalence(ClassificationFloor):
         import numpy as np
 
         pixels = images.detach().cpu().numpy()
-        coins = [np.random.default_rng([self.problem.seed, zlib.crc32(image.tobytes())]).random() for image in pixels]
+        coins = [
+            np.random.default_rng([self.problem.seed, zlib.crc32(image.tobytes())]).random()
+            for image in pixels
+        ]
         return images.new_tensor([float(coin < self.prevalence) for coin in coins])
 
 

@@ -1,6 +1,7 @@
 """MultiMix (Haque, Imran, Wang, Terzopoulos: ISBI 2021; MELBA 2021:011)."""
 
 from mmbench.baselines.encssl import EncSSL
+
 from mmbench.methods import (
     LABELED_SEGMENTATION,
     SEGMENTATION,

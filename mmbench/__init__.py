@@ -1,1 +1,47 @@
-"""mmbench: learning two tasks from few labels under domain shift, measured."""
+"""The MultiMix benchmark: two tasks from few labels, in domain and across hospitals.
+
+The four names below are the whole of the Python interface; each is imported when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mmbench.errors import UserError
+    from mmbench.launch.run import run
+    from mmbench.protocol.files import load_protocol
+    from mmbench.store.frames import load_results
+
+    __version__: str
+
+__all__ = ["UserError", "__version__", "load_protocol", "load_results", "run"]
+
+_HOMES = {
+    "UserError": "mmbench.errors",
+    "load_protocol": "mmbench.protocol.files",
+    "load_results": "mmbench.store.frames",
+    "run": "mmbench.launch.run",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first asked for."""
+    if name == "__version__":
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            value: Any = version("mmbench")
+        except PackageNotFoundError:
+            value = "0+unknown"
+    elif name in _HOMES:
+        value = getattr(import_module(_HOMES[name]), name)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -3,11 +3,30 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+Location = tuple[str | int, ...]
 
 
 class UserError(Exception):
-    """A mistake in the user's input; its message is one line saying what, where and how to mend it."""
+    """A mistake in the user's input; its message is one line saying what, where and how to mend it.
+
+    Parameters
+    ----------
+    message : str
+        One line.
+    at : tuple of str or int
+        The key in the protocol that must be changed, outermost part first; shown before the message.
+    """
+
+    def __init__(self, message: str, at: Location = ()):
+        super().__init__(message, at)
+        self.message = message
+        self.at = at
+
+    def __str__(self) -> str:
+        return f"{'.'.join(map(str, self.at))}: {self.message}" if self.at else self.message
 
 
 class ProtocolError(UserError):
@@ -28,6 +47,15 @@ class LeakError(UserError):
 
 class StoreError(UserError):
     """A results folder that cannot be read or written."""
+
+
+@contextmanager
+def located(*at: str | int) -> Iterator[None]:
+    """Say of every user error that leaves the block that it lies under the key ``at``."""
+    try:
+        yield
+    except UserError as error:
+        raise type(error)(error.message, at + error.at) from error
 
 
 def suggestion(name: str, valid: Iterable[str]) -> str:

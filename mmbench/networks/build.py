@@ -73,9 +73,9 @@ def check_backbone(backbone: Backbone, image_size: int) -> None:
     except (RuntimeError, ValueError, AssertionError) as error:
         cause = " ".join(str(error).split())[:200]
         raise ProtocolError(
-            f"image_size: {backbone.name} does not take images of {image_size} pixels: {cause}"
+            f"{backbone.name} does not take images of {image_size} pixels: {cause}"
         ) from error
     if masks.shape != image.shape:
         raise ProtocolError(
-            f"backbone: {backbone.name} makes masks of {masks.shape[-1]} pixels from images of {image_size}"
+            f"{backbone.name} makes masks of {masks.shape[-1]} pixels from images of {image_size}"
         )

@@ -98,11 +98,11 @@ def _make(decoder: str, encoder: str, pretrained: bool, image_size: int) -> Any:
     # DPT's decoder also wants the transformer's class tokens, which the other encoders do not have.
     architectures = [name for name in smp.MODEL_ARCHITECTURES_MAPPING if name != "dpt"]
     if decoder not in architectures:
-        raise ProtocolError(f"backbone: unknown decoder {decoder!r}; {suggestion(decoder, architectures)}")
+        raise ProtocolError(f"unknown decoder {decoder!r}; {suggestion(decoder, architectures)}")
     own = encoder.startswith("mit_")
     known = [f"mit_b{size}" for size in range(6)] if own else timm.list_models()
     if encoder.split(".")[0] not in known:
-        raise ProtocolError(f"backbone: unknown encoder {encoder!r}; {suggestion(encoder, known)}")
+        raise ProtocolError(f"unknown encoder {encoder!r}; {suggestion(encoder, known)}")
     options: dict[str, Any] = {"in_channels": 1, "classes": 1}
     if not own and _fixed_input(encoder):
         options["img_size"] = image_size
@@ -116,14 +116,12 @@ def _make(decoder: str, encoder: str, pretrained: bool, image_size: int) -> Any:
         cause = " ".join(str(error).split())[:200]
         if pretrained:
             raise ProtocolError(
-                f"backbone: the ImageNet weights of {encoder!r} are not here and cannot be downloaded; where "
+                f"the ImageNet weights of {encoder!r} are not here and cannot be downloaded; where "
                 f"there is internet run python -c \"import timm; timm.create_model('{encoder}', "
                 'pretrained=True)", copy its Hugging Face cache (~/.cache/huggingface, or $HF_HOME) here, '
                 f"or set pretrained: false ({type(error).__name__})"
             ) from error
-        raise ProtocolError(
-            f"backbone: {decoder!r} and {encoder!r} do not fit together: {cause}"
-        ) from error
+        raise ProtocolError(f"{decoder!r} and {encoder!r} do not fit together: {cause}") from error
 
 
 def _fixed_input(encoder: str) -> bool:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from mmbench.networks.layers import Dropout, InstanceNorm
 from mmbench.protocol.schema import Backbone
 
 BASE_CHANNELS = 16
@@ -18,12 +19,12 @@ class DoubleConvolution(nn.Sequential):
     def __init__(self, in_channels: int, out_channels: int, dropout: float):
         super().__init__(
             nn.Conv2d(in_channels, out_channels, 3, padding=1),
-            nn.InstanceNorm2d(out_channels),
+            InstanceNorm(),
             nn.LeakyReLU(LEAKY_SLOPE, inplace=True),
             nn.Conv2d(out_channels, out_channels, 3, padding=1),
-            nn.InstanceNorm2d(out_channels),
+            InstanceNorm(),
             nn.LeakyReLU(LEAKY_SLOPE, inplace=True),
-            nn.Dropout(dropout),
+            Dropout(dropout),
         )
 
 

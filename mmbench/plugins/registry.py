@@ -82,19 +82,19 @@ class Registry:
             raise PluginError(f"{origin}: method {name!r}: {problem}")
         self._methods[name] = Registered(cls, origin, source_digest)
 
-    def get(self, name: str, where: str = "method") -> Registered:
+    def get(self, name: str) -> Registered:
         """Return a method by name.
 
         Raises
         ------
         ProtocolError
-            If there is none; the message begins with ``where`` and ends with the nearest name.
+            If there is none; the message ends with the nearest name.
         """
         if name not in self._methods:
-            raise ProtocolError(f"{where}: unknown method {name!r}; {suggestion(name, self._methods)}")
+            raise ProtocolError(f"unknown method {name!r}; {suggestion(name, self._methods)}")
         return self._methods[name]
 
-    def resolve(self, entry: MethodEntry, where: str = "method") -> MethodSummary:
+    def resolve(self, entry: MethodEntry) -> MethodSummary:
         """Return a row's method with every hyper-parameter filled in.
 
         Raises
@@ -102,18 +102,17 @@ class Registry:
         ProtocolError
             If the method or a hyper-parameter is unknown, or a value is refused.
         """
-        found = self.get(entry.method, where)
+        found = self.get(entry.method)
         model = found.cls.Hyperparameters
         try:
             values = model.model_validate(entry.hyperparameters)
         except ValidationError as error:
             first = error.errors()[0]
-            key = ".".join(str(part) for part in first["loc"])
-            place = f"{where}.hyperparameters{'.' + key if key else ''}"
+            at = ("hyperparameters", *first["loc"])
             if first["type"] == "extra_forbidden":
                 hint = suggestion(str(first["loc"][-1]), model.model_fields)
-                raise ProtocolError(f"{place}: {entry.method} has no such hyper-parameter; {hint}") from None
-            raise ProtocolError(f"{place}: {first['msg']}, not {first['input']!r}") from None
+                raise ProtocolError(f"{entry.method} has no such hyper-parameter; {hint}", at) from None
+            raise ProtocolError(f"{first['msg']}, not {first['input']!r}", at) from None
         return MethodSummary(
             method=entry.method,
             tasks=frozenset(found.cls.tasks),

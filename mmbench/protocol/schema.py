@@ -49,6 +49,7 @@ __all__ = [
     "MetricPolicy",
     "Optimizer",
     "Protocol",
+    "Scalar",
     "Schedule",
     "Selection",
     "Sources",

@@ -65,7 +65,9 @@ def batch():
     random = torch.Generator().manual_seed(1)
     images = {s: torch.randn(4, 1, 64, 64, generator=random) for s in MODELS["multimix"][1]}
     return {
-        LABELED_CLASSIFICATION: StreamBatch(images[LABELED_CLASSIFICATION], labels=torch.tensor([0, 1, 1, 0])),
+        LABELED_CLASSIFICATION: StreamBatch(
+            images[LABELED_CLASSIFICATION], labels=torch.tensor([0, 1, 1, 0])
+        ),
         UNLABELED_CLASSIFICATION: StreamBatch(
             images[UNLABELED_CLASSIFICATION], strong=torch.randn(4, 1, 64, 64, generator=random)
         ),
@@ -206,4 +208,3 @@ def test_mean_mask_floor_is_the_mean_of_the_labelled_masks():
     found = method.predict(torch.zeros(2, 1, 2, 2)).mask_logits.sigmoid()
     expected = torch.tensor([[1, 1 / 3], [1 / 3, 0]])
     torch.testing.assert_close(found, expected.expand(2, 1, 2, 2), atol=1e-5, rtol=0)
-

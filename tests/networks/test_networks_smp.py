@@ -52,8 +52,8 @@ def test_bridge_mix_starts_as_the_identity_on_the_features():
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("smp:unett/resnet18", "backbone: unknown decoder 'unett'; did you mean 'unet'?"),
-        ("smp:unet/resnet181", "backbone: unknown encoder 'resnet181'; did you mean 'resnet18'?"),
+        ("smp:unett/resnet18", "unknown decoder 'unett'; did you mean 'unet'?"),
+        ("smp:unet/resnet181", "unknown encoder 'resnet181'; did you mean 'resnet18'?"),
     ],
 )
 def test_unknown_names_are_told_with_the_nearest(name, message):
@@ -62,7 +62,7 @@ def test_unknown_names_are_told_with_the_nearest(name, message):
 
 
 def test_a_size_that_the_network_does_not_take_is_told():
-    with pytest.raises(ProtocolError, match=r"^image_size: smp:pan/resnet18 does not take"):
+    with pytest.raises(ProtocolError, match=r"^smp:pan/resnet18 does not take"):
         check_backbone(Backbone(name="smp:pan/resnet18"), 64)
 
 

@@ -5,6 +5,7 @@ import torch
 from torch.nn import functional
 
 from mmbench.networks import build_network
+from mmbench.networks.layers import Dropout, InstanceNorm
 from mmbench.protocol.schema import Backbone
 
 
@@ -85,3 +86,33 @@ def test_dropout_acts_in_training_and_not_in_evaluation():
     assert not torch.equal(net.segment(x), net.segment(x))
     net.eval()
     assert torch.equal(net.segment(x), net.segment(x))
+
+
+def test_instance_norm_is_torchs():
+    x = torch.randn(3, 5, 7, 9) * 4 + 2
+    torch.testing.assert_close(InstanceNorm()(x), functional.instance_norm(x), atol=1e-5, rtol=1e-5)
+    strided = x.to(memory_format=torch.channels_last)
+    torch.testing.assert_close(InstanceNorm()(strided), functional.instance_norm(x), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.25, 0.5])
+def test_dropout_zeroes_its_share_scales_the_rest_and_is_seeded(rate):
+    x = torch.ones(10, 8, 33, 31)
+    layer = Dropout(rate)
+    torch.manual_seed(3)
+    first = layer(x)
+    torch.manual_seed(3)
+    assert torch.equal(first, layer(x))
+    assert first.unique().tolist() == pytest.approx([1.0] if rate == 0 else [0.0, 1 / (1 - rate)])
+    # 81,840 coins: the share's standard error is below 0.0018.
+    assert (first == 0).float().mean().item() == pytest.approx(rate, abs=0.008)
+    neighbours = (first[..., 1:] == 0) & (first[..., :-1] == 0)
+    assert neighbours.float().mean().item() == pytest.approx(rate**2, abs=0.008)
+    assert torch.equal(layer.eval()(x), x)
+
+
+def test_dropout_passes_the_same_mask_backwards():
+    x = torch.ones(2, 3, 8, 8, requires_grad=True)
+    out = Dropout(0.25)(x)
+    out.sum().backward()
+    assert torch.equal(x.grad, out.detach())

@@ -102,7 +102,9 @@ def test_a_broken_plugin_is_named(tmp_path, text, cause):
 
 
 def test_a_name_defined_twice_names_both_files(tmp_path):
-    with pytest.raises(PluginError, match=r"mine\.py: method 'multimix' is already defined in .*multimix\.py"):
+    with pytest.raises(
+        PluginError, match=r"mine\.py: method 'multimix' is already defined in .*multimix\.py"
+    ):
         discover([write(tmp_path, "multimix")])
     first = write(tmp_path)
     second = write(tmp_path, file="again.py")
@@ -130,24 +132,24 @@ def test_hyperparameters_are_resolved_with_their_defaults(tmp_path):
 @pytest.mark.parametrize(
     ("entry", "message"),
     [
-        ({"method": "multimx"}, "methods.3: unknown method 'multimx'; did you mean 'multimix'?"),
+        ({"method": "multimx"}, "unknown method 'multimx'; did you mean 'multimix'?"),
         (
             {"method": "multimix", "hyperparameters": {"brigde": "none"}},
-            "methods.3.hyperparameters.brigde: multimix has no such hyper-parameter; did you mean 'bridge'?",
+            "hyperparameters.brigde: multimix has no such hyper-parameter; did you mean 'bridge'?",
         ),
         (
             {"method": "multimix", "hyperparameters": {"bridge": "all"}},
-            "methods.3.hyperparameters.bridge: Input should be 'both', 'image', 'saliency', 'shuffled' or "
+            "hyperparameters.bridge: Input should be 'both', 'image', 'saliency', 'shuffled' or "
             "'none', not 'all'",
         ),
         (
             {"method": "multimix", "hyperparameters": {"dice_weight": "heavy"}},
-            "methods.3.hyperparameters.dice_weight: Input should be a valid number, unable to parse string "
+            "hyperparameters.dice_weight: Input should be a valid number, unable to parse string "
             "as a number, not 'heavy'",
         ),
     ],
 )
 def test_wrong_rows_are_one_line_with_key_value_and_nearest_name(entry, message):
     with pytest.raises(ProtocolError) as caught:
-        discover().resolve(MethodEntry(**entry), "methods.3")
+        discover().resolve(MethodEntry(**entry))
     assert str(caught.value) == message

@@ -1,0 +1,235 @@
+"""``mmbench data``: the datasets, bringing one in, looking at one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mmbench.cli.output import Json, console, make_table, print_json, shown
+from mmbench.cli.run import DataRoot
+
+if TYPE_CHECKING:
+    from mmbench.data.dataset import Dataset
+
+app = typer.Typer(no_args_is_help=True, help="List, import or look at datasets.")
+Name = Annotated[str, typer.Argument(metavar="NAME", help="A name from mmbench data list.")]
+
+
+@app.command("list")
+def list_datasets(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="Show one dataset in full: source, terms, layout.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """List the datasets: what they are, where to get them, whether they are imported."""
+    from mmbench.data.catalogue import dataset_names, describe
+
+    names = dataset_names() if name is None else [describe(name).name]
+    found = [_entry(each) for each in names]
+    if json:
+        print_json(found)
+    elif name is not None:
+        _show_entry(found[0])
+    else:
+        _show_entries(found)
+
+
+@app.command("import")
+def import_(
+    name: Name,
+    path: Annotated[
+        Path, typer.Argument(metavar="PATH", help="The dataset's folder, or its zip or tar file.")
+    ],
+    image_size: Annotated[
+        list[int] | None,
+        typer.Option(
+            "--image-size", metavar="PIXELS", help="Decode at this size; repeatable.  (default: 256)"
+        ),
+    ] = None,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Leave out damaged files and list them, instead of stopping.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Check a real dataset against its published layout and counts, and decode it once."""
+    from mmbench.cli.progress import CountDisplay
+    from mmbench.data.importing import DEFAULT_IMAGE_SIZES, import_dataset
+
+    with CountDisplay(console(stderr=True), f"decoding {name}") as display:
+        report = import_dataset(
+            name,
+            path,
+            image_sizes=image_size or DEFAULT_IMAGE_SIZES,
+            skip_bad=skip_bad,
+            progress=display,
+        )
+    if json:
+        print_json(report.to_json())
+        return
+    for line in report.lines():
+        console().print(line, soft_wrap=True)
+
+
+@app.command()
+def show(
+    name: Name,
+    data_root: DataRoot = None,
+    image_size: Annotated[
+        int, typer.Option(metavar="PIXELS", min=16, max=2048, help="Side of the images.")
+    ] = 128,
+    cases: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, max=10**6, help="Generate, or draw, this many cases."),
+    ] = None,
+    path: Annotated[str | None, typer.Option(metavar="CSV", help="manifest only: the CSV file.")] = None,
+    dial: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="phantom:* only: turn a dial; repeatable."),
+    ] = None,
+    sheet: Annotated[
+        Path | None,
+        typer.Option(metavar="PNG", help="Where the contact sheet goes; <name>.png when left out."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Count a dataset's cases by part and class, and draw some of them with their masks."""
+    from mmbench.cli.progress import CountDisplay
+    from mmbench.data import contact_sheet
+    from mmbench.data.catalogue import describe, load_dataset
+    from mmbench.protocol.schema import DatasetChoice
+
+    choice = DatasetChoice(
+        dataset=describe(name).name, cases=cases, path=path, dials=dict(map(_dial, dial or ()))
+    )
+    with CountDisplay(console(stderr=True), f"preparing {name}") as display:
+        dataset = load_dataset(choice, image_size=image_size, seed=0, data_root=data_root, progress=display)
+    written = contact_sheet.write(dataset, sheet or Path(f"{name.replace(':', '_')}.png"))
+    found = _counts(dataset)
+    if json:
+        print_json(
+            {
+                "name": dataset.name,
+                "parts": found,
+                "data_digest": dataset.data_digest,
+                "split_digest": dataset.split_digest,
+                "notes": dataset.notes,
+                "contact_sheet": str(written.resolve()),
+            }
+        )
+        return
+    out = console()
+    columns = ("cases", "patients", "normal", "pneumonia", "masks")
+    table = make_table("part", *columns, right=columns)
+    for part, counts in found.items():
+        table.add_row(part, *(str(counts[column]) for column in columns))
+    out.print(table)
+    out.print()
+    for note in dataset.notes:
+        out.print(f"note           {note}", soft_wrap=True)
+    out.print(f"digest         {dataset.data_digest}", soft_wrap=True)
+    out.print(f"contact sheet  {shown(written)}", soft_wrap=True)
+
+
+def _dial(text: str) -> tuple[str, Any]:
+    """Return a dial's name and value; what is not a number or true or false is text."""
+    from json import JSONDecodeError, loads
+
+    from mmbench.errors import DataError
+
+    name, equals, value = text.partition("=")
+    if not (name and equals and value):
+        raise DataError(f"dial: {text!r} is not NAME=VALUE")
+    try:
+        found = loads(value)
+    except JSONDecodeError:
+        return name, value
+    return name, found if isinstance(found, bool | int | float) else value
+
+
+def _entry(name: str) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from mmbench.data.catalogue import describe
+    from mmbench.data.remembered import recall
+
+    info, known = describe(name), recall(name)
+    entry = {**asdict(info), "tasks": [task.value for task in info.tasks]}
+    if known is None:
+        return {**entry, "imported": None}
+    return {
+        **entry,
+        "imported": {
+            "from": str(known.root),
+            "image_sizes": sorted(known.entries),
+            "counts": known.counts,
+            "data_digest": known.data_digest,
+        },
+    }
+
+
+def _show_entries(found: list[dict[str, Any]]) -> None:
+    table = make_table(
+        "dataset", "tasks", "at hand", "cases", "what it is", right=("cases",), wrap=("what it is",)
+    )
+    for group in (True, False):
+        for entry in (entry for entry in found if entry["name"].startswith("phantom:") is group):
+            counts = entry["published_counts"]
+            at_hand, count = "no", counts.get("cases")
+            if group:
+                at_hand = "built in"
+            elif entry["imported"]:
+                at_hand, count = "imported", entry["imported"]["counts"].get("cases", count)
+            elif entry["name"] == "manifest":
+                at_hand = "your CSV"
+            tasks = "+".join(task[:3] for task in entry["tasks"])
+            table.add_row(entry["name"], tasks, at_hand, "-" if count is None else str(count), entry["title"])
+        table.add_section()
+    out = console()
+    out.print(table)
+    out.print()
+    out.print(
+        "mmbench data list NAME says where to get one; mmbench data import NAME PATH brings it in",
+        style="dim",
+    )
+
+
+def _show_entry(entry: dict[str, Any]) -> None:
+    out = console()
+    out.print(f"{entry['name']}: {entry['title']}", style="bold")
+    table = make_table("", "", wrap=("",))
+    table.show_header = False
+    table.add_row("tasks", ", ".join(entry["tasks"]))
+    table.add_row("get it from", entry["where"])
+    table.add_row("terms", entry["terms"])
+    table.add_row("layout", entry["layout"])
+    if entry["citation"]:
+        table.add_row("cite", entry["citation"])
+    if entry["published_counts"]:
+        table.add_row("published", ", ".join(f"{n} {word}" for word, n in entry["published_counts"].items()))
+    known = entry["imported"]
+    if known:
+        table.add_row("imported", known["from"])
+        table.add_row("", ", ".join(f"{n} {word}" for word, n in known["counts"].items()))
+        table.add_row("digest", known["data_digest"])
+    elif not entry["name"].startswith("phantom:") and entry["name"] != "manifest":
+        table.add_row("imported", f"no; mmbench data import {entry['name']} PATH")
+    out.print(table)
+
+
+def _counts(dataset: Dataset) -> dict[str, dict[str, int]]:
+    from mmbench.data.dataset import PARTS
+
+    found = {}
+    for part in (*PARTS, "all"):
+        cases = dataset.cases.iloc[dataset.part_rows(part)]
+        found[part] = {
+            "cases": len(cases),
+            "patients": int(cases["patient_id"].nunique()),
+            "normal": int((cases["label"] == 0).sum()),
+            "pneumonia": int((cases["label"] == 1).sum()),
+            "masks": int(cases["has_mask"].sum()),
+        }
+    return found

@@ -1,0 +1,86 @@
+"""The ``mmbench`` command: its groups, its exit codes, and how a mistake is told.
+
+Exit codes: 0, 1 when a cell failed, 2 when the user has something to mend, 130 after Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from mmbench.cli import data, listing, protocol, run, status
+from mmbench.cli.output import BAD_INPUT, INTERRUPTED, complain
+from mmbench.errors import UserError
+
+
+class _Guarded(TyperGroup):
+    """Turns a user's mistake, Ctrl-C and a closed pipe into one line and an exit code."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Accept ``--debug`` after a command's name too."""
+        own = args[: args.index("--")] if "--" in args else args
+        if "--debug" in own:
+            args = ["--debug", *(arg for arg in own if arg != "--debug"), *args[len(own) :]]
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+            return result
+        except UserError as error:
+            if ctx.params.get("debug"):
+                raise
+            complain(str(error))
+            raise typer.Exit(BAD_INPUT) from None
+        except KeyboardInterrupt:
+            complain("stopped", prefix="")
+            raise typer.Exit(INTERRUPTED) from None
+        except BrokenPipeError:
+            # what is still buffered must not fail again when the interpreter closes the stream
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(0) from None
+
+
+app = typer.Typer(
+    cls=_Guarded,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Begin with [bold]mmbench run quickstart[/]: it needs no data and takes minutes on a laptop.",
+)
+app.command("run")(run.run)
+app.command("status")(status.status)
+app.command("collect")(status.collect)
+app.add_typer(listing.app, name="list")
+app.add_typer(data.app, name="data")
+app.add_typer(protocol.app, name="protocol")
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from mmbench import __version__
+
+        typer.echo(f"mmbench {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Two tasks from few labels, in domain and across hospitals: the MultiMix benchmark."""
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

@@ -1,0 +1,105 @@
+"""What every command shares: consoles, JSON, the wording of an error."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+PIPED_WIDTH = 200
+"""Columns of a table that goes into a file or a pipe, where nothing needs to be cut off."""
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on standard output.")]
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Return a console that takes words as they are: no markup, no highlighting, no emoji codes."""
+    from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() or "COLUMNS" in os.environ else PIPED_WIDTH
+    return Console(stderr=stderr, width=width, markup=False, highlight=False, emoji=False, soft_wrap=False)
+
+
+def complain(text: str, prefix: str = "error: ") -> None:
+    """Print one line on standard error."""
+    typer.echo(prefix + " ".join(text.split()), err=True)
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON; numbers that are not finite become null."""
+    typer.echo(json.dumps(_finite(value), indent=2, default=str, allow_nan=False))
+
+
+def make_table(*headings: str, right: Iterable[str] = (), wrap: Iterable[str] = ()) -> Table:
+    """Return an empty table.
+
+    Parameters
+    ----------
+    *headings : str
+        Of the columns, in order.
+    right : iterable of str
+        Headings of columns set flush right, for numbers.
+    wrap : iterable of str
+        Headings of columns that may be folded when the terminal is narrow; the others keep their width.
+    """
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", show_edge=False)
+    right, wrap = set(right), set(wrap)
+    for heading in headings:
+        table.add_column(
+            heading,
+            justify="right" if heading in right else "left",
+            no_wrap=heading not in wrap,
+            overflow="fold",
+        )
+    return table
+
+
+def shown(path: Path) -> str:
+    """Return a path as short as it can be said from here."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
+
+
+def shown_files(paths: Sequence[Path]) -> str:
+    """Return files of one folder as the folder and their names."""
+    return f"{shown(paths[0].parent)}/ {', '.join(path.name for path in paths)}"
+
+
+def duration(seconds: float) -> str:
+    """Return a time in the two largest units that matter, for example ``2 min 05 s``."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
+
+
+def plural(count: int, noun: str) -> str:
+    """Return a count with its noun, for example ``1 cell`` or ``3 cells``."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if value - value == 0 else None
+    if isinstance(value, dict):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_finite(item) for item in value]
+    return value

@@ -1,0 +1,56 @@
+"""``mmbench protocol``: the schema, one protocol, a check without data."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from mmbench.cli.output import Json, plural, print_json
+from mmbench.cli.run import Plugins, ProtocolName
+
+app = typer.Typer(no_args_is_help=True, help="Show or check a protocol, or print the schema of protocols.")
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of protocol files, for editors."""
+    from mmbench.protocol.json_schema import json_schema
+
+    print_json(json_schema())
+
+
+@app.command()
+def show(
+    protocol: ProtocolName,
+    complete: Annotated[bool, typer.Option("--complete", help="With every default written out.")] = False,
+    json: Json = False,
+) -> None:
+    """Print a protocol as YAML: the beginning of one's own."""
+    from mmbench.protocol.files import load_protocol, protocol_yaml, resolve_protocol_path
+
+    loaded = load_protocol(protocol)
+    if json:
+        print_json(loaded.model_dump(mode="json"))
+    elif complete:
+        typer.echo(protocol_yaml(loaded, complete=True), nl=False)
+    else:
+        typer.echo(resolve_protocol_path(protocol).read_text(encoding="utf-8-sig"), nl=False)
+
+
+@app.command()
+def validate(protocol: ProtocolName, plugin: Plugins = None, json: Json = False) -> None:
+    """Check a protocol and its methods without touching data, and count its cells."""
+    from mmbench.launch.outline import outline
+    from mmbench.protocol.files import load_protocol
+
+    found = outline(load_protocol(protocol), plugin or ())
+    if json:
+        print_json(found)
+        return
+    counts = (
+        plural(len(found["rows"]), "row"),
+        plural(found["draws"], "label draw"),
+        plural(found["seeds"], "seed"),
+    )
+    typer.echo(f"{found['protocol']}: valid; {plural(found['cells'], 'cell')}: {', '.join(counts)}")

@@ -1,0 +1,138 @@
+"""``mmbench run``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mmbench.cli.output import (
+    INTERRUPTED,
+    Json,
+    complain,
+    console,
+    duration,
+    plural,
+    print_json,
+    shown,
+    shown_files,
+)
+
+if TYPE_CHECKING:
+    from mmbench.launch.run import RunSummary
+
+ProtocolName = Annotated[
+    str, typer.Argument(metavar="PROTOCOL", help="A protocol file, or the name of a shipped protocol.")
+]
+Plugins = Annotated[
+    list[Path] | None,
+    typer.Option("--plugin", metavar="PATH", help="A method's file, or a folder of them; repeatable."),
+]
+DataRoot = Annotated[
+    Path | None,
+    typer.Option("--data-root", envvar="MMBENCH_DATA_ROOT", metavar="DIR", help="Where real datasets lie."),
+]
+
+
+def run(
+    protocol: ProtocolName,
+    results: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Results folder; results/<protocol> when left out.")
+    ] = None,
+    data_root: DataRoot = None,
+    plugin: Plugins = None,
+    jobs: Annotated[
+        str, typer.Option("--jobs", "-j", metavar="N", help="Cells side by side; auto: one per CPU or GPU.")
+    ] = "auto",
+    device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda or cuda:N.")] = "auto",
+    only: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILTER",
+            help="Some cells only, for example method=unet,seed=0. Keys: method, "
+            "label, classification, segmentation, draw, seed, id.",
+        ),
+    ] = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Repeat the cells that failed, and only those.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Train the selected cells again, finished or not.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no table.")] = False,
+    json: Json = False,
+) -> None:
+    """Train and evaluate what is missing of a protocol, then show its table.
+
+    Finished cells are kept: after an interruption the same command goes on.
+    """  # fmt: skip
+    from mmbench.cli.progress import RunDisplay
+    from mmbench.launch.run import run as run_protocol
+
+    out = console(stderr=json)
+    try:
+        with RunDisplay(out, quiet=quiet) as display:
+            summary = run_protocol(
+                protocol,
+                results=results,
+                data_root=data_root,
+                plugins=plugin or (),
+                jobs=jobs,
+                device=device,
+                only=only,
+                force=force,
+                retry_failed=retry_failed,
+                listener=display,
+            )
+    except KeyboardInterrupt:
+        complain("stopped; the same command goes on from here", prefix="")
+        raise typer.Exit(INTERRUPTED) from None
+    if json:
+        print_json(_as_json(summary))
+    else:
+        _show(summary, quiet)
+    raise typer.Exit(summary.exit_code)
+
+
+def _show(summary: RunSummary, quiet: bool) -> None:
+    from mmbench.report.render import print_terminal
+
+    out = console()
+    if summary.tables.main is not None and not quiet:
+        out.print()
+        print_terminal(summary.tables.main, out)
+        out.print()
+    parts = [
+        f"{len(summary.done)} trained",
+        f"{len(summary.cached)} cached",
+        f"{len(summary.failed)} failed",
+    ]
+    never_ran = len([id for id in summary.skipped if id not in summary.failed])
+    if never_ran:
+        parts.append(f"{never_ran} not run")
+    out.print(f"{', '.join(parts)} in {duration(summary.seconds)}", style="bold")
+    out.print(f"records  {shown(summary.results / 'cells')}", soft_wrap=True)
+    if summary.paths:
+        out.print(f"tables   {shown_files(summary.paths)}", soft_wrap=True)
+    earlier = [id for id in summary.skipped if id in summary.failed]
+    if earlier:
+        out.print(
+            f"{plural(len(earlier), 'cell')} failed earlier; run with --retry-failed to repeat",
+            style="yellow",
+        )
+    if summary.failed:
+        out.print(f"errors   mmbench status {shown(summary.results)} --tracebacks", soft_wrap=True)
+
+
+def _as_json(summary: RunSummary) -> dict[str, object]:
+    return {
+        "protocol": summary.protocol,
+        "results": str(summary.results),
+        "done": summary.done,
+        "cached": summary.cached,
+        "failed": dict(summary.failed),
+        "skipped": summary.skipped,
+        "tables": [str(path) for path in summary.paths],
+        "seconds": round(summary.seconds, 3),
+    }

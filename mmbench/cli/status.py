@@ -1,0 +1,194 @@
+"""``mmbench status`` and ``mmbench collect``: what a results folder holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mmbench.cli.output import Json, console, make_table, plural, print_json, shown, shown_files
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from mmbench.protocol.cells import Cell
+
+STATES = ("done", "failed", "missing")
+Results = Annotated[
+    str, typer.Argument(metavar="RESULTS", help="A results folder, or the name or file of a protocol.")
+]
+Where = Annotated[
+    Path | None, typer.Option("--results", metavar="DIR", help="The results folder, if not the usual one.")
+]
+
+
+def status(
+    target: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[RESULTS]",
+            help="A results folder, or the name or file of a protocol; all when left out.",
+        ),
+    ] = None,
+    results: Where = None,
+    tracebacks: Annotated[
+        bool, typer.Option("--tracebacks", help="Show the tracebacks of failed cells.")
+    ] = False,
+    cells: Annotated[bool, typer.Option("--cells", help="List every cell, not counts only.")] = False,
+    json: Json = False,
+) -> None:
+    """Show which cells of a protocol are done, failed or missing."""
+    if target is None and results is None:
+        found = [_status(path.parent) for path in sorted(Path("results").glob("*/plan.json"))]
+        if json:
+            print_json([{key: item for key, item in entry.items() if key != "cells"} for entry in found])
+        else:
+            _show_folders(console(), found)
+        return
+    one = _status(results_folder(target, results))
+    if json:
+        print_json(one)
+        return
+    out = console()
+    _show_rows(out, one)
+    if cells:
+        _show_cells(out, one)
+    _show_failures(out, one, tracebacks)
+    out.print(f"records  {shown(Path(one['results']) / 'cells')}", soft_wrap=True)
+
+
+def collect(target: Results, results: Where = None, json: Json = False) -> None:
+    """Make the tables from the records that are there: no training, no data, no GPU."""
+    from mmbench.report.collect import collect as collect_tables
+
+    folder = results_folder(target, results)
+    collected = collect_tables(folder)
+    if json:
+        print_json(collected.as_json())
+        return
+    from mmbench.report.render import print_terminal
+
+    out = console()
+    if collected.main is None:
+        out.print("no cell is finished, so there is no table", style="yellow")
+        return
+    print_terminal(collected.main, out)
+    out.print()
+    out.print(f"tables  {shown_files(collected.paths)}", soft_wrap=True)
+
+
+def results_folder(target: str | None, results: Path | None) -> Path:
+    """Return the results folder that a command was pointed at.
+
+    Raises
+    ------
+    StoreError
+        If there is none.
+    """
+    from mmbench.errors import StoreError, suggestion
+
+    if results is not None:
+        return results.resolve()
+    assert target is not None
+    if (Path(target) / "plan.json").is_file():
+        return Path(target).resolve()
+    if Path(target).is_dir():
+        raise StoreError(f"{target}: no plan.json, so no results folder; name results/<protocol>")
+    name = target
+    if Path(target).is_file():
+        from mmbench.protocol.files import load_protocol
+
+        name = load_protocol(target).name
+    folder = Path("results") / name
+    if not (folder / "plan.json").is_file():
+        known = [path.parent.name for path in Path("results").glob("*/plan.json")]
+        hint = suggestion(name, known) if known else f"make it with: mmbench run {target}"
+        raise StoreError(f"{folder}: no such results folder; {hint}")
+    return folder.resolve()
+
+
+def _status(folder: Path) -> dict[str, Any]:
+    from mmbench.store.store import ResultStore
+
+    store = ResultStore(folder)
+    plan, finished, failures = store.load_plan(), store.finished(), store.failed()
+    cells = []
+    for cell in plan.cells:
+        state = "done" if cell.id in finished else "failed" if cell.id in failures else "missing"
+        entry = _cell(cell, state)
+        if state == "failed":
+            entry |= {"error": failures[cell.id].error, "traceback": failures[cell.id].traceback}
+        cells.append(entry)
+    return {
+        "protocol": plan.protocol.name,
+        "results": str(folder),
+        **{state: sum(cell["state"] == state for cell in cells) for state in STATES},
+        "not_in_protocol": len(finished - {cell.id for cell in plan.cells}),
+        "cells": cells,
+    }
+
+
+def _cell(cell: Cell, state: str) -> dict[str, Any]:
+    return {
+        "id": cell.id,
+        "row": cell.label,
+        "method": cell.method,
+        "budgets": {task.value: budget for task, budget in cell.budgets.items()},
+        "draw": cell.draw,
+        "seed": cell.seed,
+        "description": cell.describe(),
+        "state": state,
+    }
+
+
+def _show_folders(out: Console, found: list[dict[str, Any]]) -> None:
+    if not found:
+        out.print("no results under ./results; begin with: mmbench run quickstart")
+        return
+    table = make_table("protocol", "cells", *STATES, "results", right=("cells", *STATES), wrap=("results",))
+    for one in found:
+        table.add_row(one["protocol"], str(len(one["cells"])), *_counts(one), shown(Path(one["results"])))
+    out.print(table)
+
+
+def _show_rows(out: Console, one: dict[str, Any]) -> None:
+    table = make_table("row", "cells", *STATES, right=("cells", *STATES))
+    for row in dict.fromkeys(cell["row"] for cell in one["cells"]):
+        cells = [cell for cell in one["cells"] if cell["row"] == row]
+        counts = {state: sum(cell["state"] == state for cell in cells) for state in STATES}
+        table.add_row(row, str(len(cells)), *_counts(counts))
+    table.add_section()
+    table.add_row("all", str(len(one["cells"])), *_counts(one), style="bold")
+    out.print(table)
+    out.print()
+    if one["not_in_protocol"]:
+        out.print(
+            f"{plural(one['not_in_protocol'], 'record')} of an earlier version of the protocol beside them"
+        )
+
+
+def _counts(counts: dict[str, Any]) -> list[Any]:
+    from rich.text import Text
+
+    colours = {"done": "green", "failed": "red", "missing": "yellow"}
+    return [Text(str(counts[s]), colours[s]) if counts[s] else Text("-", "dim") for s in STATES]
+
+
+def _show_cells(out: Console, one: dict[str, Any]) -> None:
+    table = make_table("id", "cell", "state", wrap=("cell",))
+    for cell in one["cells"]:
+        table.add_row(cell["id"], cell["description"], cell["state"])
+    out.print(table)
+    out.print()
+
+
+def _show_failures(out: Console, one: dict[str, Any], tracebacks: bool) -> None:
+    failed = [cell for cell in one["cells"] if cell["state"] == "failed"]
+    for cell in failed:
+        out.print(f"failed  {cell['description']}  {cell['error']}", style="red", soft_wrap=True)
+        if tracebacks and cell["traceback"]:
+            out.print(cell["traceback"].rstrip(), soft_wrap=True)
+            out.print()
+    if failed and not tracebacks:
+        out.print("--tracebacks shows where; mmbench run with --retry-failed repeats them", style="dim")

@@ -1,0 +1,1 @@
+"""Datasets: readers, the phantom, parts, label draws, leak checks, import and cache."""

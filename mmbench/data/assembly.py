@@ -1,0 +1,132 @@
+"""From a cache entry to a Dataset: choose cases, assign parts, compute digests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mmbench.data.cache import Entry
+from mmbench.data.dataset import Dataset, roster_digest
+from mmbench.data.splits import assign_parts, proportional
+from mmbench.errors import DataError
+from mmbench.files import digest_json
+from mmbench.protocol.schema import DatasetChoice, domain_name
+from mmbench.randomness import generator
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class PartRules:
+    """How a dataset is cut into parts when the protocol does not say; see :func:`assign_parts`."""
+
+    default: tuple[float, float, float]
+    joined_validation: int = 0
+
+
+def assemble(
+    entry: Entry,
+    choice: DatasetChoice,
+    *,
+    seed: int,
+    rules: PartRules,
+    namespace: str = "",
+    subset: bool = True,
+) -> Dataset:
+    """Return the dataset that a protocol chose.
+
+    Parameters
+    ----------
+    entry : Entry
+        The decoded cases.
+    choice : DatasetChoice
+        ``one_per_patient``, ``cases`` and ``split`` are applied here, in this order.
+    seed : int
+        The protocol's seed, root of the streams ``one per patient``, ``subset`` and ``split``.
+    rules : PartRules
+        The dataset's own parts.
+    namespace : str
+        See :class:`~mmbench.data.dataset.Dataset`.
+    subset : bool
+        False when ``cases`` was already applied.
+    """
+    name, cases = choice.dataset, entry.cases
+    roster = roster_digest(name, cases)
+    kept = np.arange(len(cases))
+    if choice.one_per_patient:
+        kept = _one_per_patient(cases, generator(seed, "one per patient", roster))
+    if subset and choice.cases is not None:
+        if choice.cases > len(kept):
+            raise DataError(f"{name}: cases: {choice.cases} is more than the {len(kept)} cases it has")
+        kept = _subset(cases, kept, choice.cases, generator(seed, "subset", roster, choice.cases))
+    whole = len(kept) == len(cases)
+    table = cases.iloc[kept].reset_index(drop=True)
+    roster = roster_digest(name, table)
+    parts = assign_parts(
+        table["official_part"].to_numpy(dtype=object),
+        table["group"].to_numpy(),
+        strata(table),
+        sizes=choice.split,
+        default=rules.default,
+        joined_validation=rules.joined_validation,
+        random=generator(seed, "split", roster),
+        where=name,
+    )
+    columns = ["case_id", "patient_id", "part", "label", "has_mask", "group", "finding"]
+    table = table.assign(part=parts.astype(str))
+    return Dataset(
+        name=name,
+        domain=domain_name(choice),
+        cases=table[columns],
+        images=entry.images if whole else _taken(entry.images, kept),
+        masks=entry.masks if entry.masks is None or whole else _taken(entry.masks, kept),
+        data_digest=digest_json(list(table["digest"])),
+        split_digest=digest_json([list(table["case_id"]), list(table["part"])]),
+        notes=list(entry.notes),
+        namespace=namespace or name,
+        fingerprints=entry.fingerprints if whole else entry.fingerprints.take(kept),
+    )
+
+
+def strata(cases: pd.DataFrame) -> np.ndarray:
+    """Return a number for each combination of label and finding, as parts are stratified by."""
+    pairs = zip(cases["label"].fillna(-1), cases["finding"], strict=True)
+    text = np.array([f"{label}|{finding}" for label, finding in pairs], dtype=str)
+    numbers: np.ndarray = np.unique(text, return_inverse=True)[1]
+    return numbers
+
+
+def _one_per_patient(cases: pd.DataFrame, random: np.random.Generator) -> np.ndarray:
+    """Return one row per patient; parts are kept apart."""
+    order = random.permutation(len(cases))
+    keys = list(zip(cases["official_part"].iloc[order], cases["patient_id"].iloc[order], strict=True))
+    first = dict(zip(keys, order, strict=True))
+    return np.sort(np.fromiter(first.values(), dtype=np.int64))
+
+
+def _subset(cases: pd.DataFrame, kept: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:
+    """Return ``count`` rows with the strata of official parts, labels and findings in proportion.
+
+    Groups are taken whole, but for at most the last of each stratum.
+    """
+    table = cases.iloc[kept]
+    keys = table["official_part"].to_numpy(dtype=object).astype(str)
+    combined = np.char.add(np.char.add(keys, "|"), strata(table).astype(str))
+    names, stratum = np.unique(combined, return_inverse=True)
+    quotas = proportional(count, np.bincount(stratum).tolist())
+    groups, group = np.unique(table["group"].to_numpy(), return_inverse=True)
+    rank = random.permutation(len(groups))[group]
+    chosen = []
+    for index in range(len(names)):
+        rows = np.flatnonzero(stratum == index)
+        chosen.append(rows[np.argsort(rank[rows], kind="stable")][: quotas[index]])
+    return np.sort(kept[np.concatenate(chosen)])
+
+
+def _taken(array: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    taken = np.asarray(array[rows])
+    taken.flags.writeable = False
+    return taken

@@ -1,0 +1,179 @@
+"""Decoded datasets on disk: one folder per dataset, image size and state of its files.
+
+An entry is written whole or not at all, opened memory-mapped, and never changed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mmbench.data.fingerprints import Fingerprints
+from mmbench.files import canonical_json, digest_json, whole_folder
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ENTRY_VERSION = 1
+_COLUMNS = ("case_id", "patient_id", "official_part", "label", "has_mask", "finding", "group", "digest")
+
+
+def cache_root() -> Path:
+    """Return where decoded data are kept.
+
+    ``$MMBENCH_CACHE`` if set, otherwise ``mmbench`` in ``$XDG_CACHE_HOME`` or in the platform's folder for
+    caches (``~/.cache``, ``~/Library/Caches`` or ``%LOCALAPPDATA%``).
+    """
+    import sys
+
+    if override := os.environ.get("MMBENCH_CACHE"):
+        return Path(override).expanduser()
+    if xdg := os.environ.get("XDG_CACHE_HOME"):
+        return Path(xdg).expanduser() / "mmbench"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "mmbench"
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "mmbench"
+    return Path.home() / ".cache" / "mmbench"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A decoded dataset before it is cut into parts.
+
+    Attributes
+    ----------
+    cases : DataFrame
+        Columns ``case_id, patient_id, official_part, label, has_mask, finding, group, digest``; the
+        official part is empty where the source gives none, and the digest covers one case.
+    images, masks : ndarray
+        As in :class:`~mmbench.data.dataset.Dataset`.
+    fingerprints : Fingerprints
+        Of the images before resizing.
+    notes : list of str
+        Facts found while reading.
+    skipped : list of (str, str)
+        Files left out and why; empty unless bad files were to be skipped.
+    seconds : float
+        Time it took to make the entry.
+    """
+
+    cases: pd.DataFrame
+    images: np.ndarray
+    masks: np.ndarray | None
+    fingerprints: Fingerprints
+    notes: list[str] = field(default_factory=list)
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+def entry_folder(name: str, key: Any) -> Path:
+    """Return the folder of an entry.
+
+    Parameters
+    ----------
+    name : str
+        The dataset, for people who look into the cache.
+    key : JSON value
+        Everything that the decoded content depends on.
+    """
+    digest = digest_json([ENTRY_VERSION, name, key])[:20]
+    return cache_root() / "datasets" / f"{name.replace(':', '-')}-{digest}"
+
+
+def read_entry(folder: Path) -> Entry | None:
+    """Open an entry, or return None if there is none or it is damaged."""
+    import pandas as pd
+
+    try:
+        meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+        cases = pd.read_parquet(folder / "cases.parquet")[list(_COLUMNS)]
+        images = np.load(folder / "images.npy", mmap_mode="r")
+        masks = np.load(folder / "masks.npy", mmap_mode="r") if meta["masks"] else None
+        with np.load(folder / "fingerprints.npz") as arrays:
+            prints = Fingerprints(arrays["pixels"], arrays["hashes"], arrays["thumbnails"])
+    except (OSError, ValueError, KeyError, EOFError):
+        return None
+    if not len(images) == len(cases) == len(prints.hashes) == meta["cases"]:
+        return None
+    skipped = [(str(file), str(reason)) for file, reason in meta["skipped"]]
+    return Entry(cases, images, masks, prints, list(meta["notes"]), skipped, float(meta["seconds"]))
+
+
+class EntryWriter:
+    """Fills an entry case by case; use it inside :func:`writing`."""
+
+    def __init__(self, folder: Path, count: int, size: int, *, masks: bool):
+        from numpy.lib.format import open_memmap
+
+        self.folder = folder
+        shape = (count, size, size)
+        self.images = open_memmap(folder / "images.npy", mode="w+", dtype=np.uint8, shape=shape)
+        self.masks = (
+            open_memmap(folder / "masks.npy", mode="w+", dtype=np.uint8, shape=shape) if masks else None
+        )
+
+    def keep(self, rows: np.ndarray) -> None:
+        """Drop every row but these."""
+        for name in ("images", "masks"):
+            array = getattr(self, name)
+            if array is not None:
+                kept = np.asarray(array[rows])
+                path = self.folder / f"{name}.npy"
+                path.unlink()
+                np.save(path, kept)
+                setattr(self, name, np.load(path, mmap_mode="r+"))
+
+    def close(
+        self, cases: pd.DataFrame, prints: Fingerprints, *, notes: list[str],
+        skipped: list[tuple[str, str]], seconds: float,
+    ) -> None:  # fmt: skip
+        """Write the table, the fingerprints and the description, and flush the arrays."""
+        self.images.flush()
+        if self.masks is not None:
+            self.masks.flush()
+        cases[list(_COLUMNS)].to_parquet(self.folder / "cases.parquet", index=False)
+        np.savez(
+            self.folder / "fingerprints.npz",
+            pixels=prints.pixels, hashes=prints.hashes, thumbnails=prints.thumbnails,
+        )  # fmt: skip
+        meta = {
+            "version": ENTRY_VERSION,
+            "cases": len(cases),
+            "image_size": int(self.images.shape[1]),
+            "masks": self.masks is not None,
+            "notes": notes,
+            "skipped": skipped,
+            "seconds": round(seconds, 3),
+        }
+        (self.folder / "meta.json").write_text(canonical_json(meta), encoding="utf-8")
+
+
+def store_entry(folder: Path, make: Callable[[Path], None]) -> Entry:
+    """Return an entry, making it by ``make(temporary_folder)`` if it is missing or damaged.
+
+    Parameters
+    ----------
+    folder : Path
+        From :func:`entry_folder`.
+    make : callable
+        Takes an empty folder and fills it through an :class:`EntryWriter`.
+    """
+    import shutil
+
+    if (entry := read_entry(folder)) is not None:
+        return entry
+    if folder.exists():
+        shutil.rmtree(folder)
+    with whole_folder(folder) as temporary:
+        make(temporary)
+    entry = read_entry(folder)
+    if entry is None:
+        raise OSError(f"{folder}: the cache entry just written cannot be read")
+    return entry

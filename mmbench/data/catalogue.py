@@ -1,0 +1,235 @@
+"""The datasets by name: what they are, where to get them, and loading them.
+
+Names are ``chex``, ``jsrt``, ``mcu``, ``nihx``, ``rsna``, ``shenzhen``, ``manifest`` and
+``phantom:<domain>``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mmbench.data import generated, remembered
+from mmbench.data.assembly import PartRules, assemble
+from mmbench.data.dataset import Dataset
+from mmbench.data.ingest import decoded_entry
+from mmbench.data.phantom import DOMAINS
+from mmbench.data.readers import READERS, DatasetInfo, Manifest, Reader
+from mmbench.data.readers.base import case_counts, child
+from mmbench.errors import DataError, suggestion
+from mmbench.protocol.schema import DatasetChoice
+
+SEARCH_DEPTH = 2
+
+
+@dataclass(frozen=True)
+class DatasetStatus:
+    """A dataset as this computer has it.
+
+    Attributes
+    ----------
+    info : DatasetInfo
+        Name, title, tasks, where to get it, terms, published counts, citation.
+    available : bool
+        Whether a protocol can use it now (a manifest never counts as available: a protocol names it).
+    imported : bool
+        Whether it was imported.
+    location : Path or None
+        Where its files are.
+    counts : dict
+        What was found there, in the words of the published counts; for the phantom its default size.
+    data_digest : str
+        Of the imported data; empty if it was not imported.
+    """
+
+    info: DatasetInfo
+    available: bool = False
+    imported: bool = False
+    location: Path | None = None
+    counts: dict[str, int] = field(default_factory=dict)
+    data_digest: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the status as JSON values."""
+        return {
+            "name": self.info.name,
+            "title": self.info.title,
+            "tasks": [task.value for task in self.info.tasks],
+            "layout": self.info.layout,
+            "where": self.info.where,
+            "terms": self.info.terms,
+            "citation": self.info.citation,
+            "published_counts": self.info.published_counts,
+            "available": self.available,
+            "imported": self.imported,
+            "location": None if self.location is None else str(self.location),
+            "counts": self.counts,
+            "data_digest": self.data_digest,
+        }
+
+
+def dataset_names() -> list[str]:
+    """Return every name that a protocol may give, the phantom's domains first."""
+    return [f"{generated.PREFIX}{domain}" for domain in DOMAINS] + sorted(READERS)
+
+
+def describe(name: str) -> DatasetInfo:
+    """Return what a dataset is, where to get it and on what terms.
+
+    Raises
+    ------
+    DataError
+        If there is no such dataset.
+    """
+    if name in READERS:
+        return READERS[name].info
+    domain = name.removeprefix(generated.PREFIX)
+    if not name.startswith(generated.PREFIX) or domain not in DOMAINS:
+        raise DataError(f"unknown dataset {name!r}; {suggestion(name, dataset_names())}")
+    settings = DOMAINS[domain]
+    return DatasetInfo(
+        name=name,
+        title=settings.title,
+        tasks=tuple(settings.tasks),
+        layout="generated",
+        where="built in: generated on first use",
+        terms="none: made by mmbench, shows no person",
+        citation="",
+        published_counts={"cases": settings.cases},
+    )
+
+
+def load_dataset(
+    choice: DatasetChoice,
+    *,
+    image_size: int,
+    seed: int,
+    data_root: Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Dataset:
+    """Return the dataset that a protocol chose, decoding or generating it on first use.
+
+    A real dataset is looked for at ``data_root`` itself, then in its usual folders there, then where it
+    was last imported from.
+
+    Parameters
+    ----------
+    choice : DatasetChoice
+        Which dataset, and what of it.
+    image_size : int
+        Side of the square images in pixels.
+    seed : int
+        The protocol's seed; parts and subsets are drawn from it.
+    data_root : Path or None
+        Folder of the real datasets.
+    progress : callable, optional
+        Called with the cases done and their total while decoding or generating.
+
+    Raises
+    ------
+    DataError
+        If the dataset is unknown, not found, damaged, or the choice does not fit it.
+    """
+    info = describe(choice.dataset)
+    if choice.path is not None and choice.dataset != "manifest":
+        raise DataError(f"{choice.dataset}: 'path' is for manifests only; remove it")
+    if choice.dataset.startswith(generated.PREFIX):
+        return generated.load_phantom(choice, image_size=image_size, seed=seed, progress=progress)
+    if choice.dials:
+        raise DataError(f"{choice.dataset}: 'dials' are for the phantom only; remove them")
+    reader = READERS[info.name]
+    rules = PartRules(reader.parts, reader.joined_validation)
+    if isinstance(reader, Manifest):
+        listing = reader.scan_domain(_manifest_path(choice, data_root), choice.name)
+        entry, _ = decoded_entry(reader, listing, image_size, progress=progress)
+        return assemble(entry, choice, seed=seed, rules=rules, namespace=listing.namespace)
+    root = locate(reader, data_root)
+    known = remembered.recall(reader.name)
+    if root is None and known is not None:
+        kept = remembered.open_entry(known, image_size)
+        if kept is not None:
+            return assemble(kept, choice, seed=seed, rules=rules)
+    if root is None:
+        raise _not_found(info, data_root, known)
+    skip_bad = known is not None and known.skip_bad and known.root == root
+    entry, _ = decoded_entry(reader, reader.scan(root), image_size, skip_bad=skip_bad, progress=progress)
+    return assemble(entry, choice, seed=seed, rules=rules)
+
+
+def listing(data_root: Path | None = None) -> list[DatasetStatus]:
+    """Return every dataset with what is known of it on this computer; decodes and generates nothing.
+
+    Parameters
+    ----------
+    data_root : Path or None
+        Where to look for real datasets beside the remembered imports.
+    """
+    found = []
+    for name in dataset_names():
+        info = describe(name)
+        reader = READERS.get(name)
+        if reader is None:
+            found.append(DatasetStatus(info, available=True, counts=dict(info.published_counts)))
+            continue
+        known = remembered.recall(name)
+        location = locate(reader, data_root) or (known.root if known is not None else None)
+        counts, digest = (known.counts, known.data_digest) if known is not None else ({}, "")
+        if location is not None and (known is None or known.root != location):
+            counts, digest = case_counts(reader.scan(location).cases), ""
+        found.append(
+            DatasetStatus(
+                info,
+                available=location is not None,
+                imported=known is not None,
+                location=location,
+                counts=counts,
+                data_digest=digest,
+            )
+        )
+    return found
+
+
+def locate(reader: Reader, data_root: Path | None) -> Path | None:
+    """Return the folder where a dataset's layout starts, or None.
+
+    Parameters
+    ----------
+    reader : Reader
+        Which dataset.
+    data_root : Path or None
+        Looked at first, then its subfolders with the dataset's usual names; if it has none of them, the
+        place of the last import.
+    """
+    if data_root is not None:
+        if not data_root.is_dir():
+            raise DataError(f"--data-root {data_root}: is not a folder")
+        if (found := reader.find(data_root)) is not None:
+            return found
+        for name in reader.folders:
+            folder = child(data_root, name)
+            if folder is not None and (found := reader.find(folder, SEARCH_DEPTH)) is not None:
+                return found
+    known = remembered.recall(reader.name)
+    if known is not None and reader.matches(known.root):
+        return known.root
+    return None
+
+
+def _manifest_path(choice: DatasetChoice, data_root: Path | None) -> Path:
+    if choice.path is None:
+        raise DataError("manifest: the protocol must name the CSV file by 'path'")
+    return (data_root or Path()) / choice.path
+
+
+def _not_found(info: DatasetInfo, data_root: Path | None, known: remembered.Import | None) -> DataError:
+    if known is not None:
+        looked = f"was imported from {known.root}, which is gone"
+    elif data_root is not None:
+        looked = f"is not under {data_root}"
+    else:
+        looked = "is not imported and no --data-root is given"
+    return DataError(
+        f"{info.name}: {looked}; get it from {info.where}, then 'mmbench data import {info.name} PATH'"
+    )

@@ -1,0 +1,247 @@
+"""From an image file of any kind to gray levels, and from gray levels to a square uint8 array.
+
+Nothing here knows a dataset: readers hand over paths, and every failure is a
+:class:`~mmbench.errors.DataError` that names the file.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from mmbench.errors import DataError
+
+FORMATS = ("PNG", "JPEG", "GIF", "TIFF", "BMP")
+MAX_FILE_BYTES = 512 * 1024**2
+MAX_PIXELS = 64_000_000
+ASPECT_TOLERANCE = 0.02
+_DECODER_ERRORS = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    IndexError,
+    KeyError,
+    EOFError,
+    OverflowError,
+    MemoryError,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+)
+
+
+@dataclass(frozen=True)
+class Gray:
+    """Gray levels as stored, brighter meaning denser.
+
+    Attributes
+    ----------
+    levels : ndarray
+        uint8 or uint16, shape (H, W).
+    white : int
+        The level that full white has: 255, 4095 or 65535.
+    """
+
+    levels: np.ndarray
+    white: int
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        return self.levels.shape[1], self.levels.shape[0]
+
+
+def check_file(path: Path) -> None:
+    """Refuse a file that is missing, empty or too large to be a radiograph.
+
+    Raises
+    ------
+    DataError
+        Naming the file.
+    """
+    try:
+        size = path.stat().st_size
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from None
+    if not path.is_file():
+        raise DataError(f"{path}: is not a file")
+    if size == 0:
+        raise DataError(f"{path}: the file is empty")
+    if size > MAX_FILE_BYTES:
+        raise DataError(
+            f"{path}: {size / 1024**2:.0f} MiB is too large for an image "
+            f"(limit {MAX_FILE_BYTES // 1024**2} MiB)"
+        )
+
+
+def decode(path: Path) -> Gray:
+    """Decode a PNG, JPEG, GIF, TIFF or BMP file to gray levels.
+
+    Colour becomes luma (ITU-R 601), which leaves a gray image stored as colour unchanged; transparency is
+    laid over black; an EXIF rotation is applied. Of a 16-bit file the white level is the smallest of 255,
+    4095 and 65535 that holds its maximum, since 12-bit radiographs are commonly stored in 16 bits.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, empty, truncated, oversized, floating-point or no image.
+    """
+    check_file(path)
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            width, height = image.size
+            if width * height > MAX_PIXELS:
+                raise DataError(
+                    f"{path}: {width} x {height} pixels are too many for a radiograph "
+                    f"(limit {MAX_PIXELS // 10**6} megapixels)"
+                )
+            image.load()
+            return _to_gray(image, path)
+    except UnidentifiedImageError:
+        raise DataError(f"{path}: is not a readable {', '.join(FORMATS)} file") from None
+    except _DECODER_ERRORS as error:
+        raise DataError(f"{path}: cannot be decoded ({_one_line(error)})") from None
+
+
+def from_uint16(levels: np.ndarray) -> Gray:
+    """Return 16-bit levels with the white level that they appear to use.
+
+    Parameters
+    ----------
+    levels : ndarray
+        uint16, shape (H, W).
+    """
+    top = int(levels.max(initial=0))
+    white = next(white for white in (255, 4095, 65535) if top <= white)
+    return Gray(levels.astype(np.uint8) if white == 255 else levels, white)
+
+
+def to_square(gray: Gray, size: int) -> np.ndarray:
+    """Return the image squashed to a square by area averaging, scaled so that white is 255.
+
+    The aspect ratio is not kept, as in the publications. A side that has to grow is interpolated linearly.
+
+    Parameters
+    ----------
+    gray : Gray
+        The decoded image.
+    size : int
+        Side of the square in pixels.
+
+    Returns
+    -------
+    ndarray
+        uint8, shape (size, size).
+    """
+    levels = _resample(gray.levels.astype(np.float32), size)
+    return np.clip(np.rint(levels * np.float32(255 / gray.white)), 0, 255).astype(np.uint8)
+
+
+def binarise(gray: Gray, path: Path) -> np.ndarray:
+    """Return a mask file's foreground.
+
+    A file of two levels is split between them, whatever they are; one level is foreground unless it is 0.
+    More levels are accepted as anti-aliased or lossily compressed edges, and cut at half of the maximum,
+    if at least 90 % of the pixels lie within a quarter of the range from either end.
+
+    Returns
+    -------
+    ndarray
+        bool, shape (H, W).
+
+    Raises
+    ------
+    DataError
+        If the gray levels are not those of a mask, naming the file.
+    """
+    levels = gray.levels
+    low, high = int(levels.min()), int(levels.max())
+    if low == high:
+        return levels > 0
+    middle = (low + high) / 2
+    margin = (high - low) / 4
+    clear = (levels <= low + margin) | (levels >= high - margin)
+    if clear.mean() < 0.9:
+        raise DataError(f"{path}: is not a mask ({len(np.unique(levels))} gray levels, not two)")
+    two_levels = bool(((levels == low) | (levels == high)).all())
+    return levels > (middle if two_levels else high / 2)
+
+
+def mask_to_square(mask: np.ndarray, size: int) -> np.ndarray:
+    """Return a mask squashed to a square: a pixel is foreground if at least half of its area is.
+
+    Parameters
+    ----------
+    mask : ndarray
+        bool, shape (H, W).
+    size : int
+        Side of the square in pixels.
+
+    Returns
+    -------
+    ndarray
+        uint8 in {0, 1}, shape (size, size).
+    """
+    # The area average of a 0/1 image is exact to float32 rounding, so the tie needs a small tolerance.
+    return (_resample(mask.astype(np.float32), size) >= 0.5 - 1e-5).astype(np.uint8)
+
+
+def check_aspect(image: tuple[int, int], mask: tuple[int, int], path: Path) -> None:
+    """Refuse a mask whose sides are not in its image's proportion.
+
+    Parameters
+    ----------
+    image, mask : tuple of int
+        Width and height.
+    path : Path
+        The mask's file, for the message.
+
+    Raises
+    ------
+    DataError
+        If the proportions differ by more than 2 %.
+    """
+    ratio = (mask[0] / mask[1]) / (image[0] / image[1])
+    if abs(ratio - 1) > ASPECT_TOLERANCE:
+        raise DataError(
+            f"{path}: the mask is {mask[0]} x {mask[1]} but its image is {image[0]} x {image[1]}; "
+            "the proportions must agree"
+        )
+
+
+def _resample(levels: np.ndarray, size: int) -> np.ndarray:
+    if levels.shape == (size, size):
+        return levels
+    shrinks = min(levels.shape) >= size
+    method = Image.Resampling.BOX if shrinks else Image.Resampling.BILINEAR
+    return np.asarray(Image.fromarray(levels).resize((size, size), method))
+
+
+def _to_gray(image: Image.Image, path: Path) -> Gray:
+    if image.getexif().get(0x0112, 1) != 1:
+        from PIL import ImageOps
+
+        image = ImageOps.exif_transpose(image)
+    if image.mode == "F":
+        raise DataError(f"{path}: holds floating-point values; store 8 or 16 bits")
+    if image.mode == "I" or image.mode.startswith("I;16"):
+        values = np.asarray(image)
+        if values.min() < 0 or values.max() > 65535:
+            raise DataError(f"{path}: holds values outside 16 bits")
+        return from_uint16(values.astype(np.uint16))
+    if image.mode in ("P", "PA", "LA", "La", "RGBA", "RGBa") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image).convert("RGB")
+    elif image.mode not in ("L", "1", "RGB"):
+        image = image.convert("RGB")
+    return Gray(np.array(image.convert("L")), 255)
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

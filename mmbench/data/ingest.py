@@ -1,0 +1,242 @@
+"""From a reader's listing to a cache entry: decode, resize, fingerprint, group."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mmbench.data import imaging
+from mmbench.data.cache import Entry, EntryWriter, entry_folder, store_entry
+from mmbench.data.fingerprints import THUMBNAIL, duplicate_groups, fingerprints_of, pixel_digest
+from mmbench.data.readers.base import Listing, RawCase, Reader
+from mmbench.errors import DataError
+from mmbench.files import digest_json
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+DECODER_VERSION = 1
+"""Raised whenever decoding, resizing or fingerprinting changes what an entry holds."""
+
+Progress = Callable[[int, int], None]
+"""Called with the number of cases done and their total."""
+
+
+@dataclass(frozen=True)
+class _Decoded:
+    image: np.ndarray
+    thumbnail: np.ndarray
+    pixels: np.ndarray
+    mask: np.ndarray | None
+    digest: str
+
+
+def listing_key(listing: Listing, image_size: int) -> dict[str, Any]:
+    """Return what the decoded content depends on: names, sizes and times of files, not where they lie.
+
+    Raises
+    ------
+    DataError
+        If a file of the listing is gone.
+    """
+    files = {str(path) for case in listing.cases for path in (case.image, *case.masks)}
+    files |= {str(path) for path in listing.tables}
+    prefix = str(listing.root) + os.sep
+    state = []
+    for path in sorted(files):
+        try:
+            found = os.stat(path)
+        except OSError:
+            raise DataError(f"{path}: the file is missing") from None
+        # relpath costs far more than a stat, and is needed only for manifests that point elsewhere.
+        name = path[len(prefix) :] if path.startswith(prefix) else os.path.relpath(path, listing.root)
+        state.append([name.replace(os.sep, "/"), found.st_size, found.st_mtime_ns])
+    cases = [[case.case_id, case.patient_id, case.label, case.part, case.finding] for case in listing.cases]
+    return {
+        "decoder": DECODER_VERSION,
+        "image_size": image_size,
+        "cases": digest_json(cases),
+        "files": digest_json(state),
+    }
+
+
+def decoded_entry(
+    reader: Reader,
+    listing: Listing,
+    image_size: int,
+    *,
+    skip_bad: bool = False,
+    progress: Progress | None = None,
+) -> tuple[Entry, Path]:
+    """Return a listing's cache entry, decoding it if it is not there.
+
+    Parameters
+    ----------
+    reader : Reader
+        Decodes the images.
+    listing : Listing
+        From ``reader.scan``.
+    image_size : int
+        Side of the square images in pixels.
+    skip_bad : bool
+        Leave out cases with a bad file and list them in ``entry.skipped``, instead of an error.
+    progress : callable, optional
+        Told how far decoding is.
+
+    Returns
+    -------
+    (Entry, Path)
+        The entry and its folder.
+
+    Raises
+    ------
+    DataError
+        If there are no cases, or a file is bad and ``skip_bad`` is off: names the first bad file and says
+        how many there are.
+    """
+    if not listing.cases:
+        raise DataError(f"{listing.root}: no {reader.name} images found; expected {reader.info.layout}")
+    folder = entry_folder(reader.name, listing_key(listing, image_size))
+
+    def make(temporary: Path) -> None:
+        _decode_all(reader, listing, image_size, temporary, skip_bad, progress)
+
+    entry = store_entry(folder, make)
+    if entry.skipped and not skip_bad:
+        raise bad_files_error(reader.name, entry.skipped, len(entry.cases) + len(entry.skipped))
+    return entry, folder
+
+
+def bad_files_error(name: str, bad: list[tuple[str, str]], total: int) -> DataError:
+    """Return the error that names the first bad file and the number of bad cases."""
+    remedy = (
+        "mend them or remove their lines"
+        if name == "manifest"
+        else f"mend them or leave them out with 'mmbench data import {name} PATH --skip-bad'"
+    )
+    count = "1 case is" if len(bad) == 1 else f"{len(bad)} cases are"
+    return DataError(f"{bad[0][1]} - {count} bad of {total} in {name}; {remedy}")
+
+
+def _decode_all(
+    reader: Reader, listing: Listing, size: int, folder: Path, skip_bad: bool, progress: Progress | None
+) -> None:
+    started = time.perf_counter()
+    count = len(listing.cases)
+    writer = EntryWriter(folder, count, size, masks=any(case.masks for case in listing.cases))
+    pixels = np.zeros((count, 32), dtype=np.uint8)
+    thumbnails = np.zeros((count, THUMBNAIL, THUMBNAIL), dtype=np.uint8)
+    digests, masked = [""] * count, [False] * count
+    bad: dict[int, str] = {}
+    for row, decoded in enumerate(_decoded_in_order(reader, listing.cases, size)):
+        if isinstance(decoded, DataError):
+            bad[row] = str(decoded)
+        else:
+            writer.images[row] = decoded.image
+            pixels[row], thumbnails[row], digests[row] = decoded.pixels, decoded.thumbnail, decoded.digest
+            if writer.masks is not None and decoded.mask is not None:
+                writer.masks[row], masked[row] = decoded.mask, True
+        if progress is not None:
+            progress(row + 1, count)
+    skipped = [(_relative(listing.cases[row].image, listing.root), reason) for row, reason in bad.items()]
+    if bad and (not skip_bad or len(bad) == count):
+        raise bad_files_error(reader.name, skipped, count)
+    good = np.array([row for row in range(count) if row not in bad], dtype=np.int64)
+    if bad:
+        writer.keep(good)
+    prints = fingerprints_of(pixels[good], thumbnails[good])
+    cases = _table(listing.cases).assign(has_mask=masked, digest=digests).iloc[good].reset_index(drop=True)
+    cases["group"] = duplicate_groups(list(cases["patient_id"]), prints)
+    notes = [*listing.notes, *_duplicate_notes(reader.name, prints.pixels)]
+    if bad:
+        notes.append(f"{reader.name}: {len(bad)} of {count} cases are left out, their files being bad")
+    writer.close(cases, prints, notes=notes, skipped=skipped, seconds=time.perf_counter() - started)
+
+
+def _decoded_in_order(reader: Reader, cases: list[RawCase], size: int) -> Iterator[_Decoded | DataError]:
+    def decode(case: RawCase) -> _Decoded | DataError:
+        try:
+            return _decode_case(reader, case, size)
+        except DataError as error:
+            return error
+
+    # Pillow lets go of the interpreter while it decodes. Blocks bound what waits in memory.
+    with ThreadPoolExecutor(max_workers=max(1, min(8, os.cpu_count() or 1))) as pool:
+        for start in range(0, len(cases), 256):
+            yield from pool.map(decode, cases[start : start + 256])
+
+
+def _decode_case(reader: Reader, case: RawCase, size: int) -> _Decoded:
+    gray = reader.decode(case.image)
+    union = _union(case, gray.size) if case.masks else None
+    pixels = pixel_digest(gray.levels)
+    return _Decoded(
+        image=imaging.to_square(gray, size),
+        thumbnail=imaging.to_square(gray, THUMBNAIL),
+        pixels=pixels,
+        mask=None if union is None else imaging.mask_to_square(union, size),
+        digest=case_digest(case.case_id, case.patient_id, case.label, pixels, union),
+    )
+
+
+def _union(case: RawCase, image_size: tuple[int, int]) -> np.ndarray:
+    union: np.ndarray | None = None
+    for path in case.masks:
+        mask = imaging.binarise(imaging.decode(path), path)
+        imaging.check_aspect(image_size, mask.shape[::-1], path)
+        if union is not None and union.shape != mask.shape:
+            raise DataError(f"{path}: is not of the size of {case.masks[0].name} for the same image")
+        union = mask if union is None else union | mask
+    assert union is not None
+    return union
+
+
+def case_digest(
+    case_id: str, patient_id: str, label: int | None, pixels: np.ndarray, mask: np.ndarray | None
+) -> str:
+    """Return the sha256 of a case.
+
+    Parameters
+    ----------
+    case_id, patient_id, label
+        As in the table of cases.
+    pixels : ndarray
+        The image's digest, from :func:`~mmbench.data.fingerprints.pixel_digest`.
+    mask : ndarray or None
+        The mask itself.
+    """
+    mask_digest = None if mask is None else pixel_digest(mask).tobytes().hex()
+    return digest_json([case_id, patient_id, label, pixels.tobytes().hex(), mask_digest])
+
+
+def _table(cases: list[RawCase]) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.DataFrame(
+        {
+            "case_id": [case.case_id for case in cases],
+            "patient_id": [case.patient_id for case in cases],
+            "official_part": [case.part for case in cases],
+            "label": pd.array([case.label for case in cases], dtype="Int8"),
+            "finding": [case.finding for case in cases],
+        }
+    )
+
+
+def _duplicate_notes(name: str, pixels: np.ndarray) -> list[str]:
+    _, counts = np.unique(pixels, axis=0, return_counts=True)
+    groups = counts[counts > 1]
+    if len(groups) == 0:
+        return []
+    return [f"{name}: {len(groups)} groups of identical images ({groups.sum()} files)"]
+
+
+def _relative(path: Path, root: Path) -> str:
+    return os.path.relpath(path, root).replace(os.sep, "/")

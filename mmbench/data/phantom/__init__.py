@@ -1,0 +1,23 @@
+"""The phantom: chest radiographs with known causes, generated, never downloaded.
+
+A patient's anatomy and disease are drawn first, then placed before a detector and imaged: attenuation by
+thickness (Beer-Lambert), scatter, quantum noise, blur, display processing, collimation and burnt-in
+letters. Every cause of a domain shift is a dial with bounds; four settings of the dials play the four
+data sets of the publication. The images resemble radiographs; they are no substitute for any and show
+no person.
+"""
+
+from mmbench.data.phantom.dials import Dials, resolve_dials
+from mmbench.data.phantom.domains import DOMAINS, DomainSettings, domain_settings
+from mmbench.data.phantom.generation import GENERATOR_VERSION, PhantomData, generate
+
+__all__ = [
+    "DOMAINS",
+    "GENERATOR_VERSION",
+    "Dials",
+    "DomainSettings",
+    "PhantomData",
+    "domain_settings",
+    "generate",
+    "resolve_dials",
+]

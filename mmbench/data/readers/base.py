@@ -1,0 +1,232 @@
+"""The Reader contract: what a reader finds in an official layout, without decoding anything."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import ClassVar
+
+from mmbench.data import imaging
+from mmbench.errors import DataError
+from mmbench.protocol.vocabulary import CLASS_NAMES, Task
+
+_IGNORED_FOLDERS = ("__MACOSX", "$RECYCLE.BIN")
+_MAX_FOLDERS = 400
+
+
+@dataclass(frozen=True)
+class RawCase:
+    """One image of an official layout, not yet decoded.
+
+    Attributes
+    ----------
+    case_id : str
+        Unique in the dataset; made of names, never of where the files lie.
+    patient_id : str
+        Equal for images of one patient.
+    image : Path
+        The image's file.
+    masks : tuple of Path
+        Files whose union is the mask; empty where there is none.
+    label : int or None
+        1 is pneumonia, 0 is normal, None is unknown.
+    part : str
+        The official part, or empty.
+    finding : str
+        Text to stratify parts by, for example ``"tuberculosis"``; empty if nothing is known.
+    """
+
+    case_id: str
+    patient_id: str
+    image: Path
+    masks: tuple[Path, ...] = ()
+    label: int | None = None
+    part: str = ""
+    finding: str = ""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Everything a reader found.
+
+    Attributes
+    ----------
+    root : Path
+        The folder that the layout starts at.
+    cases : list of RawCase
+        In the order of their ids.
+    tables : tuple of Path
+        Files read beside the images; a change of one makes a new cache entry.
+    notes : list of str
+        Known facts to report, one line each.
+    namespace : str
+        Patient ids of two datasets are compared only if they share it; empty is the dataset's name.
+    """
+
+    root: Path
+    cases: list[RawCase]
+    tables: tuple[Path, ...] = ()
+    notes: list[str] = field(default_factory=list)
+    namespace: str = ""
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """What a person needs to know of a dataset.
+
+    Attributes
+    ----------
+    name, title, citation : str
+        ``title`` is one line for listings.
+    tasks : tuple of Task
+        What it has labels or masks for.
+    layout : str
+        The folders and files as published.
+    where : str
+        Where to get it.
+    terms : str
+        What its owners ask for.
+    published_counts : dict
+        Counts as published, in the words of the import report: ``cases``, ``train``, ``train pneumonia``,
+        ``masks``...
+    """
+
+    name: str
+    title: str
+    tasks: tuple[Task, ...]
+    layout: str
+    where: str
+    terms: str
+    citation: str
+    published_counts: dict[str, int] = field(default_factory=dict)
+
+
+class Reader(ABC):
+    """Parses one official layout.
+
+    Attributes
+    ----------
+    info : DatasetInfo
+        What it reads.
+    folders : tuple of str
+        Names under a data root that it is looked for in, lower case.
+    parts : tuple of int
+        Proportions of train, validation and test where the source has no official parts.
+    joined_validation : int
+        Official validation parts smaller than this join the training part.
+    """
+
+    info: ClassVar[DatasetInfo]
+    folders: ClassVar[tuple[str, ...]]
+    parts: ClassVar[tuple[int, int, int]] = (60, 10, 30)
+    joined_validation: ClassVar[int] = 0
+
+    @property
+    def name(self) -> str:
+        """The dataset's name."""
+        return self.info.name
+
+    @abstractmethod
+    def matches(self, folder: Path) -> bool:
+        """Return whether the layout starts at ``folder``; cheap."""
+
+    @abstractmethod
+    def scan(self, root: Path) -> Listing:
+        """Return every case of the layout that starts at ``root``.
+
+        Raises
+        ------
+        DataError
+            If files contradict the layout or each other.
+        """
+
+    def decode(self, path: Path) -> imaging.Gray:
+        """Decode one image; layouts with a format of their own override this."""
+        return imaging.decode(path)
+
+    def find(self, folder: Path, depth: int = 0) -> Path | None:
+        """Return the shallowest folder at or below ``folder`` where the layout starts.
+
+        Parameters
+        ----------
+        folder : Path
+            Where to start.
+        depth : int
+            How many levels below to look.
+        """
+        level = [folder]
+        seen = 0
+        for remaining in range(depth, -1, -1):
+            for candidate in level:
+                if self.matches(candidate):
+                    return candidate
+            if remaining:
+                level = [child for parent in level for child in subfolders(parent)]
+                seen += len(level)
+                if seen > _MAX_FOLDERS:
+                    return None
+        return None
+
+
+def subfolders(folder: Path) -> list[Path]:
+    """Return the folders in a folder by name, without hidden ones and those of archivers."""
+    try:
+        return sorted(
+            path
+            for path in folder.iterdir()
+            if path.is_dir() and not path.name.startswith(".") and path.name not in _IGNORED_FOLDERS
+        )
+    except OSError:
+        return []
+
+
+def files_in(folder: Path, *suffixes: str) -> Iterator[Path]:
+    """Yield the visible files of a folder with one of the suffixes (lower case), by name."""
+    try:
+        names = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be read ({error.strerror or error})") from None
+    for name in names:
+        if name.lower().endswith(suffixes):
+            yield folder / name
+
+
+def child(folder: Path, *names: str) -> Path | None:
+    """Return the first subfolder that has one of the names, upper or lower case."""
+    present = {path.name.lower(): path for path in subfolders(folder)}
+    return next((present[name.lower()] for name in names if name.lower() in present), None)
+
+
+def no_duplicates(name: str, cases: list[RawCase]) -> list[RawCase]:
+    """Return the cases ordered by id.
+
+    Raises
+    ------
+    DataError
+        If two files have the same case id.
+    """
+    cases = sorted(cases, key=lambda case: case.case_id)
+    for one, other in pairwise(cases):
+        if one.case_id == other.case_id:
+            raise DataError(
+                f"{name}: case {one.case_id!r} is there twice, as {one.image} and {other.image}; remove one"
+            )
+    return cases
+
+
+def case_counts(cases: list[RawCase]) -> dict[str, int]:
+    """Return counts in the words of the published ones.
+
+    ``cases``; each class (``normal``, ``pneumonia``, or the finding where there is no label); each part
+    with its classes; ``masks`` if there are any.
+    """
+    words = [case.finding if case.label is None else CLASS_NAMES[case.label] for case in cases]
+    counts = Counter(word for word in words if word)
+    named = [(case.part, word) for case, word in zip(cases, words, strict=True) if case.part and word]
+    counts.update(f"{part} {word}" for part, word in named)
+    counts["masks"] = sum(bool(case.masks) for case in cases)
+    return {"cases": len(cases), **{word: number for word, number in sorted(counts.items()) if number}}

@@ -1,0 +1,122 @@
+"""A dataset described by a CSV file (``manifest``): no code needed for one's own images."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+
+from mmbench.data.readers.base import DatasetInfo, Listing, RawCase, Reader, no_duplicates
+from mmbench.errors import DataError, suggestion
+from mmbench.protocol.vocabulary import Task
+
+COLUMNS = ("image", "label", "mask", "patient_id", "split", "domain")
+_LABELS = {"0": 0, "1": 1, "normal": 0, "pneumonia": 1, "": None}
+_PARTS = {"train": "train", "validation": "validation", "val": "validation", "test": "test", "": ""}
+
+
+class Manifest(Reader):
+    """A CSV with a header: ``image`` and any of ``label, mask, patient_id, split, domain``.
+
+    Paths are relative to the CSV's folder. A label is 0, 1, normal, pneumonia or empty; a split is train,
+    validation, test or, for every row alike, empty. Rows without a patient id are patients of their own.
+    """
+
+    info = DatasetInfo(
+        name="manifest",
+        title="Your own images, listed in a CSV file",
+        tasks=(Task.CLASSIFICATION, Task.SEGMENTATION),
+        layout="CSV with columns image, label, mask, patient_id, split, domain (image and any of the others)",
+        where="write it yourself; paths in it are relative to its folder; name it by 'path' in the protocol",
+        terms="those of the images",
+        citation="",
+    )
+    folders = ()
+
+    def matches(self, folder: Path) -> bool:
+        """Return False: a manifest is named by the protocol, never looked for."""
+        return False
+
+    def scan(self, root: Path) -> Listing:
+        """Return every case of the CSV file ``root``; see :meth:`scan_domain`."""
+        return self.scan_domain(root, None)
+
+    def scan_domain(self, table: Path, domain: str | None) -> Listing:
+        """Return the cases of one domain of a manifest.
+
+        Parameters
+        ----------
+        table : Path
+            The CSV file.
+        domain : str or None
+            Which domain's rows, where the manifest names several.
+
+        Raises
+        ------
+        DataError
+            Naming the file and line of the first fault.
+        """
+        rows = list(_rows(table))
+        rows = _of_domain(table, rows, domain)
+        cases = [_case(table, line, row) for line, row in rows]
+        return Listing(
+            table.parent,
+            no_duplicates("manifest", cases),
+            tables=(table,),
+            namespace=f"manifest:{table.resolve()}",
+        )
+
+
+def _rows(table: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    if not table.is_file():
+        raise DataError(f"{table}: there is no such manifest")
+    try:
+        with table.open(encoding="utf-8-sig", newline="") as stream:
+            reader = csv.DictReader(stream, strict=True)
+            header = list(reader.fieldnames or [])
+            for name in header:
+                if name not in COLUMNS:
+                    raise DataError(f"{table}: unknown column {name!r}; {suggestion(name, COLUMNS)}")
+            if "image" not in header:
+                raise DataError(f"{table}: has no column 'image'; columns: {', '.join(COLUMNS)}")
+            for row in reader:
+                if None in row or None in row.values():
+                    raise DataError(f"{table} line {reader.line_num}: needs {len(header)} fields")
+                yield reader.line_num, {name: value.strip() for name, value in row.items()}
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{table}: is not a readable CSV file ({error})") from None
+
+
+def _of_domain(
+    table: Path, rows: list[tuple[int, dict[str, str]]], domain: str | None
+) -> list[tuple[int, dict[str, str]]]:
+    names = sorted({row.get("domain", "") for _, row in rows})
+    if len(names) <= 1:
+        return rows
+    if domain not in names:
+        raise DataError(f"{table}: holds the domains {', '.join(names)}; say which by 'name' beside 'path'")
+    return [(line, row) for line, row in rows if row["domain"] == domain]
+
+
+def _case(table: Path, line: int, row: dict[str, str]) -> RawCase:
+    image, label, part = row["image"], row.get("label", "").lower(), row.get("split", "").lower()
+    if not image:
+        raise DataError(f"{table} line {line}: image is empty")
+    if label not in _LABELS:
+        raise DataError(f"{table} line {line}: label must be 0, 1, normal, pneumonia or empty, not {label!r}")
+    if part not in _PARTS:
+        raise DataError(f"{table} line {line}: split must be train, validation or test, not {part!r}")
+    mask = row.get("mask", "")
+    for name in (image, mask):
+        if name and not (table.parent / name).is_file():
+            raise DataError(f"{table} line {line}: there is no file {table.parent / name}")
+    value = _LABELS[label]
+    return RawCase(
+        case_id=image,
+        patient_id=row.get("patient_id") or f"image {image}",
+        image=table.parent / image,
+        masks=(table.parent / mask,) if mask else (),
+        label=value,
+        part=_PARTS[part],
+        finding="" if value is None else "pneumonia" if value else "normal",
+    )

@@ -1,0 +1,71 @@
+"""Every per-case metric of a predicted mask."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mmbench.evaluation.distances import surface_scores
+from mmbench.evaluation.similarity import ssim
+from mmbench.protocol.schema import MetricPolicy
+
+
+def segmentation_scores(prediction: np.ndarray, truth: np.ndarray, policy: MetricPolicy) -> dict[str, float]:
+    """Return the scores of one case.
+
+    Two empty masks agree perfectly: overlaps, NSD and SSIM are 1 and distances 0. When exactly one is
+    empty, all four overlaps are 0, precision of an empty prediction and recall of an empty truth
+    included (0 / 0 by the formula), NSD is 0, and distances follow ``policy.empty_distance``.
+
+    Parameters
+    ----------
+    prediction, truth : ndarray
+        bool, the same shape (H, W).
+    policy : MetricPolicy
+        Spacing, NSD tolerance and the rule for empty masks.
+
+    Returns
+    -------
+    dict of str to float
+        ``dice``, ``jaccard``, ``precision``, ``recall``, ``nsd`` in [0, 1]; ``ssim`` in [-1, 1];
+        ``hausdorff``, ``hd95``, ``assd`` in units of the spacing; and the flags ``empty_prediction``
+        and ``empty_truth``. :data:`mmbench.evaluation.catalogue.METRICS` defines each.
+
+    Raises
+    ------
+    ValueError
+        If the masks are not two-dimensional, boolean and of one shape.
+    """
+    for name, mask in (("prediction", prediction), ("truth", truth)):
+        if mask.ndim != 2 or mask.dtype != np.bool_:
+            raise ValueError(f"the {name} is a {mask.dtype} array of shape {mask.shape}, not a bool (H, W)")
+    if prediction.shape != truth.shape:
+        raise ValueError(f"the prediction has shape {prediction.shape} but the truth {truth.shape}")
+    predicted, true = int(np.count_nonzero(prediction)), int(np.count_nonzero(truth))
+    both = int(np.count_nonzero(prediction & truth))
+    return {
+        **overlap_scores(both, predicted, true),
+        **surface_scores(prediction, truth, policy),
+        "ssim": ssim(prediction, truth),
+        "empty_prediction": predicted == 0,
+        "empty_truth": true == 0,
+    }
+
+
+def overlap_scores(both: int, predicted: int, true: int) -> dict[str, float]:
+    """Return Dice, Jaccard, precision and recall from counts of pixels.
+
+    Parameters
+    ----------
+    both : int
+        Pixels in the prediction and in the truth.
+    predicted, true : int
+        Pixels in the prediction, in the truth.
+    """
+    if predicted == true == 0:
+        return {"dice": 1.0, "jaccard": 1.0, "precision": 1.0, "recall": 1.0}
+    return {
+        "dice": 2 * both / (predicted + true),
+        "jaccard": both / (predicted + true - both),
+        "precision": both / predicted if predicted else 0.0,
+        "recall": both / true if true else 0.0,
+    }

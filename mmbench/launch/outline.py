@@ -1,0 +1,56 @@
+"""What a protocol comes to, as far as it can be told without its data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from mmbench.launch.plan import resolve_methods, source_choice, target_choices
+from mmbench.plugins.discovery import discover
+from mmbench.protocol.cells import DomainDigest, expand
+from mmbench.protocol.schema import DatasetChoice, Protocol, domain_name
+
+
+def outline(protocol: Protocol, plugins: Iterable[Path] = ()) -> dict[str, Any]:
+    """Check a protocol's names and count its cells.
+
+    Parameters
+    ----------
+    protocol : Protocol
+        What to check.
+    plugins : iterable of Path
+        Method files beside the built-in ones.
+
+    Returns
+    -------
+    dict
+        ``protocol``, ``cells``, ``draws``, ``seeds``, and ``rows``: cells by row.
+
+    Raises
+    ------
+    ProtocolError, DataError
+        If a method, a hyper-parameter or a dataset is unknown.
+    """
+    from mmbench.data.catalogue import describe
+
+    methods = resolve_methods(protocol, discover(plugins))
+    for task in protocol.tasks:
+        for choice in (source_choice(protocol, task), *target_choices(protocol, task)):
+            describe(choice.dataset)
+    sources = {task: _nameless(source_choice(protocol, task)) for task in protocol.tasks}
+    targets = {task: [_nameless(c) for c in target_choices(protocol, task)] for task in protocol.tasks}
+    cells = expand(protocol, methods, sources, targets)
+    rows = {entry.label: sum(cell.label == entry.label for cell in cells) for entry, _ in methods}
+    return {
+        "protocol": protocol.name,
+        "cells": len(cells),
+        "draws": protocol.draws,
+        "seeds": protocol.seeds,
+        "rows": rows,
+    }
+
+
+def _nameless(choice: DatasetChoice) -> DomainDigest:
+    """Return a digest that stands for data not loaded."""
+    return DomainDigest(domain=domain_name(choice), data="", split="", part=choice.part)

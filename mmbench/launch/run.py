@@ -1,0 +1,291 @@
+"""Running a protocol: what is missing is trained, what is there is kept, and the table is made."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mmbench.errors import UserError
+from mmbench.launch.devices import Placement, place
+from mmbench.launch.executor import CellTask, Event, Executor, Failed, Finished
+from mmbench.launch.local import LocalExecutor
+from mmbench.launch.schedule import longest_first, plan_costs
+from mmbench.launch.selection import select
+from mmbench.protocol.files import load_protocol, naming_lines
+from mmbench.protocol.schema import Protocol
+from mmbench.report.collect import Collected, collect
+from mmbench.store.store import ResultStore
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from mmbench.launch.plan import Plan
+
+
+@dataclass(frozen=True)
+class Preparing:
+    """A dataset is being loaded; the first time, its images are decoded or generated."""
+
+    dataset: str
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What a run is going to do, told before the first cell starts.
+
+    Attributes
+    ----------
+    plan : Plan
+        Cells, leak counts and notes.
+    results : Path
+        The result store's folder.
+    pending : tuple of (str, str, float)
+        Id, description and relative cost of every cell that will run, in the order of their start.
+    cached, skipped : int
+        Selected cells that are finished already; that failed earlier and are not repeated, or, with
+        ``retry_failed``, never ran.
+    workers : str
+        The workers in a few words.
+    """
+
+    plan: Plan
+    results: Path
+    pending: tuple[tuple[str, str, float], ...]
+    cached: int
+    skipped: int
+    workers: str
+
+
+RunEvent = Event | Preparing | Planned
+Listener = Callable[[RunEvent], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSummary:
+    """What a run came to.
+
+    Attributes
+    ----------
+    protocol : str
+        The protocol's name.
+    results : Path
+        The result store's folder.
+    done, cached : tuple of str
+        Ids of the cells trained now, and of those found finished.
+    failed : dict of str to str
+        The error of each cell that failed now, or earlier and was not repeated, by id.
+    skipped : tuple of str
+        Ids of the selected cells that were left alone: failed earlier, or not asked for by
+        ``retry_failed``.
+    descriptions : dict of str to str
+        Each selected cell in a few words, by id.
+    tables : Collected
+        The tables over every finished cell of the protocol, and the files they were written to.
+    seconds : float
+        Wall time.
+    """
+
+    protocol: str
+    results: Path
+    done: tuple[str, ...] = ()
+    cached: tuple[str, ...] = ()
+    failed: Mapping[str, str] = field(default_factory=dict)
+    skipped: tuple[str, ...] = ()
+    descriptions: Mapping[str, str] = field(default_factory=dict)
+    tables: Collected
+    seconds: float = 0.0
+
+    @property
+    def table(self) -> pd.DataFrame | None:
+        """The main table, one row per line, unrounded; None when no cell is finished."""
+        return self.tables.table
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The table files written."""
+        return self.tables.paths
+
+    @property
+    def exit_code(self) -> int:
+        """1 when a selected cell stands as failed, otherwise 0."""
+        return 1 if self.failed else 0
+
+
+def run(
+    protocol: str | Path | Protocol,
+    *,
+    results: Path | str | None = None,
+    data_root: Path | str | None = None,
+    plugins: Sequence[Path | str] = (),
+    jobs: int | str = "auto",
+    device: str = "auto",
+    only: str | None = None,
+    force: bool = False,
+    retry_failed: bool = False,
+    listener: Callable[[RunEvent], None] | None = None,
+) -> RunSummary:
+    """Run what is missing of a protocol and make its table.
+
+    Finished cells are skipped, so the same call goes on after an interruption.
+
+    Parameters
+    ----------
+    protocol : str, Path or Protocol
+        A protocol file, the bare name of a shipped protocol, or a protocol.
+    results : Path, optional
+        The results folder; ``results/<protocol>`` when left out.
+    data_root : Path, optional
+        Folder under which real datasets lie.
+    plugins : sequence of Path
+        Method files, or folders of them, beside the built-in methods.
+    jobs : int or "auto"
+        Cells side by side; ``auto`` is one per usable CPU, or one per GPU.
+    device : str
+        ``auto``, ``cpu``, ``cuda`` or ``cuda:<index>``.
+    only : str, optional
+        A filter such as ``method=multimix,seed=0``, see :func:`mmbench.launch.selection.select`.
+    force : bool
+        Train the selected cells again, whether they are finished or not.
+    retry_failed : bool
+        Repeat the selected cells that failed earlier, and only those.
+    listener : callable, optional
+        Told every event as it happens.
+
+    Raises
+    ------
+    UserError
+        If something in the arguments, the protocol, a plugin or the data must be mended first.
+    """
+    from mmbench.launch.plan import make_plan
+
+    tell = listener or _ignore
+    loaded = protocol if isinstance(protocol, Protocol) else load_protocol(protocol)
+    workers = place(device, jobs)
+    root = Path(data_root).resolve() if data_root is not None else None
+    files = tuple(Path(plugin).resolve() for plugin in plugins)
+    with nullcontext() if isinstance(protocol, Protocol) else naming_lines(protocol):
+        plan = make_plan(
+            loaded, data_root=root, plugins=files, on_dataset=lambda name: tell(Preparing(dataset=name))
+        )
+    return run_plan(
+        plan,
+        results=Path(results) if results is not None else Path("results") / loaded.name,
+        data_root=root,
+        plugins=files,
+        workers=workers,
+        only=only,
+        force=force,
+        retry_failed=retry_failed,
+        listener=tell,
+    )
+
+
+def run_plan(
+    plan: Plan,
+    *,
+    results: Path,
+    workers: Placement,
+    data_root: Path | None = None,
+    plugins: tuple[Path, ...] = (),
+    only: str | None = None,
+    force: bool = False,
+    retry_failed: bool = False,
+    listener: Callable[[RunEvent], None] | None = None,
+    executor: Executor | None = None,
+) -> RunSummary:
+    """Run what is missing of a plan; see :func:`run`.
+
+    Parameters
+    ----------
+    plan : Plan
+        From :func:`mmbench.launch.plan.make_plan`.
+    results : Path
+        The results folder.
+    workers : Placement
+        From :func:`mmbench.launch.devices.place`.
+    executor : Executor, optional
+        Where the cells run; worker processes of this machine when left out.
+    """
+    begin = time.monotonic()
+    tell = listener or _ignore
+    results = results.resolve()
+    store = ResultStore(results)
+    chosen = select(plan.cells, only)
+    if force and retry_failed:
+        raise UserError("force and retry_failed contradict each other; give one of them")
+    finished, failures = store.finished(), store.failed()
+    cached = [] if force else [cell for cell in chosen if cell.id in finished]
+    open_cells = chosen if force else [cell for cell in chosen if cell.id not in finished]
+    pending = [cell for cell in open_cells if force or (cell.id in failures) == retry_failed]
+    costs = plan_costs(plan)
+    pending = longest_first(pending, costs)
+    running = {cell.id for cell in pending}
+    skipped = [cell for cell in open_cells if cell.id not in running]
+    failed = {cell.id: failures[cell.id].error for cell in skipped if cell.id in failures}
+
+    store.save_plan(plan.protocol, plan.cells, plan_report(plan))
+    tell(
+        Planned(
+            plan=plan,
+            results=results,
+            pending=tuple((cell.id, cell.describe(), costs[cell.id]) for cell in pending),
+            cached=len(cached),
+            skipped=len(skipped),
+            workers=Placement(workers.devices[: max(1, len(pending))], workers.threads).describe(),
+        )
+    )
+    tasks = [
+        CellTask(cell, plan.protocol, results, data_root, plugins, threads=workers.threads, force=force)
+        for cell in pending
+    ]
+    failed_now = _follow(tasks, store, tell, executor or LocalExecutor(workers.devices, workers.threads))
+    return RunSummary(
+        protocol=plan.protocol.name,
+        results=results,
+        done=tuple(cell.id for cell in pending if cell.id not in failed_now),
+        cached=tuple(cell.id for cell in cached),
+        failed={**failed, **failed_now},
+        skipped=tuple(cell.id for cell in skipped),
+        descriptions={cell.id: cell.describe() for cell in chosen},
+        tables=collect(results),
+        seconds=time.monotonic() - begin,
+    )
+
+
+def _ignore(event: RunEvent) -> None:
+    """Listen to nothing."""
+
+
+def _follow(
+    tasks: Sequence[CellTask], store: ResultStore, tell: Listener, executor: Executor
+) -> dict[str, str]:
+    """Run the tasks and return the errors by id. A failure is on the disk before anyone is told."""
+    cells = {task.id: task.cell for task in tasks}
+    failed: dict[str, str] = {}
+    if not tasks:
+        return failed
+    try:
+        for event in executor.run(tasks):
+            if isinstance(event, Failed):
+                failed[event.id] = event.error
+                store.write_failure(cells[event.id], event.error, event.traceback, event.seconds)
+            elif isinstance(event, Finished):
+                store.clear_failure(event.id)
+            tell(event)
+    finally:
+        executor.stop()
+    return failed
+
+
+def plan_report(plan: Plan) -> dict[str, object]:
+    """Return what the plan found out about the data and the methods, as JSON values for the store."""
+    return {
+        "notes": plan.notes,
+        "case_counts": plan.case_counts,
+        "leaks": plan.leaks.to_json(),
+        "floors": [label for label, summary in plan.methods.items() if summary.floor],
+    }

@@ -1,0 +1,215 @@
+"""What a worker does with a cell: load, build, train, evaluate, record."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from mmbench.data.dataset import Dataset
+from mmbench.errors import DataError
+from mmbench.evaluation.domains import DomainScores, EvaluatedPart, evaluate, main_scores
+from mmbench.launch.executor import CellTask
+from mmbench.launch.memory import peak_mb, reset_peak
+from mmbench.launch.plan import cached_dataset, cached_registry, source_choice, target_choices
+from mmbench.methods.base import Method, Problem
+from mmbench.networks.inputs import to_device
+from mmbench.protocol.cells import Cell, DomainDigest
+from mmbench.protocol.vocabulary import Task
+from mmbench.randomness import derive_seed
+from mmbench.store.environment import capture
+from mmbench.store.record import CellRecord, DomainSummary
+from mmbench.store.store import ResultStore
+from mmbench.training.loop import History, train
+from mmbench.training.selection import BestWeights, LastWeights, SelectionRule
+from mmbench.training.streams import StreamLoader, TaskData, labeled_data, task_data
+
+OnProgress = Callable[[int, int, str], None]
+
+
+def execute(task: CellTask, on_progress: OnProgress) -> dict[str, float]:
+    """Train and evaluate one cell and write its record.
+
+    Parameters
+    ----------
+    task : CellTask
+        The cell and where everything lies.
+    on_progress : callable
+        Told (steps done, steps, phase).
+
+    Returns
+    -------
+    dict of str to float
+        The headline for a status line: accuracy and Dice in-domain.
+    """
+    clock = [time.perf_counter()]
+    reset_peak(task.device)
+    cell, device = task.cell, torch.device(task.device)
+    on_progress(0, cell.training.steps, "load")
+    sources = {kind: _source(task, kind) for kind in cell.budgets}
+    targets = [where for kind in cell.budgets for where in _targets(task, kind)]
+    data = {
+        kind: task_data(
+            dataset, kind, cell.budgets[kind], seed=cell.protocol_seed, draw=cell.draw, device=device
+        )
+        for kind, dataset in sources.items()
+    }
+    method = _build(task, data, device)
+
+    clock.append(time.perf_counter())
+    history, rule = History(), _selection_rule(cell, sources, targets, device)
+    if not method.floor:
+        loader = StreamLoader(
+            data, method.streams, cell.training, protocol_seed=cell.protocol_seed, seed=cell.seed
+        )
+        on_step = partial(_report_step, on_progress)
+        history = train(method, loader, cell.training, rule, device=device, on_step=on_step)
+
+    clock.append(time.perf_counter())
+    on_progress(cell.training.steps, cell.training.steps, "evaluate")
+    precision = cell.training.precision
+    scores = [
+        evaluate(method, where, cell.evaluation, device=device, precision=precision) for where in targets
+    ]
+
+    clock.append(time.perf_counter())
+    record = _record(task, method, history, targets, scores, np.diff(clock).tolist())
+    ResultStore(task.results).write(
+        record,
+        pd.concat([found.cases for found in scores], ignore_index=True),
+        pd.DataFrame(history.losses),
+        pd.DataFrame(rule.scores) if rule.scores else None,
+        partial(_write_extras, keep=task.protocol.keep, method=method, targets=targets, scores=scores),
+        replace=task.force,
+    )
+    return _headline(record)
+
+
+def _source(task: CellTask, kind: Task) -> Dataset:
+    dataset = cached_dataset(source_choice(task.protocol, kind), task.protocol, task.data_root)
+    return _as_planned(dataset, task.cell.sources[kind])
+
+
+def _targets(task: CellTask, kind: Task) -> list[EvaluatedPart]:
+    own = EvaluatedPart(_source(task, kind), "test", kind, in_domain=True)
+    choices, planned = target_choices(task.protocol, kind), task.cell.targets[kind][1:]
+    return [own] + [
+        EvaluatedPart(
+            _as_planned(cached_dataset(choice, task.protocol, task.data_root), digest),
+            choice.part,
+            kind,
+            in_domain=False,
+        )
+        for choice, digest in zip(choices, planned, strict=True)
+    ]
+
+
+def _as_planned(dataset: Dataset, planned: DomainDigest) -> Dataset:
+    if (dataset.data_digest, dataset.split_digest) != (planned.data, planned.split):
+        raise DataError(f"{dataset.name}: the data changed since the run was planned; run the command again")
+    return dataset
+
+
+def _build(task: CellTask, data: dict[Task, TaskData], device: torch.device) -> Method:
+    cell = task.cell
+    cls = cached_registry(task.plugins).get(cell.method).cls
+    method: Method = cls(cls.Hyperparameters.model_validate(cell.hyperparameters))
+    torch.manual_seed(derive_seed(cell.protocol_seed, "initialisation", cell.seed))
+    method.build(
+        Problem(
+            tasks=frozenset(cell.budgets),
+            backbone=cell.backbone,
+            image_size=cell.image_size,
+            seed=derive_seed(cell.protocol_seed, "prediction", cell.seed),
+        )
+    )
+    for module in method.modules().values():
+        to_device(module, device)
+    method.start(labeled_data(data))
+    return method
+
+
+def _selection_rule(
+    cell: Cell, sources: dict[Task, Dataset], targets: list[EvaluatedPart], device: torch.device
+) -> SelectionRule:
+    if cell.selection.rule == "last":
+        return LastWeights()
+    parts = targets
+    if cell.selection.rule == "source_val":
+        parts = [
+            EvaluatedPart(dataset, "validation", kind, in_domain=True) for kind, dataset in sources.items()
+        ]
+    scorer = partial(
+        main_scores, parts=parts, policy=cell.evaluation, device=device, precision=cell.training.precision
+    )
+    return BestWeights(scorer, cell.selection.every)
+
+
+def _report_step(on_progress: OnProgress, step: int, steps: int) -> None:
+    on_progress(step, steps, "train")
+
+
+def _record(
+    task: CellTask,
+    method: Method,
+    history: History,
+    targets: list[EvaluatedPart],
+    scores: list[DomainScores],
+    seconds: list[float],
+) -> CellRecord:
+    found = cached_registry(task.plugins).get(task.cell.method)
+    last = history.losses[-1] if history.losses else {}
+    return CellRecord(
+        id=task.cell.id,
+        cell=task.cell,
+        summary=[
+            DomainSummary(
+                domain=where.dataset.domain,
+                task=where.task,
+                in_domain=where.in_domain,
+                cases=len(found.cases),
+                metrics=found.metrics,
+            )
+            for where, found in zip(targets, scores, strict=True)
+        ],
+        parameters=sum(p.numel() for module in method.modules().values() for p in module.parameters()),
+        seconds={**dict(zip(("load", "train", "evaluate"), seconds, strict=True)), "total": sum(seconds)},
+        peak_memory_mb=peak_mb(task.device),
+        selected_step=None if method.floor else history.selected_step,
+        last_losses={name: value for name, value in last.items() if name != "step"},
+        method_source=found.source_digest,
+        environment=capture(task.device),
+    )
+
+
+def _write_extras(
+    folder: Path, *, keep: list[str], method: Method, targets: list[EvaluatedPart], scores: list[DomainScores]
+) -> None:
+    if "weights" in keep:
+        from safetensors.torch import save_model
+
+        for name, module in method.modules().items():
+            save_model(module, str(folder / f"{name}.safetensors"))
+    masks = {
+        where.dataset.domain: found.prediction.masks.astype(np.float16)
+        for where, found in zip(targets, scores, strict=True)
+        if where.task is Task.SEGMENTATION and found.prediction.masks is not None
+    }
+    if "masks" in keep and masks:
+        np.savez_compressed(folder / "masks.npz", **masks)
+
+
+def _headline(record: CellRecord) -> dict[str, float]:
+    shown = {Task.CLASSIFICATION: ("accuracy", "Acc"), Task.SEGMENTATION: ("dice", "Dice")}
+    headline = {}
+    for part in record.summary:
+        metric, head = shown[part.task]
+        value = part.metrics.get(metric)
+        if part.in_domain and value is not None:
+            headline[head] = value
+    return headline

@@ -1,0 +1,111 @@
+"""The parts of a protocol that say how a cell is trained, selected and scored."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from mmbench.protocol.annotations import BareString, Fraction, Positive, Strict, Words
+
+
+class Backbone(Strict):
+    """The network under every method. A bare string is short for ``{name: …}``."""
+
+    name: Annotated[
+        str,
+        Field(pattern=r"^(paper_unet|smp:[A-Za-z0-9_]+/[A-Za-z0-9_.-]+)$"),
+        Words("'paper_unet' or 'smp:<decoder>/<timm encoder>'"),
+    ] = "paper_unet"
+    """``paper_unet``, or ``smp:<decoder>/<timm encoder>`` such as ``smp:unet/resnet18``."""
+    width: float = Field(default=1.0, gt=0, le=8)
+    """``paper_unet``: multiplier of its 16-32-64-128-256 channels."""
+    depth: int = Field(default=5, ge=2, le=6)
+    """``paper_unet``: number of encoder blocks."""
+    dropout: float = Field(default=0.25, ge=0, lt=1)
+    """``paper_unet``: dropout rate after each block."""
+    pretrained: bool = False
+    """``smp:*``: start from the encoder's ImageNet weights."""
+
+
+class Optimizer(Strict):
+    """The optimiser. A bare string is short for ``{name: …}``."""
+
+    name: Literal["adam", "adamw", "sgd"] = "adam"
+    learning_rate: float = Field(default=1e-4, gt=0, le=100)
+    weight_decay: float = Field(default=0.0, ge=0, le=100)
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    """``sgd`` only."""
+
+
+class Schedule(Strict):
+    """The learning rate over the steps. A bare string is short for ``{name: …}``."""
+
+    name: Literal["constant", "step", "cosine"] = "constant"
+    every: Positive = 1000
+    """``step``: steps between two reductions."""
+    factor: float = Field(default=0.1, gt=0, le=1)
+    """``step``: what the rate is multiplied by."""
+    warmup: int = Field(default=0, ge=0, le=10**9)
+    """Steps over which the rate rises linearly from 0."""
+
+
+class StrongAugmentation(Strict):
+    """RandAugment after the weak augmentation (FixMatch's pool without Color)."""
+
+    operations: int = Field(default=2, ge=0, le=13)
+    """How many operations each image gets."""
+    probability: Fraction = 1.0
+    """Chance that a drawn operation is applied (0.5 in the released script)."""
+    cutout: bool = False
+    """Blank a random square, up to half the image's side, afterwards (off in the released script)."""
+
+
+class Augmentation(Strict):
+    """Augmentation of training images, batched on the device."""
+
+    flip: bool = True
+    """Weak: horizontal flip with probability 1/2."""
+    crop: float = Field(default=0.125, ge=0, lt=0.5)
+    """Weak: reflect-padded random crop, as a fraction of the side."""
+    strong: StrongAugmentation = Field(default_factory=StrongAugmentation)
+    segmentation: Literal["none", "weak"] = "none"
+    """What segmentation images (and their masks alike) get; none in the publication."""
+
+
+class Training(Strict):
+    """One cell's training."""
+
+    steps: Positive = 1000
+    batch_size: int = Field(default=10, ge=1, le=4096)
+    """Images per stream and step."""
+    optimizer: Annotated[Optimizer, BareString("name")] = Field(default_factory=Optimizer)
+    schedule: Annotated[Schedule, BareString("name")] = Field(default_factory=Schedule)
+    augmentation: Augmentation = Field(default_factory=Augmentation)
+    precision: Literal["float32", "bf16"] = "float32"
+    """``bf16`` runs the network under autocast, on CPU and GPU."""
+
+
+class Selection(Strict):
+    """Which weights of a training are evaluated. A bare string is short for ``{rule: …}``."""
+
+    rule: Literal["last", "source_val", "oracle"] = "last"
+    """``last`` weights; best on the sources' validation parts; or, as an upper bound only, best on the
+    targets."""
+    every: Positive = 100
+    """Steps between two validations (``source_val`` and ``oracle``)."""
+
+
+class MetricPolicy(Strict):
+    """The choices behind a metric that papers leave out; part of every record."""
+
+    class_threshold: Fraction = 0.5
+    """Probability of pneumonia from which a case is called positive."""
+    mask_threshold: Fraction = 0.5
+    """Probability from which a pixel belongs to the mask."""
+    empty_distance: Literal["diagonal", "nan"] = "diagonal"
+    """A surface distance when exactly one mask is empty: the image's diagonal, or undefined."""
+    nsd_tolerance: float = Field(default=2.0, ge=0, le=1000)
+    """Tolerance of the normalised surface distance, in units of the spacing."""
+    spacing: float = Field(default=1.0, gt=0, le=1000)
+    """Length of a pixel's side; 1 gives distances in pixels of the protocol's image size."""

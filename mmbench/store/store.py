@@ -1,0 +1,334 @@
+"""The folder in which a protocol's records lie.
+
+::
+
+    results/<protocol>/
+        plan.json             what the protocol asks for
+        cells/<id>/           cell.json, cases.parquet, losses.parquet, ...; whole or absent
+        failures/<id>.json    cells that ended with an error
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from mmbench.errors import StoreError
+from mmbench.files import digest_file, whole_folder, write_text
+from mmbench.protocol.cells import Cell
+from mmbench.protocol.schema import Protocol
+from mmbench.store.record import CellRecord, Failure, StoredPlan, content_digest
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+RECORD = "cell.json"
+CASES = "cases.parquet"
+LOSSES = "losses.parquet"
+VALIDATION = "validation.parquet"
+_ID = re.compile(r"[0-9a-f]{16}")
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class ResultStore:
+    """Records of one protocol.
+
+    Parameters
+    ----------
+    root : Path
+        The folder ``results/<protocol>``; it is made by the first write.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = Path(root)
+        self.cells_folder = self.root / "cells"
+        self.failures_folder = self.root / "failures"
+
+    def folder(self, id: str) -> Path:
+        """Return the folder of a cell's record, whether or not it is there."""
+        return self.cells_folder / id
+
+    def finished(self) -> set[str]:
+        """Return the ids of every cell that has a record; nothing is opened."""
+        return {entry.name for entry in _entries(self.cells_folder) if _ID.fullmatch(entry.name)}
+
+    def failed(self) -> dict[str, Failure]:
+        """Return the failures of cells that have no record, by id.
+
+        Raises
+        ------
+        StoreError
+            If a failure's file is damaged.
+        """
+        finished = self.finished()
+        found = {}
+        for entry in sorted(_entries(self.failures_folder), key=lambda entry: entry.name):
+            id = entry.name.removesuffix(".json")
+            if _ID.fullmatch(id) and id not in finished:
+                path = Path(entry.path)
+                found[id] = _parse(Failure, _read_json(path, f"delete {path}"), path, f"delete {path}")
+        return found
+
+    def write(
+        self,
+        record: CellRecord,
+        cases: pd.DataFrame,
+        losses: pd.DataFrame,
+        validation: pd.DataFrame | None = None,
+        extra_files: Callable[[Path], None] | None = None,
+        *,
+        replace: bool = False,
+    ) -> None:
+        """Write a record, whole or not at all, and forget a failure of the same cell.
+
+        Parameters
+        ----------
+        record : CellRecord
+            Its ``checksums`` and ``digest`` are filled in here.
+        cases : DataFrame
+            One row per case, task and target domain.
+        losses : DataFrame
+            One row per logged step.
+        validation : DataFrame, optional
+            One row per validation.
+        extra_files : callable, optional
+            Writes further files into the folder it is given.
+        replace : bool
+            Take the place of a record that is already there; otherwise that one stays.
+
+        Raises
+        ------
+        StoreError
+            If the folder cannot be written.
+        """
+        if record.id != record.cell.id:
+            raise ValueError(f"record {record.id} is not of cell {record.cell.id}")
+        target = self.folder(record.id)
+        with self._writing(), self._replacing(target, replace) as set_aside, whole_folder(target) as folder:
+            _write_parquet(cases, folder / CASES)
+            _write_parquet(losses, folder / LOSSES)
+            if validation is not None:
+                _write_parquet(validation, folder / VALIDATION)
+            if extra_files is not None:
+                extra_files(folder)
+            files = sorted(path for path in folder.rglob("*") if path.is_file())
+            checksums = {path.relative_to(folder).as_posix(): digest_file(path) for path in files}
+            (folder / RECORD).write_text(record.sealed(checksums).text(), encoding="utf-8")
+            set_aside()
+        self.clear_failure(record.id)
+
+    def write_failure(self, cell: Cell, error: str, traceback: str = "", seconds: float = 0.0) -> None:
+        """Record that a cell ended with an error; of ``error`` the first line is kept."""
+        line = next(iter(error.strip().splitlines()), "unknown error")
+        failure = Failure(id=cell.id, cell=cell, error=line, traceback=traceback, seconds=seconds)
+        with self._writing():
+            write_text(self._failure_path(cell.id), failure.model_dump_json(indent=1) + "\n")
+
+    def clear_failure(self, id: str) -> None:
+        """Forget a cell's failure, if there is one."""
+        self._failure_path(id).unlink(missing_ok=True)
+
+    def remove(self, id: str) -> None:
+        """Remove a cell's record and failure, if there are any."""
+        self.clear_failure(id)
+        with self._writing():
+            for old in _set_aside(self.folder(id)):
+                shutil.rmtree(old)
+
+    def read(self, id: str) -> CellRecord:
+        """Return a cell's record.
+
+        Raises
+        ------
+        StoreError
+            If there is none, or it does not match its digest or schema.
+        """
+        return _parse(CellRecord, self.content(id), self.folder(id) / RECORD, self._mend(id))
+
+    def content(self, id: str) -> dict[str, Any]:
+        """Return a record's JSON as plain data, checked against its digest but not its schema."""
+        path = self.folder(id) / RECORD
+        content = _read_json(path, self._mend(id))
+        if content.get("id") != id or content.get("digest") != content_digest(content):
+            raise StoreError(f"{path}: the record was changed after it was written; {self._mend(id)}")
+        return content
+
+    def cases(self, id: str) -> pd.DataFrame:
+        """Return a cell's scores, one row per case, task and target domain, checked against their sum."""
+        return self._parquet(id, CASES)
+
+    def losses(self, id: str) -> pd.DataFrame:
+        """Return a cell's loss terms, one row per logged step."""
+        return self._parquet(id, LOSSES)
+
+    def validation(self, id: str) -> pd.DataFrame | None:
+        """Return a cell's validation scores, or None if its selection rule made none."""
+        return self._parquet(id, VALIDATION) if VALIDATION in self.content(id)["checksums"] else None
+
+    def verify(self, id: str) -> CellRecord:
+        """Check every file of a record against its checksum and return the record.
+
+        Raises
+        ------
+        StoreError
+            On the first file that is missing or changed.
+        """
+        record = self.read(id)
+        for name in record.checksums:
+            self._checked(id, name, record.checksums)
+        return record
+
+    def save_plan(self, protocol: Protocol, cells: list[Cell], report: Mapping[str, Any]) -> None:
+        """Write down what the protocol asks for.
+
+        Parameters
+        ----------
+        protocol : Protocol
+            As loaded.
+        cells : list of Cell
+            Everything to train and evaluate, floors included.
+        report : mapping
+            JSON-ready facts for the report, such as leak counts and notes on the data.
+        """
+        plan = StoredPlan(protocol=protocol, cells=cells, report=dict(report))
+        text = json.dumps(plan.model_dump(mode="json"), indent=1, allow_nan=False) + "\n"
+        with self._writing():
+            write_text(self.root / "plan.json", text)
+
+    def has_plan(self) -> bool:
+        """Whether a plan was saved."""
+        return (self.root / "plan.json").is_file()
+
+    def load_plan(self) -> StoredPlan:
+        """Return the plan saved last.
+
+        Raises
+        ------
+        StoreError
+            If there is none, or it is damaged.
+        """
+        path = self.root / "plan.json"
+        mend = f"make it with: mmbench run PROTOCOL --results {self.root}"
+        if not path.is_file():
+            raise StoreError(f"{self.root}: no plan.json, so no results folder; {mend}")
+        return _parse(StoredPlan, _read_json(path, mend), path, mend)
+
+    def _failure_path(self, id: str) -> Path:
+        return self.failures_folder / f"{id}.json"
+
+    def _mend(self, id: str) -> str:
+        return f"mend it with: rm -r {self.folder(id)}, then run the protocol again"
+
+    def _parquet(self, id: str, name: str) -> pd.DataFrame:
+        import pandas as pd
+
+        path = self._checked(id, name, self.content(id)["checksums"])
+        frame: pd.DataFrame = pd.read_parquet(path)
+        return frame
+
+    def _checked(self, id: str, name: str, checksums: Mapping[str, str]) -> Path:
+        path = self.folder(id) / name
+        if name not in checksums:
+            raise StoreError(f"{path}: the record has no such file; {self._mend(id)}")
+        try:
+            found = digest_file(path)
+        except OSError as error:
+            raise StoreError(f"{path}: cannot be read ({error.strerror}); {self._mend(id)}") from None
+        if found != checksums[name]:
+            raise StoreError(f"{path}: does not match its checksum; {self._mend(id)}")
+        return path
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            where = error.filename or self.root
+            raise StoreError(
+                f"{where}: cannot be written ({error.strerror or error}); free space, or choose "
+                "another folder with --results"
+            ) from error
+
+    @contextmanager
+    def _replacing(self, target: Path, replace: bool) -> Iterator[Callable[[], None]]:
+        """Yield a function that moves ``target`` away; at the end it is deleted, or put back on an error."""
+        moved: list[Path] = []
+
+        def set_aside() -> None:
+            if replace:
+                moved.extend(_set_aside(target))
+
+        try:
+            yield set_aside
+        except BaseException:
+            if moved and not target.exists():
+                (moved[0] / target.name).rename(target)
+            raise
+        finally:
+            for old in moved:
+                shutil.rmtree(old, ignore_errors=True)
+
+
+def _set_aside(folder: Path) -> list[Path]:
+    """Move a folder into a hidden one beside it; return that one, or nothing if there is no such folder."""
+    if not folder.is_dir():
+        return []
+    parent = Path(tempfile.mkdtemp(prefix=f".{folder.name}.old.", dir=folder.parent))
+    try:
+        folder.rename(parent / folder.name)
+    except FileNotFoundError:  # another process was faster
+        parent.rmdir()
+        return []
+    return [parent]
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise StoreError(f"{folder}: cannot be read ({error.strerror}); check its permissions") from None
+
+
+def _write_parquet(frame: pd.DataFrame, path: Path) -> None:
+    frame.to_parquet(path, index=False, compression="zstd")
+
+
+def _read_json(path: Path, mend: str) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_bytes(), parse_constant=_refuse_constant)
+    except FileNotFoundError:
+        raise StoreError(f"{path}: there is no such file; {mend}") from None
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be read ({error.strerror}); {mend}") from None
+    except (ValueError, RecursionError):
+        raise StoreError(f"{path}: is not JSON; {mend}") from None
+    if not isinstance(content, dict):
+        raise StoreError(f"{path}: is not a JSON object; {mend}")
+    return content
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _parse(model: type[Model], content: dict[str, Any], path: Path, mend: str) -> Model:
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = ".".join(str(part) for part in first["loc"])
+        if content.get("format", 1) != 1:
+            raise StoreError(f"{path}: was written by another version of mmbench; {mend}") from None
+        raise StoreError(f"{path}: {key}: not as this version of mmbench writes it; {mend}") from None

@@ -1,0 +1,84 @@
+"""Selection rules: which weights of a training are evaluated.
+
+The loop hands a rule the method after each step and nothing else. A rule that needs scores is given a
+function that computes them; for ``source_val`` that function holds the sources' validation parts only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from mmbench.methods.base import Method
+
+Scorer = Callable[[Method], dict[str, float]]
+
+
+class LastWeights:
+    """Keep the weights that the training ends with."""
+
+    scores: list[dict[str, float]]
+
+    def __init__(self) -> None:
+        self.scores = []
+
+    def after_step(self, step: int, steps: int, method: Method) -> None:
+        """Do nothing."""
+
+    def finish(self, steps: int, method: Method) -> int:
+        """Return the last step."""
+        return steps
+
+
+class BestWeights:
+    """Keep the weights with the best mean score; the earliest of equals.
+
+    Parameters
+    ----------
+    scorer : callable
+        Maps a method to named scores, higher is better; their mean decides.
+    every : int
+        Steps between two looks; the last step is always looked at.
+
+    Attributes
+    ----------
+    scores : list of dict
+        One row per look: ``step`` and the named scores.
+    """
+
+    def __init__(self, scorer: Scorer, every: int):
+        self.scorer = scorer
+        self.every = every
+        self.scores: list[dict[str, float]] = []
+        self._best: tuple[float, int, dict[str, dict[str, Any]]] | None = None
+
+    def after_step(self, step: int, steps: int, method: Method) -> None:
+        """Score the method when it is time to, and remember its weights if they are the best so far."""
+        if step % self.every and step != steps:
+            return
+        named = self.scorer(method)
+        self.scores.append({"step": step, **named})
+        score = sum(named.values()) / len(named)
+        if self._best is None or score > self._best[0]:
+            self._best = (score, step, _weights(method))
+
+    def finish(self, steps: int, method: Method) -> int:
+        """Put the best weights back and return their step."""
+        assert self._best is not None
+        _, step, weights = self._best
+        for name, module in method.modules().items():
+            module.load_state_dict(weights[name])
+        return step
+
+
+SelectionRule = LastWeights | BestWeights
+
+
+def _weights(method: Method) -> dict[str, dict[str, Any]]:
+    with torch.no_grad():
+        return {
+            name: {key: value.detach().clone() for key, value in module.state_dict().items()}
+            for name, module in method.modules().items()
+        }

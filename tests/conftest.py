@@ -1,0 +1,38 @@
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache_folder(tmp_path_factory):
+    """One cache for the whole run, so that no test touches the user's and decoding is paid once."""
+    folder = tmp_path_factory.mktemp("mmbench-cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MMBENCH_CACHE", str(folder))
+        yield folder
+
+
+@pytest.fixture
+def cache(cache_folder, monkeypatch):
+    """The run's cache, also where a test has changed the environment."""
+    monkeypatch.setenv("MMBENCH_CACHE", str(cache_folder))
+    return cache_folder
+
+
+@pytest.fixture
+def fresh_cache(tmp_path, monkeypatch):
+    """An empty cache for one test."""
+    folder = tmp_path / "fresh-cache"
+    monkeypatch.setenv("MMBENCH_CACHE", str(folder))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def real_data():
+    """The folder of real X-ray copies; mark the test ``realdata``."""
+    default = Path(__file__).resolve().parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("MMBENCH_TEST_DATA", default))
+    if not (folder / "chest_xray").is_dir():
+        pytest.skip(f"no real X-ray copies at {folder}; set MMBENCH_TEST_DATA")
+    return folder

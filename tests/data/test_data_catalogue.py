@@ -1,0 +1,257 @@
+import os
+import time
+
+import numpy as np
+import pytest
+from data_layouts import disc, make_chex, make_mcu, make_nih, make_shenzhen, picture, save
+
+from mmbench.data import ingest
+from mmbench.data.catalogue import dataset_names, describe, listing, load_dataset
+from mmbench.data.imaging import Gray, to_square
+from mmbench.errors import DataError
+from mmbench.protocol.schema import DatasetChoice, SplitSizes
+from mmbench.protocol.vocabulary import Task
+
+C, S = Task.CLASSIFICATION, Task.SEGMENTATION
+
+
+def load(name, root=None, *, size=32, seed=0, **changes):
+    return load_dataset(DatasetChoice(dataset=name, **changes), image_size=size, seed=seed, data_root=root)
+
+
+@pytest.fixture
+def root(tmp_path, fresh_cache):
+    folder = tmp_path / "data"
+    make_chex(folder / "chest_xray")
+    make_mcu(folder / "Montgomery" / "MontgomerySet", count=12)
+    make_shenzhen(folder / "shenzhen", count=10, masks=8)
+    make_nih(folder / "NIH")
+    return folder
+
+
+def test_every_name_is_described():
+    names = dataset_names()
+    assert set(names) >= {"chex", "jsrt", "mcu", "nihx", "rsna", "shenzhen", "manifest", "phantom:adult_pa"}
+    for name in names:
+        info = describe(name)
+        assert info.name == name
+        assert all((info.title, info.tasks, info.layout, info.where, info.terms))
+    with pytest.raises(DataError, match="unknown dataset 'shenzen'; did you mean 'shenzhen'"):
+        describe("shenzen")
+    with pytest.raises(DataError, match="phantom:adult_pa"):
+        describe("phantom:adult_ap2")
+
+
+def test_images_and_masks_are_those_of_the_files(root):
+    dataset = load("mcu", root)
+    row = list(dataset.cases["case_id"]).index("MCUCXR_0003_1")
+    np.testing.assert_array_equal(dataset.images[row], to_square(Gray(picture(103), 255), 32))
+    union = (disc(48, (34, 24), 8) | disc(48, (14, 24), 8)) > 0
+    area = union.reshape(16, 3, 16, 3).mean(axis=(1, 3))
+    small = load("mcu", root, size=16).masks[row]
+    np.testing.assert_array_equal(small, area >= 0.5)
+    assert dataset.masks.dtype == np.uint8
+    assert set(np.unique(dataset.masks)) == {0, 1}
+    assert dataset.domain == "mcu"
+    assert load("mcu", root, name="county").domain == "county"
+
+
+def test_the_table_keeps_its_contract(root):
+    dataset = load("shenzhen", root)
+    cases = dataset.cases
+    assert list(cases.index) == list(range(10))
+    assert {"case_id", "patient_id", "part", "label", "has_mask", "group"} <= set(cases.columns)
+    assert str(cases["label"].dtype) == "Int8"
+    assert cases["label"].isna().all()
+    assert cases["has_mask"].sum() == 8
+    assert len(dataset.rows(None, S)) == 8
+    assert len(dataset.rows("all", C)) == 0
+    assert not dataset.masks[~cases["has_mask"].to_numpy()].any()
+    assert isinstance(dataset.images, np.memmap)
+    assert not dataset.images.flags.writeable
+    with pytest.raises(DataError, match="unknown part 'dev'"):
+        dataset.rows("dev", S)
+
+
+def test_small_official_validation_joins_training_and_copies_stay_together(root):
+    folder = root / "chest_xray"
+    original = folder / "train/NORMAL/IM-0115-0001.jpeg"
+    for number in range(20):
+        copy = folder / f"train/NORMAL/IM-{2000 + number}-0001.jpeg"
+        copy.write_bytes(original.read_bytes())
+    dataset = load("chex", root)
+    cases = dataset.cases
+    assert (cases["part"] == "test").sum() == 3
+    official = cases["case_id"].str.startswith("test/")
+    assert ((cases["part"] == "test") == official).all()
+    copies = cases[cases["case_id"].str.contains("IM-20|IM-0115")]
+    assert copies["group"].nunique() == 1
+    assert copies["part"].nunique() == 1
+    assert "chex: 1 groups of identical images (21 files)" in dataset.notes
+
+
+def test_a_second_load_decodes_nothing_and_is_fast(root, monkeypatch):
+    first = load("mcu", root)
+    monkeypatch.setattr(ingest, "_decode_case", lambda *_: pytest.fail("decoded again"))
+    started = time.perf_counter()
+    second = load("mcu", root)
+    assert time.perf_counter() - started < 0.5
+    assert second.data_digest == first.data_digest
+    np.testing.assert_array_equal(second.images, first.images)
+
+
+def test_digests_depend_on_content_and_not_on_place_or_size(root, tmp_path):
+    here = load("mcu", root)
+    (root / "Montgomery").rename(tmp_path / "mcu")
+    for path in (tmp_path / "mcu").rglob("*.png"):
+        os.utime(path, (1, 1))
+    there = load("mcu", tmp_path)
+    assert (there.data_digest, there.split_digest) == (here.data_digest, here.split_digest)
+    larger = load("mcu", tmp_path, size=48)
+    assert (larger.data_digest, larger.split_digest) == (here.data_digest, here.split_digest)
+    save(tmp_path / "mcu/MontgomerySet/CXR_png/MCUCXR_0000_0.png", picture(999))
+    changed = load("mcu", tmp_path)
+    assert changed.data_digest != here.data_digest
+    assert changed.split_digest == here.split_digest
+
+
+def test_parts_depend_on_the_protocol_seed_only(root):
+    assert load("mcu", root).split_digest == load("mcu", root).split_digest
+    assert len({load("mcu", root, seed=seed).split_digest for seed in range(4)}) > 1
+
+
+def test_split_sizes_and_subsets(root):
+    parts = load("mcu", root, split=SplitSizes(train=6, validation=2, test=4)).cases["part"].value_counts()
+    assert parts.to_dict() == {"train": 6, "test": 4, "validation": 2}
+    subset = load("mcu", root, cases=6)
+    assert len(subset.images) == len(subset.masks) == len(subset.cases) == 6
+    assert subset.cases["finding"].value_counts().to_dict() == {"normal": 3, "tuberculosis": 3}
+    whole = load("mcu", root)
+    assert subset.data_digest != whole.data_digest
+    rows = [list(whole.cases["case_id"]).index(name) for name in subset.cases["case_id"]]
+    np.testing.assert_array_equal(subset.images, whole.images[rows])
+    np.testing.assert_array_equal(subset.prints.hashes, whole.prints.hashes[rows])
+    assert not subset.images.flags.writeable
+    with pytest.raises(DataError, match="cases: 99 is more than the 12 cases it has"):
+        load("mcu", root, cases=99)
+    with pytest.raises(DataError, match="does not sum to its 6 cases"):
+        load("mcu", root, cases=6, split=SplitSizes(train=6, validation=2, test=4))
+
+
+def test_one_per_patient(root):
+    cases = load("nihx", root, one_per_patient=True).cases
+    assert len(cases) == 4
+    assert cases["patient_id"].is_unique
+    chosen = {
+        load("nihx", root, one_per_patient=True, seed=seed).cases.set_index("patient_id")["case_id"]["3"]
+        for seed in range(12)
+    }
+    assert chosen == {"00000003_000", "00000003_001"}
+
+
+def test_a_missing_dataset_says_where_to_get_it(root, tmp_path):
+    with pytest.raises(
+        DataError, match=r"jsrt: is not under .*db\.jsrt\.or\.jp.*'mmbench data import jsrt PATH'"
+    ) as e:
+        load("jsrt", root)
+    assert "\n" not in str(e.value)
+    with pytest.raises(DataError, match="is not imported and no --data-root is given"):
+        load("jsrt")
+    with pytest.raises(DataError, match="is not a folder"):
+        load("jsrt", tmp_path / "nowhere")
+
+
+def test_the_data_root_may_be_the_dataset_itself(root):
+    assert len(load("chex", root / "chest_xray").cases) == 13
+    assert len(load("nihx", root / "NIH").cases) == 5
+
+
+def test_a_bad_file_is_an_error_with_its_name_and_the_count(root):
+    for number in (3, 5):
+        (root / f"shenzhen/CXR_png/CHNCXR_000{number}_1.png").write_bytes(b"broken")
+    with pytest.raises(
+        DataError, match=r"CHNCXR_0003_1\.png: .*2 cases are bad of 10 in shenzhen.*--skip-bad"
+    ):
+        load("shenzhen", root)
+
+
+def test_a_mask_of_another_shape_is_an_error(root):
+    save(root / "shenzhen/mask/CHNCXR_0000_0_mask.png", disc(48, (20, 20), 9)[:30])
+    with pytest.raises(
+        DataError, match=r"CHNCXR_0000_0_mask\.png: the mask is 48 x 30 but its image is 48 x 48"
+    ):
+        load("shenzhen", root)
+
+
+def test_a_larger_mask_is_resized_on_its_own(root):
+    before = load("shenzhen", root)
+    save(
+        root / "shenzhen/mask/CHNCXR_0000_0_mask.png",
+        np.kron(disc(48, (24, 24), 10), np.ones((2, 2), np.uint8)),
+    )
+    after = load("shenzhen", root)
+    np.testing.assert_array_equal(after.masks[0], before.masks[0])
+
+
+def test_keys_that_do_not_apply_are_refused(root):
+    with pytest.raises(DataError, match="'dials' are for the phantom only"):
+        load("mcu", root, dials={"noise": 0.1})
+    with pytest.raises(DataError, match="'path' is for manifests only"):
+        load("mcu", root, path="cases.csv")
+    with pytest.raises(DataError, match="must name the CSV file by 'path'"):
+        load("manifest", root)
+
+
+def test_a_manifest_is_a_dataset(root):
+    for seed in range(6):
+        save(root / f"own/{seed}.png", picture(400 + seed))
+    lines = ["image,label,split,domain"]
+    lines += [f"{seed}.png,{seed % 2},{'train' if seed < 4 else 'test'},north" for seed in range(6)]
+    (root / "own/cases.csv").write_text("\n".join(lines))
+    dataset = load("manifest", root, path="own/cases.csv", name="north")
+    assert dataset.domain == "north"
+    assert dataset.cases["part"].value_counts().to_dict()["test"] == 2
+    assert dataset.namespace.startswith("manifest:")
+    np.testing.assert_array_equal(dataset.cases["label"].astype(int), [0, 1] * 3)
+
+
+def test_a_damaged_cache_entry_is_made_again(root, fresh_cache):
+    digest = load("mcu", root).data_digest
+    (images,) = fresh_cache.glob("datasets/mcu-*/images.npy")
+    images.write_bytes(images.read_bytes()[:100])
+    assert load("mcu", root).data_digest == digest
+
+
+def test_the_phantom_offers_what_its_domain_offers(cache):
+    children = load("phantom:paediatric_ap", cases=60, name="children")
+    assert children.masks is None
+    assert len(children.rows(None, C)) == 60
+    assert children.domain == "children"
+    adults = load("phantom:adult_pa", cases=40)
+    assert len(adults.rows(None, S)) == 40
+    assert len(adults.rows(None, C)) == 0
+    assert adults.images.shape == (40, 32, 32)
+    for dataset in (children, adults):
+        groups = dataset.cases.groupby("patient_id")["part"].nunique()
+        assert (groups == 1).all()
+
+
+def test_phantom_dials_and_sizes_make_other_data(cache):
+    base = load("phantom:adult_pa", cases=20)
+    noisy = load("phantom:adult_pa", cases=20, dials={"noise": 0.3})
+    assert noisy.data_digest != base.data_digest
+    assert noisy.split_digest == base.split_digest
+    assert load("phantom:adult_pa", cases=20, dials={"population": 1}).namespace != base.namespace
+    with pytest.raises(DataError, match="unknown dial 'nois'"):
+        load("phantom:adult_pa", dials={"nois": 1})
+
+
+def test_the_listing_decodes_nothing(root, monkeypatch):
+    monkeypatch.setattr(ingest, "_decode_case", lambda *_: pytest.fail("decoded"))
+    found = {status.info.name: status for status in listing(root)}
+    assert found["chex"].available
+    assert not found["chex"].imported
+    assert found["chex"].counts["train pneumonia"] == 4
+    assert not found["jsrt"].available
+    assert found["phantom:county"].available
+    assert found["chex"].to_json()["location"].endswith("chest_xray")

@@ -1,0 +1,181 @@
+"""Work functions that real worker processes run in tests, and cells for them."""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+from mmbench.errors import DataError
+from mmbench.protocol.cells import DomainDigest, MethodSummary, expand
+from mmbench.protocol.files import parse_protocol
+from mmbench.protocol.vocabulary import Stream, Task
+from mmbench.store.environment import capture
+from mmbench.store.record import CellRecord, DomainSummary
+from mmbench.store.store import ResultStore
+
+PROTOCOL = """
+name: tiny
+sources: {classification: phantom:paediatric_ap}
+budgets: {pairs: [{classification: 4}, {classification: 8}]}
+methods: [enc, encssl]
+floors: [majority]
+draws: 1
+seeds: 2
+training: {steps: 10}
+"""
+
+
+def tiny_plan(extra=""):
+    """A plan of 2 methods x 2 budgets x 2 seeds and a floor at 2 budgets, 10 cells; needs no data."""
+    protocol = parse_protocol(PROTOCOL + extra)
+    labeled, unlabeled = Stream.LABELED_CLASSIFICATION, Stream.UNLABELED_CLASSIFICATION
+    tasks = frozenset({Task.CLASSIFICATION})
+    methods = {
+        "enc": MethodSummary(method="enc", tasks=tasks, streams=frozenset({labeled})),
+        "encssl": MethodSummary(method="encssl", tasks=tasks, streams=frozenset({labeled, unlabeled})),
+        "majority": MethodSummary(
+            method="majority", tasks=tasks, streams=frozenset(), seeded=False, floor=True
+        ),
+    }
+    source = DomainDigest(domain="paediatric_ap", data="d", split="s")
+    entries = [(entry, methods[entry.method]) for entry in protocol.methods]
+    entries.append((SimpleNamespace(label="majority"), methods["majority"]))
+    cells = expand(protocol, entries, {Task.CLASSIFICATION: source}, {Task.CLASSIFICATION: [source]})
+    leaks = SimpleNamespace(to_json=lambda: {"overlaps": []}, notes=list, leaks=[])
+    return SimpleNamespace(
+        protocol=protocol,
+        cells=cells,
+        methods=methods,
+        leaks=leaks,
+        notes=["a known fact"],
+        case_counts={"classification paediatric_ap": 60},
+    )
+
+
+def fine(task, on_progress):
+    return {"seed": task.cell.seed, "threads": int(os.environ["OMP_NUM_THREADS"])}
+
+
+def who(task, on_progress):
+    time.sleep(0.05)
+    return {"pid": os.getpid(), "device": int(task.device.partition(":")[2] or -1), "threads": task.threads}
+
+
+def chatty(task, on_progress):
+    """Hundreds of progress calls within half a second."""
+    end = time.monotonic() + 0.5
+    step = 0
+    while time.monotonic() < end:
+        step += 1
+        on_progress(step, 1000, "train")
+        time.sleep(0.001)
+    return {}
+
+
+def noisy(task, on_progress):
+    """Garbage on every kind of standard output, native code's included."""
+    print("x" * 100_000, flush=True)
+    print("\x80\x04garbage", file=sys.stderr)
+    os.write(1, b"\x00\x01\x02raw")
+    libc = ctypes.CDLL(None)
+    libc.puts(b"native")
+    libc.fflush(None)
+    subprocess.run(["echo", "child"], check=True)
+    return {"Acc": 0.5}
+
+
+def moody(task, on_progress):
+    """Depends on method, seed and budget: some cells fail, each in its own way."""
+    key = (task.cell.label, task.cell.seed, task.cell.budgets[Task.CLASSIFICATION])
+    if key == ("enc", 0, 4):
+        raise ValueError("two\nlines")
+    if key == ("enc", 1, 4):
+        print("last words", flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+    if key == ("enc", 0, 8):
+        os._exit(3)
+    if key == ("enc", 1, 8):
+        sys.exit("enough")
+    if key == ("encssl", 0, 4):
+        ctypes.string_at(0)
+    if key == ("encssl", 1, 4):
+        raise DataError("chex: no such folder")
+    if key == ("encssl", 0, 8):
+        return {"Acc": "not a number"}
+    return {"Acc": 1.0}
+
+
+def record(task, on_progress):
+    """Write a record as real work does."""
+    for step in range(3):
+        on_progress(step, 3, "train")
+    write_record(task)
+    return {"Acc": 0.75}
+
+
+def record_but_enc_seed_0(task, on_progress):
+    if (task.cell.label, task.cell.seed) == ("enc", 0):
+        raise RuntimeError("this one does not converge")
+    return record(task, on_progress)
+
+
+def write_record(task):
+    import pandas as pd
+
+    cell = task.cell
+    part = DomainSummary(
+        domain="paediatric_ap",
+        task=Task.CLASSIFICATION,
+        in_domain=True,
+        cases=60,
+        metrics={"accuracy": 0.75, "f1_normal": 0.7, "f1_pneumonia": 0.8},
+    )
+    record = CellRecord(
+        id=cell.id,
+        cell=cell,
+        summary=[part],
+        parameters=5,
+        seconds={"total": 0.1},
+        environment=capture("cpu"),
+    )
+    cases = pd.DataFrame({"case_id": ["a"], "probability": [0.5]})
+    ResultStore(task.results).write(record, cases, pd.DataFrame({"step": [1]}), replace=task.force)
+
+
+def endless(task, on_progress):
+    """Leave this process's and a child's ids behind, then never end."""
+    child = subprocess.Popen(["sleep", "1000"])
+    task.results.mkdir(parents=True, exist_ok=True)
+    (task.results / f"pids.{task.id}").write_text(f"{os.getpid()} {child.pid}")
+    on_progress(1, 2, "train")
+    time.sleep(1000)
+
+
+def stubborn(task, on_progress):
+    """Like ``endless``, and deaf to the terminate signal."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    return endless(task, on_progress)
+
+
+def alive(pid):
+    """Whether a process runs; a zombie does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def wait_until(condition, seconds=15.0):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)
+
+
+def slow_record(task, on_progress):
+    time.sleep(0.3)
+    return record(task, on_progress)

@@ -1,0 +1,102 @@
+"""The conformance check passes the built-in methods and names what a bad one does."""
+
+import re
+
+import pytest
+import torch
+from pydantic import BaseModel
+from torch import nn
+
+from mmbench.methods import (
+    CLASSIFICATION,
+    LABELED_CLASSIFICATION,
+    Method,
+    Prediction,
+)
+from mmbench.methods.conformance import faults
+from mmbench.plugins.discovery import discover
+
+REGISTRY = discover()
+
+
+@pytest.mark.parametrize("name", list(REGISTRY))
+def test_built_in_methods_conform(name):
+    assert faults(REGISTRY.get(name).cls) == []
+
+
+class Good(Method):
+    tasks = {CLASSIFICATION}
+    streams = {LABELED_CLASSIFICATION}
+
+    def build(self, problem):
+        self.net = nn.Sequential(nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(16, 2))
+
+    def losses(self, batch):
+        part = batch[LABELED_CLASSIFICATION]
+        return {"ce": nn.functional.cross_entropy(self.net(part.images), part.labels)}
+
+    def predict(self, images):
+        return Prediction(class_logits=self.net(images))
+
+
+def test_a_good_method_has_no_faults():
+    assert faults(Good) == []
+
+
+class Lenient(BaseModel):
+    pass
+
+
+def variant(**members):
+    return type("Bad", (Good,), members)
+
+
+def writes_into_batch(self, batch):
+    batch[LABELED_CLASSIFICATION].images.zero_()
+    return Good.losses(self, batch)
+
+
+def trains_in_predict(self, images):
+    self.net.train()
+    with torch.no_grad():
+        self.net[2].weight.add_(1)
+    return Good.predict(self, images)
+
+
+@pytest.mark.parametrize(
+    ("cls", "fault"),
+    [
+        (variant(build=lambda self, problem: None), "build makes no nn.Module"),
+        (variant(losses=lambda self, batch: {"ce": torch.ones(3)}), "loss term 'ce' is not a finite scalar"),
+        (
+            variant(losses=lambda self, batch: {"ce": torch.tensor(torch.nan)}),
+            "loss term 'ce' is not a finite",
+        ),
+        (variant(losses=lambda self, batch: {"ce": torch.tensor(1.0)}), "no loss term depends on a weight"),
+        (variant(losses=lambda self, batch: {"ce": self.net(0)}), "losses raises"),
+        (
+            variant(losses=writes_into_batch),
+            r"losses writes into the batch \(labeled_classification.images\)",
+        ),
+        (variant(predict=lambda self, images: Prediction()), "predict gives class_logits of shape None"),
+        (
+            variant(predict=lambda self, images: Prediction(class_logits=torch.randn(len(images), 2))),
+            "for the same images the second time",
+        ),
+        (
+            variant(
+                predict=lambda self, images: Prediction(class_logits=self.net(images - images.mean()) * 9)
+            ),
+            "alone than in a batch",
+        ),
+        (
+            variant(predict=trains_in_predict),
+            "predict changes the weights|predict leaves net in training mode",
+        ),
+        (variant(Hyperparameters=Lenient), "Hyperparameters accept unknown keys"),
+    ],
+)
+def test_a_bad_method_is_told_what_it_does(cls, fault):
+    found = faults(cls)
+    assert found
+    assert any(re.search(fault, line) for line in found), found

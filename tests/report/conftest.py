@@ -1,0 +1,87 @@
+import itertools
+import os
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from mmbench.protocol.files import parse_protocol
+from mmbench.protocol.vocabulary import Task
+from mmbench.store.frames import SUMMARY_COLUMNS
+
+PROTOCOL = parse_protocol("""\
+name: paper-like
+sources: {classification: chex, segmentation: jsrt}
+targets: {classification: nih, segmentation: [montgomery]}
+budgets: {grid: {classification: [100, full], segmentation: [10]}}
+methods: [unet, enc, {method: multimix, name: MultiMix}]
+floors: [positive, mean_mask]
+seeds: 2
+draws: 1
+training: {steps: 500}
+""")
+TASKS = {
+    "unet": [Task.SEGMENTATION],
+    "enc": [Task.CLASSIFICATION],
+    "multimix": list(Task),
+    "positive": [Task.CLASSIFICATION],
+    "mean_mask": [Task.SEGMENTATION],
+}
+DOMAINS = {
+    Task.CLASSIFICATION: [("chex", True, 624), ("nih", False, 4185)],
+    Task.SEGMENTATION: [("jsrt", True, 123), ("montgomery", False, 35)],
+}
+METRICS = {
+    Task.CLASSIFICATION: ["accuracy", "f1_normal", "f1_pneumonia", "auroc"],
+    Task.SEGMENTATION: ["dice", "hausdorff", "ssim", "empty_prediction"],
+}
+
+
+def make_summaries(protocol=PROTOCOL) -> pd.DataFrame:
+    """Numbers that follow a rule, in binary fractions so that every platform prints the same digits."""
+    rows = []
+    entries = [(entry.label, entry.method) for entry in protocol.methods] + [(f, f) for f in protocol.floors]
+    for number, (row, method) in enumerate(entries):
+        tasks, floor = TASKS[method], method in protocol.floors
+        budgets = [protocol.budgets.of(task) if task in tasks else [None] for task in Task]
+        for (bc, bs), seed in itertools.product(itertools.product(*budgets), range(1 if floor else 2)):
+            for task in tasks:
+                for (domain, inside, cases), metric in itertools.product(DOMAINS[task], METRICS[task]):
+                    value = 0.5 + number / 32 + seed / 64 + (0.125 if inside else 0.0)
+                    if not floor:
+                        value += (bc == "full") / 128
+                    if metric == "hausdorff":
+                        value = 16 * (1 - value)
+                    if metric == "empty_prediction":
+                        value = 3.0 if (row, domain, seed) == ("unet", "montgomery", 0) else 0.0
+                    cell = (f"{row}-{bc}-{bs}-{seed}", row, method, _text(bc), _text(bs), 0, seed)
+                    rows.append((*cell, domain, task.value, inside, cases, metric, value))
+    return pd.DataFrame(rows, columns=list(SUMMARY_COLUMNS))
+
+
+def _text(budget) -> str | None:
+    return None if budget is None else str(budget)
+
+
+@pytest.fixture
+def results() -> pd.DataFrame:
+    return make_summaries()
+
+
+@pytest.fixture(scope="session")
+def protocol():
+    return PROTOCOL
+
+
+@pytest.fixture(scope="session")
+def golden():
+    """Compare with a recorded file; MMBENCH_UPDATE_GOLDEN=1 records anew."""
+
+    def compare(name: str, text: str) -> None:
+        path = Path(__file__).parent / "golden" / name
+        if os.environ.get("MMBENCH_UPDATE_GOLDEN"):
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text)
+        assert text == path.read_text()
+
+    return compare

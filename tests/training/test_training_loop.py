@@ -1,0 +1,160 @@
+"""The loop, the optimisers and the selection rules."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from mmbench.methods import CLASSIFICATION, LABELED_CLASSIFICATION, Method, Prediction
+from mmbench.protocol.schema import Augmentation, Optimizer, Schedule, Training
+from mmbench.protocol.vocabulary import Stream, Task
+from mmbench.training.loop import NonFiniteLossError, train
+from mmbench.training.optimization import make_optimizer, make_scheduler, rate_factor
+from mmbench.training.selection import BestWeights, LastWeights
+from mmbench.training.streams import StreamLoader, TaskData
+
+CPU = torch.device("cpu")
+
+
+class Mean(Method):
+    """Learns one number: the mean pixel of its images."""
+
+    tasks = {CLASSIFICATION}
+    streams = {LABELED_CLASSIFICATION}
+
+    def build(self, problem=None):
+        self.layer = nn.Linear(1, 1, bias=False)
+        nn.init.zeros_(self.layer.weight)
+        self.steps_told = []
+
+    def losses(self, batch):
+        assert self.layer.training
+        error = self.layer.weight - batch[LABELED_CLASSIFICATION].images.mean()
+        return {"square": error.square().sum(), "drop": 0 * nn.functional.dropout(torch.ones(4), 0.5).sum()}
+
+    def predict(self, images):
+        return Prediction()
+
+    def after_step(self, step):
+        self.steps_told.append(step)
+
+    def log(self):
+        return {"weight": self.layer.weight.item()}
+
+
+def setup(steps=5, **training):
+    images = torch.full((4, 8, 8), 255, dtype=torch.uint8)
+    rows = np.arange(4)
+    data = {Task.CLASSIFICATION: TaskData(images, torch.zeros(4, dtype=torch.long), None, rows, rows)}
+    settings = Training(steps=steps, batch_size=2, augmentation=Augmentation(flip=False, crop=0), **training)
+    loader = StreamLoader(data, [Stream.LABELED_CLASSIFICATION], settings, protocol_seed=0, seed=0)
+    method = Mean()
+    method.build()
+    return method, loader, settings
+
+
+def test_sgd_by_hand():
+    method, loader, training = setup(
+        steps=3, optimizer=Optimizer(name="sgd", learning_rate=0.1, momentum=0), schedule=Schedule()
+    )
+    seen = []
+    history = train(
+        method,
+        loader,
+        training,
+        LastWeights(),
+        device=CPU,
+        on_step=lambda step, steps: seen.append((step, steps)),
+    )
+    weight = 0.0
+    for row in history.losses:
+        assert row["square"] == pytest.approx((weight - 1) ** 2)
+        weight -= 0.1 * 2 * (weight - 1)
+        assert row["weight"] == pytest.approx(weight)
+    assert [row["step"] for row in history.losses] == [1, 2, 3]
+    assert seen == [(1, 3), (2, 3), (3, 3)]
+    assert method.steps_told == [0, 1, 2]
+    assert history.selected_step == 3
+
+
+def test_training_twice_is_the_same_to_the_bit():
+    weights = []
+    for _ in range(2):
+        method, loader, training = setup(steps=4)
+        torch.rand(7)
+        train(method, loader, training, LastWeights(), device=CPU)
+        weights.append(method.layer.weight.item())
+    assert weights[0] == weights[1]
+
+
+def test_a_loss_that_is_not_finite_stops_at_once_with_step_and_term():
+    method, loader, training = setup(steps=9)
+    plain = method.losses
+
+    def losses(batch):
+        found = plain(batch)
+        if len(method.steps_told) == 2:
+            found["bad"] = found["square"] * float("nan")
+        return found
+
+    method.losses = losses
+    with pytest.raises(NonFiniteLossError, match="^loss term 'bad' is nan at step 3$"):
+        train(method, loader, training, LastWeights(), device=CPU)
+    assert len(method.steps_told) == 2
+
+
+def test_best_weights_keeps_the_earliest_best_and_puts_it_back():
+    method, loader, training = setup(steps=10, optimizer=Optimizer(name="sgd", learning_rate=0.1, momentum=0))
+    kept = {}
+
+    def scorer(method):
+        step = len(method.steps_told)
+        kept[step] = method.layer.weight.item()
+        return {"a": {4: 1.0, 8: 1.0}.get(step, 0.0), "b": 0.5}
+
+    rule = BestWeights(scorer, every=4)
+    history = train(method, loader, training, rule, device=CPU)
+    assert [row["step"] for row in rule.scores] == [4, 8, 10]
+    assert rule.scores[0] == {"step": 4, "a": 1.0, "b": 0.5}
+    assert history.selected_step == 4
+    assert method.layer.weight.item() == kept[4]
+
+
+def test_a_method_can_bring_its_own_optimizer():
+    method, loader, training = setup(steps=1)
+    method.optimizer = lambda parameters: torch.optim.SGD(parameters, lr=0.25)
+    train(method, loader, training, LastWeights(), device=CPU)
+    assert method.layer.weight.item() == pytest.approx(0.5)
+
+
+def test_step_schedule_is_torchs_steplr():
+    settings = Schedule(name="step", every=3, factor=0.1)
+    ours = make_optimizer([nn.Parameter(torch.zeros(1))], Optimizer(learning_rate=1.0))
+    theirs = torch.optim.Adam([nn.Parameter(torch.zeros(1))], 1.0)
+    a = make_scheduler(ours, 10, settings)
+    b = torch.optim.lr_scheduler.StepLR(theirs, 3, 0.1)
+    for _ in range(10):
+        assert ours.param_groups[0]["lr"] == pytest.approx(theirs.param_groups[0]["lr"])
+        ours.step()
+        theirs.step()
+        a.step()
+        b.step()
+
+
+def test_cosine_and_warmup():
+    settings = Schedule(name="cosine", warmup=2)
+    assert [rate_factor(step, 6, settings) for step in range(6)] == pytest.approx(
+        [0.5, 1.0, 1.0, 0.5 * (1 + 2**-0.5), 0.5, 0.5 * (1 - 2**-0.5)]
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW), ("sgd", torch.optim.SGD)]
+)
+def test_optimizers(name, kind):
+    made = make_optimizer(
+        [nn.Parameter(torch.zeros(1))], Optimizer(name=name, learning_rate=0.5, weight_decay=0.1)
+    )
+    assert type(made) is kind
+    assert made.defaults["lr"] == 0.5
+    assert made.defaults["weight_decay"] == 0.1
