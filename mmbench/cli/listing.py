@@ -24,7 +24,7 @@ def methods(
 
     registry = discover(plugin or ())
     if name is not None:
-        registry.get(name, "list methods")
+        registry.get(name)
     found = [entry for entry in registry.listing() if name in (None, entry["name"])]
     if json:
         print_json(found)

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from mmbench.cli import data, listing, protocol, run, status
+from mmbench.cli import data, listing, method, protocol, run, status
 from mmbench.cli.output import BAD_INPUT, INTERRUPTED, complain
 from mmbench.errors import UserError
 
@@ -61,6 +61,7 @@ app.command("collect")(status.collect)
 app.add_typer(listing.app, name="list")
 app.add_typer(data.app, name="data")
 app.add_typer(protocol.app, name="protocol")
+app.add_typer(method.app, name="method")
 
 
 def _show_version(wanted: bool) -> None:

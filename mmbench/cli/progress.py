@@ -103,7 +103,8 @@ class RunDisplay:
     def _introduce(self, planned: Planned) -> None:
         plan = planned.plan
         total = len(planned.pending) + planned.cached + planned.skipped
-        self._say(f"{plan.protocol.name}: {plural(total, 'cell')}, {planned.workers}", "bold")
+        workers = f", {planned.workers}" if planned.pending else ""
+        self._say(f"{plan.protocol.name}: {plural(total, 'cell')}{workers}", "bold")
         for note in plan.notes:
             self._say(f"note    {note}", "yellow")
         for line in plan.leaks.notes() or ["leak gate passed: parts share no patients and no images"]:
@@ -111,7 +112,7 @@ class RunDisplay:
         if planned.cached:
             self._say(f"done (cached)  {plural(planned.cached, 'cell')}", "dim")
         if planned.skipped:
-            self._say(f"skipped        {plural(planned.skipped, 'cell')}", "dim")
+            self._say(f"skipped        {plural(planned.skipped, 'cell')}, {planned.why_skipped}", "dim")
         if planned.pending:
             self._say(f"to run         {plural(len(planned.pending), 'cell')} into {shown(planned.results)}")
 

@@ -126,13 +126,19 @@ def _show(summary: RunSummary, quiet: bool) -> None:
 
 
 def _as_json(summary: RunSummary) -> dict[str, object]:
+    states = {
+        **dict.fromkeys(summary.skipped, "skipped"),
+        **dict.fromkeys(summary.done, "done"),
+        **dict.fromkeys(summary.cached, "cached"),
+        **dict.fromkeys(summary.failed, "failed"),
+    }
+    counts = {state: list(states.values()).count(state) for state in ("done", "cached", "failed", "skipped")}
     return {
         "protocol": summary.protocol,
         "results": str(summary.results),
-        "done": summary.done,
-        "cached": summary.cached,
-        "failed": dict(summary.failed),
-        "skipped": summary.skipped,
+        **counts,
+        "errors": dict(summary.failed),
+        "cells": [{"id": id, "cell": what, "state": states[id]} for id, what in summary.descriptions.items()],
         "tables": [str(path) for path in summary.paths],
         "seconds": round(summary.seconds, 3),
     }

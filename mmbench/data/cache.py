@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -98,7 +99,7 @@ def read_entry(folder: Path) -> Entry | None:
         masks = np.load(folder / "masks.npy", mmap_mode="r") if meta["masks"] else None
         with np.load(folder / "fingerprints.npz") as arrays:
             prints = Fingerprints(arrays["pixels"], arrays["hashes"], arrays["thumbnails"])
-    except (OSError, ValueError, KeyError, EOFError):
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
         return None
     if not len(images) == len(cases) == len(prints.hashes) == meta["cases"]:
         return None
@@ -170,6 +171,9 @@ def store_entry(folder: Path, make: Callable[[Path], None]) -> Entry:
     if (entry := read_entry(folder)) is not None:
         return entry
     if folder.exists():
+        # Another process may have finished it since; a folder that stands is whole.
+        if (entry := read_entry(folder)) is not None:
+            return entry
         shutil.rmtree(folder)
     with whole_folder(folder) as temporary:
         make(temporary)

@@ -205,6 +205,7 @@ def locate(reader: Reader, data_root: Path | None) -> Path | None:
     if data_root is not None:
         if not data_root.is_dir():
             raise DataError(f"--data-root {data_root}: is not a folder")
+        data_root = data_root.resolve()
         if (found := reader.find(data_root)) is not None:
             return found
         for name in reader.folders:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 from mmbench.data import phantom
@@ -12,6 +13,7 @@ from mmbench.data.cache import EntryWriter, entry_folder, store_entry
 from mmbench.data.dataset import Dataset, image_fingerprints
 from mmbench.data.fingerprints import duplicate_groups
 from mmbench.data.ingest import DECODER_VERSION, case_digest
+from mmbench.files import digest_file, digest_json
 from mmbench.protocol.schema import DatasetChoice
 from mmbench.protocol.vocabulary import Task
 
@@ -36,7 +38,7 @@ def load_phantom(
     dials = phantom.resolve_dials(domain, settings.dials, choice.dials)
     cases = choice.cases or settings.cases
     key = {
-        "generator": phantom.GENERATOR_VERSION,
+        "generator": [phantom.GENERATOR_VERSION, _generator_source()],
         "fingerprints": DECODER_VERSION,
         "tasks": [task.value for task in settings.tasks],
         "dials": dials.model_dump(mode="json"),
@@ -57,6 +59,13 @@ def load_phantom(
     # Another population is another set of patients under the same numbers.
     namespace = f"{PREFIX}{dials.population}"
     return assemble(entry, choice, seed=seed, rules=rules, namespace=namespace, subset=False)
+
+
+@cache
+def _generator_source() -> str:
+    """Return a digest of the generator's files, so that a change of it never meets images of before."""
+    folder = Path(phantom.__file__).parent
+    return digest_json({path.name: digest_file(path) for path in sorted(folder.glob("*.py"))})
 
 
 def _write(folder: Path, data: phantom.PhantomData, tasks: tuple[Task, ...], started: float) -> None:

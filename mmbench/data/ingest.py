@@ -22,8 +22,8 @@ from mmbench.files import digest_json
 if TYPE_CHECKING:
     import pandas as pd
 
-DECODER_VERSION = 1
-"""Raised whenever decoding, resizing or fingerprinting changes what an entry holds."""
+DECODER_VERSION = 2
+"""Raised whenever decoding, resizing or fingerprinting changes what an entry holds; part of its digests."""
 
 Progress = Callable[[int, int], None]
 """Called with the number of cases done and their total."""
@@ -213,7 +213,7 @@ def case_digest(
         The mask itself.
     """
     mask_digest = None if mask is None else pixel_digest(mask).tobytes().hex()
-    return digest_json([case_id, patient_id, label, pixels.tobytes().hex(), mask_digest])
+    return digest_json([DECODER_VERSION, case_id, patient_id, label, pixels.tobytes().hex(), mask_digest])
 
 
 def _table(cases: list[RawCase]) -> pd.DataFrame:

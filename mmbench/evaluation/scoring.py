@@ -37,6 +37,7 @@ def score_cases(
     cases.insert(0, "domain", dataset.domain)
     cases.insert(1, "task", task.value)
     if task is Task.CLASSIFICATION:
+        assert prediction.probabilities is not None
         labels = dataset.cases["label"].iloc[rows].to_numpy(dtype=np.int64)
         scored = case_classification(labels, prediction.probabilities, policy)
         return cases.assign(label=labels, probability=prediction.probabilities, **scored)
@@ -72,4 +73,4 @@ def summarise(cases: pd.DataFrame, task: Task, policy: MetricPolicy) -> dict[str
         return classification_summary(cases["label"].to_numpy(), cases["probability"].to_numpy(), policy)
     values = cases.drop(columns=[name for name in IDENTIFIERS if name in cases]).astype(float)
     counts = {name: float(values.pop(name).sum()) for name in ("empty_prediction", "empty_truth")}
-    return {**{name: float(value) for name, value in values.mean().items()}, **counts}
+    return {**{str(name): float(value) for name, value in values.mean().items()}, **counts}

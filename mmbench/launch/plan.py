@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from mmbench.data.catalogue import load_dataset
 from mmbench.data.dataset import Dataset
@@ -110,8 +109,8 @@ def make_plan(
     notes = [note for dataset in _unique(sources, targets) for note in dataset.notes] + leaks.notes()
     covered = {cell.label for cell in cells}
     notes += [
-        f"{entry.label} is left out: it learns {' and '.join(sorted(summary.tasks))}, and the protocol has no "
-        "source or no budget for that"
+        f"{entry.label} is left out: it learns {' and '.join(sorted(summary.tasks))}, and the protocol has "
+        "no source or no budget for that"
         for entry, summary in methods
         if entry.label not in covered and not summary.floor
     ]
@@ -146,7 +145,7 @@ def resolve_methods(protocol: Protocol, registry: Registry) -> list[tuple[Method
 
 def source_choice(protocol: Protocol, task: Task) -> DatasetChoice:
     """Return the dataset trained on for a task."""
-    choice: Any = getattr(protocol.sources, task.value)
+    choice: DatasetChoice | None = getattr(protocol.sources, task.value)
     assert choice is not None
     return choice
 

@@ -46,8 +46,9 @@ class Planned:
     pending : tuple of (str, str, float)
         Id, description and relative cost of every cell that will run, in the order of their start.
     cached, skipped : int
-        Selected cells that are finished already; that failed earlier and are not repeated, or, with
-        ``retry_failed``, never ran.
+        Selected cells that are finished already, and those left alone.
+    why_skipped : str
+        Why they are left alone.
     workers : str
         The workers in a few words.
     """
@@ -57,6 +58,7 @@ class Planned:
     pending: tuple[tuple[str, str, float], ...]
     cached: int
     skipped: int
+    why_skipped: str
     workers: str
 
 
@@ -235,6 +237,7 @@ def run_plan(
             pending=tuple((cell.id, cell.describe(), costs[cell.id]) for cell in pending),
             cached=len(cached),
             skipped=len(skipped),
+            why_skipped="never ran" if retry_failed else "failed earlier",
             workers=Placement(workers.devices[: max(1, len(pending))], workers.threads).describe(),
         )
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -188,7 +188,12 @@ def _record(
 
 
 def _write_extras(
-    folder: Path, *, keep: list[str], method: Method, targets: list[EvaluatedPart], scores: list[DomainScores]
+    folder: Path,
+    *,
+    keep: Sequence[str],
+    method: Method,
+    targets: list[EvaluatedPart],
+    scores: list[DomainScores],
 ) -> None:
     if "weights" in keep:
         from safetensors.torch import save_model
@@ -201,7 +206,7 @@ def _write_extras(
         if where.task is Task.SEGMENTATION and found.prediction.masks is not None
     }
     if "masks" in keep and masks:
-        np.savez_compressed(folder / "masks.npz", **masks)
+        np.savez_compressed(folder / "masks.npz", **masks)  # type: ignore[arg-type]  # names are arrays here
 
 
 def _headline(record: CellRecord) -> dict[str, float]:

@@ -31,11 +31,11 @@ def faults(cls: type[Method], hyperparameters: dict[str, Any] | None = None) -> 
         Values that differ from the defaults.
     """
     found: list[str] = []
-    for check in (_hyperparameters, _training, _prediction):
+    for name, check in _CHECKS.items():
         try:
             found += check(cls, hyperparameters or {})
         except Exception as error:  # whatever a stranger's code raises is a fault to report, not ours
-            found.append(f"{check.__doc__} raises {type(error).__name__}: {' '.join(str(error).split())}")
+            found.append(f"{name} raises {type(error).__name__}: {' '.join(str(error).split())}")
     return found
 
 
@@ -73,7 +73,6 @@ def built(cls: type[Method], hyperparameters: dict[str, Any], side: int = SIDE) 
 
 
 def _hyperparameters(cls: type[Method], values: dict[str, Any]) -> Iterator[str]:
-    """Hyperparameters"""
     model = cls.Hyperparameters.model_validate(values)
     if cls.Hyperparameters.model_validate(model.model_dump(mode="json")) != model:
         yield "Hyperparameters change when written as JSON and read back"
@@ -82,7 +81,6 @@ def _hyperparameters(cls: type[Method], values: dict[str, Any]) -> Iterator[str]
 
 
 def _training(cls: type[Method], values: dict[str, Any]) -> Iterator[str]:
-    """Losses"""
     if cls.floor:
         return
     method, batch = built(cls, values), example_batch(cls.streams)
@@ -110,7 +108,6 @@ def _training(cls: type[Method], values: dict[str, Any]) -> Iterator[str]:
 
 
 def _prediction(cls: type[Method], values: dict[str, Any]) -> Iterator[str]:
-    """Predict"""
     method = built(cls, values)
     images = example_batch({Stream.UNLABELED_SEGMENTATION})[Stream.UNLABELED_SEGMENTATION].images
     for module in method.modules().values():
@@ -144,3 +141,6 @@ def _prediction(cls: type[Method], values: dict[str, Any]) -> Iterator[str]:
 
 def _parameters(method: Method) -> list[torch.nn.Parameter]:
     return [p for module in method.modules().values() for p in module.parameters()]
+
+
+_CHECKS = {"Hyperparameters": _hyperparameters, "losses": _training, "predict": _prediction}

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
 
 from mmbench.errors import ProtocolError
-from mmbench.networks.multitask import MultitaskNetwork
+from mmbench.networks.multitask import Body, MultitaskNetwork
 from mmbench.networks.saliency import BRIDGE_CHANNELS, Bridge, SaliencyScale
 from mmbench.protocol.schema import Backbone
 
@@ -48,7 +47,7 @@ def build_network(
     if backbone.name == "paper_unet":
         from mmbench.networks.unet import PaperUNet
 
-        body: nn.Module = PaperUNet(backbone, classify, segment, num_classes, channels)
+        body: Body = PaperUNet(backbone, classify, segment, num_classes, channels)
     else:
         from mmbench.networks.smp import SMPNetwork
 

@@ -14,5 +14,5 @@ def normalise(images: Tensor) -> Tensor:
 def to_device(module: nn.Module, device: torch.device) -> nn.Module:
     """Move a module in place; on a GPU its convolutions take the channels-last layout."""
     if device.type == "cuda":
-        return module.to(device, memory_format=torch.channels_last)
+        module.to(memory_format=torch.channels_last)
     return module.to(device)

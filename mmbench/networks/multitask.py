@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from abc import abstractmethod
 
 from torch import Tensor, nn
 
 from mmbench.networks.saliency import Bridge, SaliencyScale, bridge_input, saliency_map
 
 
-class Body(Protocol):
-    """What a backbone offers. Images are (N, 1, H, W) in [-1, 1]."""
+class Body(nn.Module):
+    """What a backbone offers. Images are (N, 1, H, W) in [-1, 1].
+
+    Attributes
+    ----------
+    classifies, segments : bool
+        Which heads it has.
+    """
 
     classifies: bool
     segments: bool
 
+    @abstractmethod
     def encode(self, images: Tensor) -> list[Tensor]:
         """Return the feature maps, finest first."""
 
+    @abstractmethod
     def classify(self, features: list[Tensor]) -> Tensor:
         """Return class logits, shape (N, classes)."""
 
+    @abstractmethod
     def decode(self, features: list[Tensor], bridge: Tensor | None) -> Tensor:
         """Return mask logits, shape (N, 1, H, W); ``bridge`` is (N, C, H, W)."""
 
@@ -31,14 +40,14 @@ class MultitaskNetwork(nn.Module):
     Parameters
     ----------
     body : Body
-        The backbone, an ``nn.Module``.
+        The backbone.
     bridge : {'both', 'image', 'saliency', 'shuffled', 'none'}
         What joins the decoder.
     saliency_scale : {'raw', 'minmax'}
         See :func:`mmbench.networks.saliency.saliency_map`.
     """
 
-    def __init__(self, body: nn.Module, bridge: Bridge, saliency_scale: SaliencyScale):
+    def __init__(self, body: Body, bridge: Bridge, saliency_scale: SaliencyScale):
         super().__init__()
         self.body = body
         self.bridge = bridge
@@ -47,12 +56,12 @@ class MultitaskNetwork(nn.Module):
     @property
     def classifies(self) -> bool:
         """Whether there is a classification head."""
-        return bool(self.body.classifies)
+        return self.body.classifies
 
     @property
     def segments(self) -> bool:
         """Whether there is a mask decoder."""
-        return bool(self.body.segments)
+        return self.body.segments
 
     def classify(self, images: Tensor) -> Tensor:
         """Return class logits, shape (N, classes)."""

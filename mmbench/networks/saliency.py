@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from mmbench.networks.multitask import MultitaskNetwork
 
 Bridge = Literal["both", "image", "saliency", "shuffled", "none"]
 SaliencyScale = Literal["raw", "minmax"]
@@ -28,15 +31,15 @@ def evaluation_mode(module: nn.Module) -> Iterator[None]:
             child.training = mode
 
 
-def saliency_map(network: nn.Module, images: Tensor, *, scale: SaliencyScale = "raw") -> Tensor:
-    """Return \\|d max-class-logit / d input\\| of the current classifier, dropout off.
+def saliency_map(network: MultitaskNetwork, images: Tensor, *, scale: SaliencyScale = "raw") -> Tensor:
+    """Return the absolute gradient of the largest class logit by the input, dropout off.
 
     Leaves no gradient in the weights and no change of module mode, and works under ``no_grad``.
 
     Parameters
     ----------
-    network : nn.Module
-        With ``classify(images) -> logits``.
+    network : MultitaskNetwork
+        The classifier.
     images : Tensor
         Shape (N, 1, H, W).
     scale : {'raw', 'minmax'}

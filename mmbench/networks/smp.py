@@ -12,13 +12,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mmbench.errors import ProtocolError, suggestion
+from mmbench.networks.multitask import Body
 from mmbench.protocol.schema import Backbone
 
 # These decoders read the deepest features only (or deepest and finest), so the bridge joins there.
 _READ_DEEPEST = ("deeplabv3", "deeplabv3plus", "pspnet")
 
 
-class SMPNetwork(nn.Module):
+class SMPNetwork(Body):
     """An encoder with a linear class head and a segmentation-models-pytorch decoder.
 
     The bridge is brought to the size of the features that the first decoder stage joins, and mixed into
@@ -90,7 +91,7 @@ def _identity_mix(channels: int, extra: int) -> nn.Conv2d:
     mix = nn.Conv2d(channels + extra, channels, 1)
     with torch.no_grad():
         mix.weight[:, :channels] = torch.eye(channels)[:, :, None, None]
-        mix.bias.zero_()
+        nn.init.zeros_(mix.bias)  # type: ignore[arg-type]  # it has a bias
     return mix
 
 

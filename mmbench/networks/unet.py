@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mmbench.networks.layers import Dropout, InstanceNorm
+from mmbench.networks.multitask import Body
 from mmbench.protocol.schema import Backbone
 
 BASE_CHANNELS = 16
@@ -28,7 +29,7 @@ class DoubleConvolution(nn.Sequential):
         )
 
 
-class PaperUNet(nn.Module):
+class PaperUNet(Body):
     """Encoder 1-16-32-64-128-256 with a classification head and a mask decoder.
 
     At full width and depth the network has 1,962,851 parameters, 1,965,155 with a two-channel bridge,

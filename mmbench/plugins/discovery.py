@@ -42,9 +42,20 @@ def discover(paths: Iterable[Path] = ()) -> Registry:
             raise PluginError(f"entry point {point.name!r} ({point.value}): {_cause(error)}") from error
         _take(registry, module)
     for path in paths:
-        for file in _plugin_files(Path(path)):
-            _take(registry, _load(file))
+        _take_path(registry, Path(path))
     return registry
+
+
+def methods_in(path: Path) -> Registry:
+    """Return the methods of one plugin file or folder alone; see :func:`discover`."""
+    registry = Registry()
+    _take_path(registry, path)
+    return registry
+
+
+def _take_path(registry: Registry, path: Path) -> None:
+    for file in _plugin_files(path):
+        _take(registry, _load(file))
 
 
 def _plugin_files(path: Path) -> list[Path]:

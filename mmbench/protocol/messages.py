@@ -12,9 +12,9 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from mmbench.errors import ProtocolError, suggestion
+from mmbench.errors import Location, ProtocolError, suggestion
 from mmbench.protocol.annotations import BareString, OneOrMany, ReadAs, Words
-from mmbench.protocol.reading import Document, Location
+from mmbench.protocol.reading import Document
 
 UNREMARKABLE = 10**9
 """Upper bounds from here on are left out of a message unless they are what the value exceeds."""

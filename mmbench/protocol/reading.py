@@ -25,6 +25,7 @@ _NULL = re.compile(r"~|null|Null|NULL|")
 _TAG = "tag:yaml.org,2002:"
 _PLAIN_TAGS = {f"{_TAG}{name}" for name in ("str", "int", "float", "bool", "null", "map", "seq")}
 
+
 @dataclass(frozen=True)
 class Document:
     """A YAML file as plain data, with the lines (from 1) on which keys and values begin."""
@@ -45,7 +46,7 @@ class Document:
 class _Loader(yaml.SafeLoader):
     """YAML 1.2's scalars: ``1e-3`` is a number; ``yes``, ``010``, ``1:30`` and dates mean what they say."""
 
-    yaml_implicit_resolvers: dict[str, list[Any]] = {}  # noqa: RUF012
+    yaml_implicit_resolvers: dict[str, list[Any]] = {}
 
 
 class ProtocolDumper(yaml.SafeDumper):

@@ -20,7 +20,7 @@ from mmbench.networks.inputs import normalise
 from mmbench.protocol.schema import Training
 from mmbench.protocol.vocabulary import Budget, Stream, Task
 from mmbench.randomness import derive_seed, generator
-from mmbench.training.augmentation import draw_geometry, gather, strong
+from mmbench.training.augmentation import Geometry, draw_geometry, gather, strong
 
 
 @dataclass(frozen=True)
@@ -143,20 +143,24 @@ class StreamLoader:
             derive_seed(self.protocol_seed, "augmentation", stream.value, self.seed, step)
         )
         side = data.images.shape[-1]
-        if stream.task is Task.SEGMENTATION:
-            if augmentation.segmentation == "weak":
-                geometry = draw_geometry(len(rows), side, random, augmentation)
-                images = gather(data.images, rows, geometry)
-                masks = gather(data.masks, rows, geometry) if stream.labeled else None
-            else:
-                images = data.images[rows]
-                masks = data.masks[rows] if stream.labeled else None
-            return StreamBatch(normalise(images), masks=None if masks is None else masks[:, None].float())
-        weak = gather(data.images, rows, draw_geometry(len(rows), side, random, augmentation))
-        if stream.labeled:
-            return StreamBatch(normalise(weak), labels=data.labels[rows])
-        other = gather(data.images, rows, draw_geometry(len(rows), side, random, augmentation))
-        return StreamBatch(normalise(weak), strong=normalise(strong(other, random, augmentation.strong)))
+        geometry = None
+        if stream.task is Task.CLASSIFICATION or augmentation.segmentation == "weak":
+            geometry = draw_geometry(len(rows), side, random, augmentation)
+        batch = StreamBatch(normalise(_take(data.images, rows, geometry)))
+        if stream is Stream.LABELED_SEGMENTATION:
+            assert data.masks is not None
+            batch.masks = _take(data.masks, rows, geometry)[:, None].float()
+        elif stream is Stream.LABELED_CLASSIFICATION:
+            assert data.labels is not None
+            batch.labels = data.labels[rows]
+        elif stream is Stream.UNLABELED_CLASSIFICATION:
+            other = gather(data.images, rows, draw_geometry(len(rows), side, random, augmentation))
+            batch.strong = normalise(strong(other, random, augmentation.strong))
+        return batch
+
+
+def _take(images: Tensor, rows: Tensor, geometry: Geometry | None) -> Tensor:
+    return images[rows] if geometry is None else gather(images, rows, geometry)
 
 
 def _on_device(array: np.ndarray, device: torch.device) -> Tensor:

@@ -108,9 +108,18 @@ def raw_levels(seed):
 
 
 def make_dataset(
-    labels=(0, 1) * 10, *, parts=None, patients=None, groups=None, size=16, images=None, name="toy", domain=None,
-    masks=False, **changes,
-):  # fmt: skip
+    labels=(0, 1) * 10,
+    *,
+    parts=None,
+    patients=None,
+    groups=None,
+    size=16,
+    images=None,
+    name="toy",
+    domain=None,
+    masks=False,
+    **changes,
+):
     """A Dataset of made-up cases; images differ from row to row."""
     count = len(labels)
     patients = [f"p{row}" for row in range(count)] if patients is None else list(patients)

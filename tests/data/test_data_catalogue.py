@@ -1,5 +1,8 @@
 import os
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,15 +11,17 @@ from data_layouts import disc, make_chex, make_mcu, make_nih, make_shenzhen, pic
 from mmbench.data import ingest
 from mmbench.data.catalogue import dataset_names, describe, listing, load_dataset
 from mmbench.data.imaging import Gray, to_square
+from mmbench.data.importing import import_dataset
 from mmbench.errors import DataError
 from mmbench.protocol.schema import DatasetChoice, SplitSizes
 from mmbench.protocol.vocabulary import Task
 
 C, S = Task.CLASSIFICATION, Task.SEGMENTATION
+ENTRY_FILES = ["images.npy", "masks.npy", "cases.parquet", "fingerprints.npz", "meta.json"]
 
 
-def load(name, root=None, *, size=32, seed=0, **changes):
-    return load_dataset(DatasetChoice(dataset=name, **changes), image_size=size, seed=seed, data_root=root)
+def load(dataset, root=None, *, size=32, seed=0, **changes):
+    return load_dataset(DatasetChoice(dataset=dataset, **changes), image_size=size, seed=seed, data_root=root)
 
 
 @pytest.fixture
@@ -162,7 +167,7 @@ def test_a_missing_dataset_says_where_to_get_it(root, tmp_path):
 
 
 def test_the_data_root_may_be_the_dataset_itself(root):
-    assert len(load("chex", root / "chest_xray").cases) == 13
+    assert len(load("chex", root / "chest_xray").cases) == 12
     assert len(load("nihx", root / "NIH").cases) == 5
 
 
@@ -215,11 +220,46 @@ def test_a_manifest_is_a_dataset(root):
     np.testing.assert_array_equal(dataset.cases["label"].astype(int), [0, 1] * 3)
 
 
-def test_a_damaged_cache_entry_is_made_again(root, fresh_cache):
+@pytest.mark.parametrize(
+    "name", ["images.npy", "masks.npy", "cases.parquet", "fingerprints.npz", "meta.json"]
+)
+@pytest.mark.parametrize("keep", [0, 100, None])
+def test_a_damaged_cache_entry_is_made_again(root, fresh_cache, name, keep):
     digest = load("mcu", root).data_digest
-    (images,) = fresh_cache.glob("datasets/mcu-*/images.npy")
-    images.write_bytes(images.read_bytes()[:100])
-    assert load("mcu", root).data_digest == digest
+    (file,) = fresh_cache.glob(f"datasets/mcu-*/{name}")
+    if keep is None:
+        file.unlink()
+    else:
+        file.write_bytes(file.read_bytes()[:keep])
+    dataset = load("mcu", root)
+    assert dataset.data_digest == digest
+    assert dataset.images.any()
+
+
+def test_a_relative_data_root_is_the_same_place(root, monkeypatch):
+    import_dataset("mcu", root, image_sizes=(32,))
+    monkeypatch.chdir(root)
+    assert load("mcu", Path(".")).data_digest == load("mcu").data_digest
+
+
+def test_processes_that_load_at_once_agree(root):
+    code = (
+        "import sys; from pathlib import Path; from mmbench.data.catalogue import load_dataset; "
+        "from mmbench.protocol.schema import DatasetChoice; "
+        "print(load_dataset(DatasetChoice(dataset='mcu'), image_size=32, seed=0, "
+        "data_root=Path(sys.argv[1])).data_digest)"
+    )
+    running = [
+        subprocess.Popen([sys.executable, "-c", code, str(root)], stdout=subprocess.PIPE, text=True)
+        for _ in range(3)
+    ]
+    found = {process.communicate(timeout=60)[0].strip() for process in running}
+    assert found == {load("mcu", root).data_digest}
+
+
+def test_the_catalogue_needs_no_torch():
+    code = "import sys, mmbench.data.catalogue; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_the_phantom_offers_what_its_domain_offers(cache):
@@ -244,6 +284,17 @@ def test_phantom_dials_and_sizes_make_other_data(cache):
     assert load("phantom:adult_pa", cases=20, dials={"population": 1}).namespace != base.namespace
     with pytest.raises(DataError, match="unknown dial 'nois'"):
         load("phantom:adult_pa", dials={"nois": 1})
+
+
+def test_a_sweep_of_the_source_domain_is_clean_on_its_test_part(cache):
+    from mmbench.data.leaks import check_leaks, protocol_parts
+    from mmbench.errors import LeakError
+
+    base = load("phantom:paediatric_ap", cases=120)
+    noisy = load("phantom:paediatric_ap", cases=120, dials={"noise": 0.05}, name="noisy")
+    assert check_leaks(protocol_parts({C: base}, {C: [(noisy, "test")]})).leaks == []
+    with pytest.raises(LeakError, match="paediatric_ap:train and noisy:all share"):
+        check_leaks(protocol_parts({C: base}, {C: [(noisy, "all")]}))
 
 
 def test_the_listing_decodes_nothing(root, monkeypatch):

@@ -141,6 +141,16 @@ def test_shrinking_averages_areas_and_keeps_the_mean():
     assert np.abs(square - blocks).max() <= 0.5 + 1e-3
 
 
+def test_a_broken_ratio_is_averaged_exactly():
+    levels = np.random.default_rng(0).integers(0, 256, (28, 36), dtype=np.uint8)
+    fine = np.kron(levels.astype(float), np.ones((16, 16)))  # 448 x 576, whole multiples of 16 x 16
+    expected = fine.reshape(16, 28, 16, 36).mean(axis=(1, 3))
+    assert np.abs(to_square(Gray(levels, 255), 16) - expected).max() <= 0.5 + 1e-6
+    mask = levels > 128
+    area = np.kron(mask, np.ones((16, 16))).reshape(16, 28, 16, 36).mean(axis=(1, 3))
+    np.testing.assert_array_equal(mask_to_square(mask, 16), area >= 0.5)
+
+
 def test_levels_reach_black_and_white_and_the_same_size_is_untouched():
     np.testing.assert_array_equal(
         to_square(Gray(np.array([[0, 4095]] * 2, np.uint16), 4095), 2), [[0, 255]] * 2

@@ -35,7 +35,7 @@ def scan(name, root):
 
 def test_chex_labels_parts_and_patients(tmp_path):
     cases = by_id(scan("chex", make_chex(tmp_path)))
-    assert len(cases) == 13
+    assert len(cases) == 12
     one = cases["train/person1_bacteria_2"]
     assert (one.patient_id, one.part, one.label, one.finding) == ("train/person1", "train", 1, "bacteria")
     assert cases["train/person1_bacteria_1"].patient_id == one.patient_id
@@ -50,7 +50,7 @@ def test_chex_reports_shared_numbering(tmp_path):
     listing = scan("chex", make_chex(tmp_path))
     assert listing.notes[0].startswith("chex: 1 of 2 personN ids of the test part also occur in the training")
     counts = case_counts(listing.cases)
-    assert counts["cases"] == 13
+    assert counts["cases"] == 12
     assert (counts["train pneumonia"], counts["validation normal"], counts["test pneumonia"]) == (4, 1, 2)
 
 
@@ -65,7 +65,7 @@ def test_chex_refuses_foreign_names_and_ignores_hidden_files(tmp_path):
     make_chex(tmp_path)
     (tmp_path / "train/NORMAL/._IM-0115-0001.jpeg").write_bytes(b"x")
     (tmp_path / "train/NORMAL/.DS_Store").write_bytes(b"x")
-    assert len(scan("chex", tmp_path).cases) == 13
+    assert len(scan("chex", tmp_path).cases) == 12
     save(tmp_path / "train/NORMAL/holiday.jpeg", picture(9))
     with pytest.raises(DataError, match=r"holiday\.jpeg: is not named like the official files"):
         scan("chex", tmp_path)

@@ -29,9 +29,9 @@ training: {steps: 10}
 """
 
 
-def tiny_plan(extra=""):
+def tiny_plan(seeds=2):
     """A plan of 2 methods x 2 budgets x 2 seeds and a floor at 2 budgets, 10 cells; needs no data."""
-    protocol = parse_protocol(PROTOCOL + extra)
+    protocol = parse_protocol(PROTOCOL.replace("seeds: 2", f"seeds: {seeds}"))
     labeled, unlabeled = Stream.LABELED_CLASSIFICATION, Stream.UNLABELED_CLASSIFICATION
     tasks = frozenset({Task.CLASSIFICATION})
     methods = {

@@ -70,7 +70,10 @@ def test_the_number_of_cpus_follows_the_affinity_mask():
     if not hasattr(os, "sched_setaffinity"):
         pytest.skip("no affinity masks here")
     one = min(os.sched_getaffinity(0))
-    text = f"import os; os.sched_setaffinity(0, {{{one}}}); from mmbench.launch.devices import *; print(usable_cpus())"
+    text = (
+        f"import os; os.sched_setaffinity(0, {{{one}}})\n"
+        "from mmbench.launch.devices import usable_cpus; print(usable_cpus())"
+    )
     assert subprocess.check_output([sys.executable, "-c", text], text=True).strip() == "1"
 
 

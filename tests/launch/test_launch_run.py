@@ -22,11 +22,11 @@ ONE, TWO = Placement(("cpu",), 1), Placement(("cpu", "cpu"), 1)
 def go(tmp_path):
     """Run the tiny plan with fake work in real processes; return the summary and the events."""
 
-    def run(work="record", workers=ONE, extra="", **options):
+    def run(work="record", workers=ONE, seeds=2, **options):
         events = []
         executor = LocalExecutor(workers.devices, function=f"fake_work:{work}")
         summary = run_plan(
-            tiny_plan(extra),
+            tiny_plan(seeds),
             results=tmp_path / "tiny",
             workers=workers,
             listener=events.append,
@@ -179,11 +179,12 @@ def test_longest_first(go):
     assert costs[enc.id] == 10 * 10 * 3 + 60
 
 
-def test_a_second_seed_does_not_repeat_the_first(go):
+def test_another_seed_adds_to_what_is_there(go):
     first, _ = go()
-    more, events = go(extra="seeds: 3\n".replace("seeds: 3", "description: other"))
-    assert trained(events) == []
+    more, events = go(seeds=3)
     assert set(more.cached) == set(first.done)
+    assert len(trained(events)) == len(more.done) == 4
+    assert {cell.seed for cell in tiny_plan(3).cells if cell.id in more.done} == {2}
 
 
 INTERRUPTED = """
@@ -205,9 +206,7 @@ def test_after_a_kill_the_same_call_goes_on(tmp_path):
     results = tmp_path / "tiny"
 
     def start(work):
-        text = INTERRUPTED.format(
-            path=[os.path.dirname(fake_work.__file__)], results=str(results), work=work
-        )
+        text = INTERRUPTED.format(path=[os.path.dirname(fake_work.__file__)], results=str(results), work=work)
         return subprocess.Popen([sys.executable, "-c", text], stdout=subprocess.PIPE, text=True)
 
     process = start("slow_record")

@@ -14,13 +14,14 @@ from mmbench.data.phantom.dials import Dials
 from mmbench.data.phantom.fields import Draws, Field, dome, ellipse, join, ramp, turned
 
 DRAWS = (
-    "age", "width", "height", "top", "shape", "wall", "thickness", "depth", "female", "breast", "fat",
-    "bend", "bend height", "bend phase", "turn", "asymmetry", "apex", "apex side", "taper", "flare",
+    "age", "width", "height", "top", "shape", "wall", "thickness", "female", "breast", "fat",
+    "bend", "bend height", "turn", "asymmetry", "apex", "apex side", "taper", "flare",
     "dome", "dome side", "dome height", "dome peak", "heart", "heart tilt", "heart shape", "heart place",
     "atrium", "upper right", "upper left", "knob", "thymus", "stomach", "stomach x", "stomach y", "bowel",
     "ribs", "rib slope", "rib curve", "rib bone", "spine", "clavicle", "clavicle slope", "clavicle bow",
-    "scapula", "scapula side", "shoulder", "arm", "vessels", "markings", "hilum", "warp 1", "warp 2", "warp 3",
-    "warp 4", "warp 5", "warp 6", "phase 1", "phase 2", "phase 3", "phase 4", "phase 5", "phase 6",
+    "scapula", "scapula side", "shoulder", "arm", "vessels", "markings", "hilum",
+    "warp 1", "warp 2", "warp 3", "warp 4", "warp 5", "warp 6",
+    "phase 1", "phase 2", "phase 3", "phase 4", "phase 5", "phase 6",
 )  # fmt: skip
 
 
@@ -60,17 +61,10 @@ class Chest:
     """Margin to the lateral chest wall."""
     diaphragm: Field
     """Margin to the diaphragm, positive above it."""
-    lung: Field
-    """Margin to the border of the lung before the mediastinum is taken off."""
-    heart: Field
-    """Margin to the heart, positive inside."""
     field: Field
     """Margin to the lung field: what an observer outlines."""
     air: Field
     """Thickness of aerated lung, 0 to about 1."""
-    heart_x: Field
-    heart_y: Field
-    heart_radius: Field
 
 
 def _smooth_warp(x: Field, y: Field, draws: Draws, amount: float) -> tuple[Field, Field]:
@@ -155,7 +149,7 @@ def build_chest(x: Field, y: Field, draws: Draws, pose: Pose, dials: Dials) -> C
     # heart and great vessels
     ratio = trait("heart", 0.44, 0.045) + 0.07 * child + 0.06 * pose.ap - 0.01 * pose.breath
     radius = np.clip(ratio, 0.3, 0.75) * half
-    heart_x = (trait("heart place", 0.34, 0.07)) * radius + 0.5 * turn * half
+    heart_x = trait("heart place", 0.34, 0.07) * radius + 0.5 * turn * half
     heart_y = base - 0.16 - trait("heart shape", 0.52, 0.07) * radius
     hx, hy = turned(x, y, heart_x, heart_y, trait("heart tilt", 0.62, 0.14))
     ventricle = ellipse(hx, hy, 0.0, 0.0, radius * 0.98, radius * trait("heart shape", 0.70, 0.05))
@@ -179,9 +173,8 @@ def build_chest(x: Field, y: Field, draws: Draws, pose: Pose, dials: Dials) -> C
     round_wall = dome(np.minimum(wall, below_top), 0.42)
     air = _aeration(flanks, round_wall, diaphragm, heart, vascular, pixel)
     return Chest(
-        x=x, y=y, a=a, right=right, pixel=pixel, maturity=maturity, half=half, width=width, top=top, base=base,
-        depth=depth, wall=wall, diaphragm=diaphragm, lung=lung, heart=heart,
-        field=field, air=air.astype(np.float32), heart_x=heart_x, heart_y=heart_y, heart_radius=radius,
+        x=x, y=y, a=a, right=right, pixel=pixel, maturity=maturity, half=half, width=width, top=top,
+        base=base, depth=depth, wall=wall, diaphragm=diaphragm, field=field, air=air,
     )  # fmt: skip
 
 
@@ -194,4 +187,5 @@ def _aeration(
     chest = round_wall * np.maximum(above, recess) * ramp(flanks, max(0.03, 1.5 * pixel))
     edge = max(0.03, 1.5 * pixel)
     solid = np.maximum(ramp(heart, edge) * np.float32(0.86), ramp(middle, edge) * np.float32(0.92))
-    return chest * (1 - solid)
+    air: Field = chest * (1 - solid)
+    return air

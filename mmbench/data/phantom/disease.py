@@ -14,7 +14,7 @@ FOCI = 3
 _FOCUS_FROM = (0.0, 0.4, 0.6)
 _FOCUS_SIZE = (1.0, 0.75, 0.6)
 DRAWS = (
-    "diseased", "kind", "grade", "effusion", "effusion side", "effusion slope", "fissure", "perihilar",
+    "diseased", "kind", "grade", "effusion", "effusion side", "fissure", "perihilar",
     "plate", "plate side", "plate place", "plate slope", "plate width", "nodule", "nodule side",
     "nodule across", "nodule along", "nodule size", "crowding", "crowding grain", "haze", "haze side",
     *(f"{what} {k}" for k in range(FOCI) for what in ("side", "across", "along", "size", "shape", "lobar")),
@@ -32,7 +32,13 @@ class Opacity:
 
 
 def build_opacity(
-    chest: Chest, draws: Draws, grade: Field, diffuse: Field, coarse: Field, middle: Field, fine: Field
+    chest: Chest,
+    draws: Draws,
+    grade: Field,
+    diffuse: NDArray[np.bool_],
+    coarse: Field,
+    middle: Field,
+    fine: Field,
 ) -> Opacity:
     """Return the opacities of each image.
 
@@ -67,12 +73,12 @@ def build_opacity(
     filled = np.maximum(filled, wet * here * pool * np.float32(0.95))
 
     # a lobar pneumonia comes with fainter strands in the rest of both lungs
-    spread = grade * np.where(diffuse, np.float32(1), np.float32(0.35))
+    spread = grade * np.where(diffuse, np.float32(1), np.float32(0.3))
     center = np.float32(0.62) + 0.18 * (draws.uniform("perihilar") - 0.5)
     region = np.clip(1.25 - ((chest.depth - center) / 0.55) ** 2 + 0.35 * coarse, 0.1, 1.3)
     net = 1 - np.abs(middle) * np.float32(1.7)
     nodes = np.clip(fine - 0.4, 0, 1.6)
-    strands = spread * region * (0.62 * np.clip(net, -0.8, 1) + np.float32(0.42) * nodes)
+    strands = spread * region * (0.80 * np.clip(net, -0.8, 1) + np.float32(0.50) * nodes)
     filled = np.maximum(filled, np.clip(spread * region * np.float32(0.30), 0, 0.5))
     return Opacity(filled=np.clip(filled, 0, 0.97), strands=strands.astype(np.float32))
 
@@ -100,7 +106,8 @@ def _focus(
     flat = ramp(slant * above, 0.06)
     bound = np.where(uniform(f"lobar {k}") < 0.5, flat, np.float32(1))
     here = chest.right[rows] == (uniform(f"side {k}") < 0.5)
-    return np.clip(2.6 * blob, 0, 1) * bound * here
+    focus: Field = np.clip(2.6 * blob, 0, 1) * bound * here
+    return focus
 
 
 def build_mimics(chest: Chest, draws: Draws, middle: Field, fine: Field, share: float) -> Opacity:
@@ -120,7 +127,8 @@ def build_mimics(chest: Chest, draws: Draws, middle: Field, fine: Field, share: 
     height = chest.base - chest.top
 
     def on_side(name: str) -> NDArray[np.bool_]:
-        return chest.right == (draws.uniform(name) < 0.5)
+        here: NDArray[np.bool_] = chest.right == (draws.uniform(name) < 0.5)
+        return here
 
     line = chest.depth - 0.45 - 0.4 * draws.uniform("plate place")
     line = line - 0.22 * draws.normal("plate slope") * (chest.a - 0.3)

@@ -1,18 +1,19 @@
 """Shapes and textures as functions of position, for many cases at once.
 
-Fields are float32 arrays of shape (B, S, S); a case's own numbers are arrays of shape (B, 1, 1).
+Fields are arrays of float32 of shape (B, S, S); a case's own numbers are arrays of shape (B, 1, 1).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-Field = NDArray[np.float32]
+Field = NDArray[np.floating[Any]]
 TEXTURE_REACH = 1.4
 """Textures cover the body from -1.4 to 1.4 along both axes."""
 
@@ -26,22 +27,26 @@ class Draws:
 
     def normal(self, name: str) -> Field:
         """Return a draw cut off at two and a half standard deviations."""
-        return np.clip(self._values[:, self._columns[name], None, None], -2.5, 2.5)
+        values: Field = np.clip(self._values[:, self._columns[name], None, None], -2.5, 2.5)
+        return values
 
     def uniform(self, name: str) -> Field:
         """Return a draw spread evenly over (0, 1)."""
         values = ndtr(self._values[:, self._columns[name], None, None].astype(np.float64))
-        return values.astype(np.float32)
+        even: Field = values.astype(np.float32)
+        return even
 
 
 def ramp(margin: Field, width: float | Field) -> Field:
     """Return 1 inside (margin > 0) and 0 outside, with a linear edge of the given width."""
-    return np.clip(margin / width + np.float32(0.5), 0, 1)
+    inside: Field = np.clip(margin / width + np.float32(0.5), 0, 1)
+    return inside
 
 
 def dome(margin: Field, width: float | Field) -> Field:
     """Return the chord of a round body: 0 at its border, 1 from ``width`` inwards."""
-    return np.sqrt(np.clip(margin / width, 0, 1))
+    chord: Field = np.sqrt(np.clip(margin / width, 0, 1))
+    return chord
 
 
 def ellipse(
@@ -50,13 +55,15 @@ def ellipse(
     """Return about the distance to an upright ellipse's border, positive inside."""
     dx, dy = (x - cx) / rx, (y - cy) / ry
     q = np.sqrt(dx * dx + dy * dy)
-    return (1 - q) * np.minimum(rx, ry, dtype=np.float32)
+    margin: Field = (1 - q) * np.minimum(rx, ry, dtype=np.float32)
+    return margin
 
 
 def join(one: Field, other: Field, blend: float) -> Field:
     """Return the margin of two shapes together, their notch filled over about ``blend``."""
     notch = np.clip(blend - np.abs(one - other), 0, blend)
-    return np.maximum(one, other) + notch * notch * (0.25 / blend)
+    margin: Field = np.maximum(one, other) + notch * notch * (0.25 / blend)
+    return margin
 
 
 def turned(x: Field, y: Field, cx: Field, cy: Field, angle: Field) -> tuple[Field, Field]:
@@ -73,7 +80,8 @@ def area_weights(size: int, parts: int) -> Field:
     index = np.arange(size)
     lower, upper = edges[:-1, None], edges[1:, None]
     overlap = np.clip(np.minimum(upper, index + 1) - np.maximum(lower, index), 0, None)
-    return (overlap / overlap.sum(axis=1, keepdims=True)).astype(np.float32)
+    weights: Field = (overlap / overlap.sum(axis=1, keepdims=True)).astype(np.float32)
+    return weights
 
 
 @lru_cache(maxsize=64)
@@ -83,13 +91,15 @@ def spline_basis(size: int, knots: int) -> Field:
     distance = np.abs(position[:, None] - np.arange(knots)[None])
     near = 2 / 3 - distance**2 + distance**3 / 2
     far = np.clip(2 - distance, 0, None) ** 3 / 6
-    return np.where(distance < 1, near, far).astype(np.float32)
+    basis: Field = np.where(distance < 1, near, far).astype(np.float32)
+    return basis
 
 
 def spline_noise(grids: NDArray[np.float32], size: int) -> Field:
     """Return smooth noise of about unit variance on a size x size raster from white coefficient grids."""
     basis = spline_basis(size, grids.shape[-1])
-    return np.matmul(np.matmul(basis, grids), basis.T) * np.float32(1 / 0.48)
+    noise: Field = np.matmul(np.matmul(basis, grids), basis.T) * np.float32(1 / 0.48)
+    return noise
 
 
 class Texture:
@@ -115,4 +125,5 @@ class Texture:
         first, second = flat[index], flat[index + self._raster]
         upper = first + right * (flat[index + 1] - first)
         lower = second + right * (flat[index + (self._raster + 1)] - second)
-        return upper + down * (lower - upper)
+        values: Field = upper + down * (lower - upper)
+        return values

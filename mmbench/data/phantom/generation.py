@@ -137,15 +137,13 @@ def _attenuation(chest: Chest, cohort: Cohort, dials: Dials, size: int) -> Field
     )
     pose = positioning.build_pose(cohort.picture, dials)
     grade = cohort.grade[:, None, None]
-    opacity = build_opacity(
-        chest, cohort.body, grade, cohort.diffuse[:, None, None], coarse, middle, fine
-    )
+    opacity = build_opacity(chest, cohort.body, grade, cohort.diffuse[:, None, None], coarse, middle, fine)
     mimics = build_mimics(chest, cohort.body, middle, fine, dials.mimics)
     air = chest.air * (1 + np.float32(0.05) * coarse)
     marks = tissue.vessels(chest, cohort.body, coarse, fine, dials.variety)
     marks = marks + opacity.strands + mimics.strands
     aerated = air * (1 - np.maximum(opacity.filled, mimics.filled))
-    return (
+    total: Field = (
         tissue.soft_tissue(chest, cohort.body, pose, dials.variety)
         - np.float32(tissue.AIR) * aerated
         + aerated * marks
@@ -153,3 +151,4 @@ def _attenuation(chest: Chest, cohort: Cohort, dials: Dials, size: int) -> Field
         - tissue.gas(chest, cohort.body, dials.variety)
         + overlays.devices(chest, cohort.picture, dials)
     ).astype(np.float32)
+    return total

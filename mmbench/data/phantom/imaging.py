@@ -15,9 +15,7 @@ _SCATTER_RASTER = 16
 _REFERENCE_SIZE = 64
 
 
-def detect(
-    attenuation: Field, exposed: Field, noise: Field, draws: Draws, dials: Dials
-) -> Field:
+def detect(attenuation: Field, exposed: Field, noise: Field, draws: Draws, dials: Dials) -> Field:
     """Return the logarithm of the detected signal, as an attenuation.
 
     Parameters
@@ -51,12 +49,11 @@ def detect(
     exposure = np.exp(np.float32(0.45) * draws.normal("exposure"))
     level = np.float32(dials.noise * np.sqrt(size / _REFERENCE_SIZE)) * exposure
     signal = signal + level * np.sqrt(np.maximum(signal, 0) * mean) * noise
-    return -np.log(np.maximum(signal, mean * np.float32(0.01)))
+    detected: Field = -np.log(np.maximum(signal, mean * np.float32(0.01)))
+    return detected
 
 
-def display(
-    detected: Field, exposed: Field, draws: Draws, dials: Dials
-) -> NDArray[np.uint8]:
+def display(detected: Field, exposed: Field, draws: Draws, dials: Dials) -> NDArray[np.uint8]:
     """Return grey values after unsharp mask, window, display curve and quantisation, shape (B, S, S).
 
     The window follows quantiles of the image's middle, as the processing of real systems does.
@@ -81,7 +78,8 @@ def display(
     power = np.float32(dials.gamma) * np.exp(np.float32(0.15) * spread * draws.normal("gamma"))
     grey = np.clip(grey, 0, 1)
     grey = np.exp(power * np.log(np.maximum(grey, np.float32(1e-4)))) * exposed
-    return np.rint(np.float32(255) * grey).astype(np.uint8)
+    shown: NDArray[np.uint8] = np.rint(np.float32(255) * grey).astype(np.uint8)
+    return shown
 
 
 def _veil(primary: Field) -> Field:
@@ -95,7 +93,8 @@ def _veil(primary: Field) -> Field:
     coarse = gaussian_filter(coarse, 2.0, axes=(1, 2), mode="nearest")
     padded = np.pad(coarse, ((0, 0), (2, 2), (2, 2)), mode="edge")
     grow = _grow(size)
-    return np.matmul(np.matmul(grow, padded), grow.T)
+    veil: Field = np.matmul(np.matmul(grow, padded), grow.T)
+    return veil
 
 
 def _grow(size: int) -> Field:
@@ -108,4 +107,5 @@ def _grow(size: int) -> Field:
 
 
 def _mean(field: Field) -> Field:
-    return field.reshape(len(field), -1).mean(axis=1)[:, None, None]
+    mean: Field = field.reshape(len(field), -1).mean(axis=1)[:, None, None]
+    return mean

@@ -30,7 +30,7 @@ def body_coordinates(size: int, draws: Draws, dials: Dials) -> tuple[Field, Fiel
     """Return where in the body each pixel looks, two arrays of shape (B, S, S)."""
     u, v = pixel_grid(size)
     spread = np.float32(dials.positioning)
-    zoom = np.float32(dials.magnification * 1.1) * np.exp(np.float32(0.055) * spread * draws.normal("size"))
+    zoom = np.float32(dials.magnification * 1.1) * np.exp(np.float32(0.045) * spread * draws.normal("size"))
     aspect = np.exp(np.float32(0.035) * spread * draws.normal("aspect"))
     angle = np.float32(np.pi / 180 * dials.rotation) * draws.normal("angle")
     u = u - np.float32(0.04) * spread * draws.normal("shift x")
@@ -49,7 +49,7 @@ def exposed_field(size: int, draws: Draws, dials: Dials) -> Field:
     reach = np.float32(dials.collimation)
     soft = 2.0 / size
     used = draws.uniform("banded") < 0.25 + 0.75 * reach
-    exposed = np.ones((), np.float32)
+    exposed: Field = np.ones((1, 1, 1), np.float32)
     for edge, position, depth in (
         ("left", -u, 0.16), ("right", u, 0.16), ("top", -v, 0.12), ("bottom", v, 0.42)
     ):  # fmt: skip

@@ -37,7 +37,7 @@ def soft_tissue(chest: Chest, draws: Draws, pose: Pose, spread: float) -> Field:
     body = join(join(trunk, girdle, 0.12), np.maximum(neck, head), 0.1)
 
     # the arms hang beside the trunk in bedside images, else they are held away
-    limb = outline + 0.20 + 0.12 * (1 - pose.ap) + 0.05 * spread * draws.normal("arm") + 0.12 * (y - chest.top)
+    limb = outline + 0.32 - 0.12 * pose.ap + 0.05 * spread * draws.normal("arm") + 0.12 * (y - chest.top)
     arm = 0.42 * np.sqrt(np.clip(1 - ((a - limb) / 0.14) ** 2, 0, 1)) * ramp(below - 0.1, 0.15)
     body = np.maximum(body, arm)
 
@@ -46,15 +46,16 @@ def soft_tissue(chest: Chest, draws: Draws, pose: Pose, spread: float) -> Field:
     breast_y = chest.top + 0.74 * (chest.base - chest.top)
     breast = dome(ellipse(a, y, 0.36, breast_y, size, size * np.float32(0.85)), 0.2)
     belly = ramp(-chest.diaphragm, 0.06) * np.float32(0.10)
-    return thick * (body * (1 + belly) + 0.20 * female * (0.4 + 0.6 * fat) * breast)
+    total: Field = thick * (body * (1 + belly) + 0.20 * female * (0.4 + 0.6 * fat) * breast)
+    return total
 
 
 def bones(chest: Chest, draws: Draws, pose: Pose, spread: float) -> Field:
     """Return the attenuation of spine, ribs, clavicles, scapulae and upper arms."""
     density = np.clip(1 + 0.3 * spread * draws.normal("rib bone"), 0.4, 1.8) * (0.8 + 0.2 * chest.maturity)
     total = _spine(chest, draws, spread) + _ribs(chest, draws, pose, spread)
-    total += _girdle(chest, draws, pose, spread)
-    return density * total
+    solid: Field = density * (total + _girdle(chest, draws, pose, spread))
+    return solid
 
 
 def _spine(chest: Chest, draws: Draws, spread: float) -> Field:
@@ -86,7 +87,8 @@ def _ribs(chest: Chest, draws: Draws, pose: Pose, spread: float) -> Field:
     k = level - (slope + curve + (0.36 - 0.10 * child) * (1 - r)) / spacing
     anterior = _band(k, 0.30, soft) * np.clip(k + 1, 0, 1) * np.clip((6.5 - k) * 0.7, 0, 1)
     anterior *= np.clip((r - 0.35) * 4, 0, 1) * (0.11 - 0.05 * child)
-    return cage * rim * (posterior + anterior)
+    ribs: Field = cage * rim * (posterior + anterior)
+    return ribs
 
 
 def _band(k: Field, half: float, soft: Field) -> Field:
@@ -95,7 +97,8 @@ def _band(k: Field, half: float, soft: Field) -> Field:
     soft = np.maximum(soft * np.float32(1.6), 0.12)
     inside = ramp(half - distance, soft)
     cortex = np.clip(1 - np.abs(half - distance) / 0.12, 0, 1)
-    return inside * (0.75 + 0.5 * cortex)
+    band: Field = inside * (0.75 + 0.5 * cortex)
+    return band
 
 
 def _girdle(chest: Chest, draws: Draws, pose: Pose, spread: float) -> Field:
@@ -113,14 +116,16 @@ def _girdle(chest: Chest, draws: Draws, pose: Pose, spread: float) -> Field:
     over = 0.10 * pose.ap + 0.04 * spread * draws.normal("scapula")
     turn = 0.22 + 0.08 * spread * draws.normal("scapula side")
     sx, sy = turned(a, y, chest.half + 0.12 - over, chest.top + 0.36, -turn)
-    blade = np.minimum(np.minimum(sx + 0.09 - 0.35 * sy, 0.14 - sx - 0.3 * sy), np.minimum(sy + 0.28, 0.26 - sy))
+    edges = np.minimum(sx + 0.09 - 0.35 * sy, 0.14 - sx - 0.3 * sy)
+    blade = np.minimum(edges, np.minimum(sy + 0.28, 0.26 - sy))
     scapula = ramp(blade, 0.03) * (0.06 + 0.10 * np.clip(1 - blade / 0.04, 0, 1))
 
     shaft_x = chest.half + 0.30 + 0.06 * spread * draws.normal("arm") - 0.06 * pose.ap
     head = dome(ellipse(a, y, shaft_x, chest.top + 0.16, 0.10, 0.10), 0.08)
     shaft = dome(0.055 - np.abs(a - shaft_x - 0.25 * (y - chest.top - 0.16)), 0.05)
     shaft = shaft * ramp(y - chest.top - 0.16, 0.1)
-    return clavicle + scapula + np.float32(0.26) * np.maximum(head, shaft * np.float32(0.8))
+    girdle: Field = clavicle + scapula + np.float32(0.26) * np.maximum(head, shaft * np.float32(0.8))
+    return girdle
 
 
 def vessels(chest: Chest, draws: Draws, coarse: Field, fine: Field, spread: float) -> Field:
@@ -137,11 +142,13 @@ def vessels(chest: Chest, draws: Draws, coarse: Field, fine: Field, spread: floa
         wave = np.abs(np.sin(np.float32(0.5 * count) * angle + np.float32(phase)))
         line = np.clip(1 - wave * radius / np.float32(thin * 0.9), 0, 1)
         trees += line * np.clip((radius - near) * 12, 0, 1) * np.clip((far - radius) * 5, 0, 1)
-    strength = np.exp(0.4 * spread * draws.normal("vessels"))
+    strength = np.minimum(np.exp(0.4 * spread * draws.normal("vessels")), 1.7)
     markings = np.exp(0.5 * spread * draws.normal("markings"))
     hilum = dome(ellipse(chest.a, chest.y, center_a, center_y, 0.075, 0.13), 0.06)
-    marks = np.clip(np.abs(fine) - 0.9, 0, 1.2) * np.clip(0.9 - radius, 0, 1)
-    return strength * (0.34 * trees * (0.8 + 0.2 * fine) + 0.42 * hilum * (1 + 0.3 * coarse) + 0.07 * markings * marks)
+    marks = 0.07 * markings * np.clip(np.abs(fine) - 0.9, 0, 1.2) * np.clip(0.9 - radius, 0, 1)
+    trees = 0.28 * trees * (0.8 + 0.2 * fine)
+    total: Field = strength * (trees + 0.42 * hilum * (1 + 0.3 * coarse) + marks)
+    return total
 
 
 def gas(chest: Chest, draws: Draws, spread: float) -> Field:

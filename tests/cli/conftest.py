@@ -1,0 +1,60 @@
+import sys
+from functools import partial
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "launch"))
+
+import fake_work
+
+from mmbench.cli.main import app
+from mmbench.launch.devices import Placement
+from mmbench.launch.local import LocalExecutor
+from mmbench.launch.run import run_plan
+
+
+@pytest.fixture
+def workplace(tmp_path, monkeypatch):
+    """An empty folder to work in."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "120")
+    return tmp_path
+
+
+@pytest.fixture
+def mmbench(workplace):
+    """Run a command line in this process and return its result."""
+    runner = CliRunner()
+
+    def call(*args):
+        return runner.invoke(app, list(map(str, args)))
+
+    return call
+
+
+@pytest.fixture
+def work(monkeypatch):
+    """Choose the work function of ``mmbench run``, and plan without data."""
+
+    def choose(name):
+        def make_plan(protocol, *, data_root, plugins, on_dataset):
+            on_dataset("phantom:paediatric_ap")
+            return fake_work.tiny_plan()
+
+        monkeypatch.setattr("mmbench.launch.plan.make_plan", make_plan)
+        local = partial(LocalExecutor, function=f"fake_work:{name}")
+        monkeypatch.setattr("mmbench.launch.run.LocalExecutor", local)
+
+    Path("tiny.yaml").write_text(fake_work.PROTOCOL)
+    return choose
+
+
+@pytest.fixture
+def results(workplace):
+    """A results folder with 8 finished cells and 2 failed ones."""
+    executor = LocalExecutor(["cpu", "cpu"], function="fake_work:record_but_enc_seed_0")
+    folder = workplace / "results" / "tiny"
+    run_plan(fake_work.tiny_plan(), results=folder, workers=Placement(("cpu",), 1), executor=executor)
+    return folder

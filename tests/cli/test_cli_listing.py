@@ -1,0 +1,115 @@
+import json
+
+import pytest
+import yaml
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["list", "methods"],
+        ["list", "methods", "multimix"],
+        ["list", "datasets"],
+        ["list", "protocols"],
+        ["list", "metrics"],
+        ["data", "list"],
+        ["data", "list", "chex"],
+        ["protocol", "show", "quickstart"],
+        ["protocol", "validate", "quickstart"],
+    ],
+)
+def test_every_listing_has_a_table_and_json(mmbench, args):
+    plain, listed = mmbench(*args), mmbench(*args, "--json")
+    assert plain.exit_code == listed.exit_code == 0
+    assert plain.stdout.strip()
+    assert json.loads(listed.stdout)
+    assert plain.stderr == listed.stderr == ""
+
+
+def test_methods_are_listed_with_what_they_need(mmbench):
+    found = {entry["name"]: entry for entry in json.loads(mmbench("list", "methods", "--json").stdout)}
+    assert found["unet"]["tasks"] == ["segmentation"]
+    assert found["majority"]["floor"] is True
+    assert len(found["multimix"]["streams"]) == 4
+    assert "multimix" in mmbench("list", "methods").stdout
+
+
+def test_one_method_is_shown_with_its_hyperparameters(mmbench):
+    (entry,) = json.loads(mmbench("list", "methods", "multimix", "--json").stdout)
+    output = mmbench("list", "methods", "multimix").stdout
+    assert all(name in output for name in entry["hyperparameters"])
+    result = mmbench("list", "methods", "multimx")
+    assert result.exit_code == 2
+    assert "did you mean 'multimix'?" in result.stderr
+
+
+def test_a_plugin_is_listed_beside_the_built_in_methods(mmbench, workplace):
+    (workplace / "mine.py").write_text(
+        "from mmbench.methods.base import CLASSIFICATION, Method\n"
+        "from mmbench.plugins import register_method\n"
+        "@register_method('mine')\n"
+        "class Mine(Method):\n"
+        "    '''My own.'''\n"
+        "    tasks = {CLASSIFICATION}\n"
+    )
+    names = [
+        e["name"] for e in json.loads(mmbench("list", "methods", "--plugin", "mine.py", "--json").stdout)
+    ]
+    assert {"mine", "unet"} <= set(names)
+    result = mmbench("list", "methods", "--plugin", "nothing.py")
+    assert result.exit_code == 2
+    assert result.stderr == "error: nothing.py: no such plugin file\n"
+
+
+def test_datasets_say_where_to_get_them(mmbench):
+    found = {entry["name"]: entry for entry in json.loads(mmbench("list", "datasets", "--json").stdout)}
+    assert {"chex", "jsrt", "mcu", "nihx", "shenzhen", "phantom:adult_pa"} <= set(found)
+    assert found["chex"]["where"]
+    assert found["chex"]["imported"] is None
+    assert "terms" in mmbench("data", "list", "chex").stdout
+    assert "did you mean 'chex'?" in mmbench("data", "list", "chx").stderr
+
+
+def test_the_protocol_shown_is_one_that_runs(mmbench, workplace):
+    for option in ([], ["--complete"]):
+        text = mmbench("protocol", "show", "quickstart", *option).stdout
+        (workplace / "mine.yaml").write_text(text)
+        assert mmbench("protocol", "validate", "mine.yaml").exit_code == 0
+    assert yaml.safe_load(text)["name"] == "quickstart"
+    assert yaml.safe_load(text)["draws"] == 1
+
+
+def test_validate_counts_cells_and_finds_mistakes(mmbench, workplace):
+    base = "name: mine\nsources: {classification: chex}\nbudgets: {pairs: [{classification: 10}]}\nseeds: 3\n"
+    good, bad = workplace / "good.yaml", workplace / "bad.yaml"
+    good.write_text(base + "methods: [enc]\nfloors: [majority]\n")
+    assert mmbench("protocol", "validate", good).stdout == (
+        "mine: valid; 4 cells: 2 rows, 1 label draw, 3 seeds\n"
+    )
+    assert json.loads(mmbench("protocol", "validate", good, "--json").stdout)["rows"] == {
+        "enc": 3,
+        "majority": 1,
+    }
+    for text, hint in [
+        (base + "methods: [encc]\n", "did you mean 'enc'?"),
+        (base.replace("chex", "chexx") + "methods: [enc]\n", "did you mean 'chex'?"),
+        (base + "methods: [{method: multimix, hyperparameters: {lamda: 1}}]\n", "no such hyper-parameter"),
+        (base + "method: [enc]\n", "method"),
+    ]:
+        bad.write_text(text)
+        result = mmbench("protocol", "validate", bad)
+        assert result.exit_code == 2
+        assert hint in result.stderr
+        assert result.stderr.count("\n") == 1
+
+
+def test_the_schema_is_json_schema(mmbench):
+    schema = json.loads(mmbench("protocol", "schema").stdout)
+    assert schema["$schema"].startswith("https://json-schema.org/")
+    assert {"name", "sources", "methods"} <= set(schema["properties"])
+
+
+def test_metrics_are_listed_as_valid_json_despite_infinite_ranges(mmbench):
+    found = {entry["name"]: entry for entry in json.loads(mmbench("list", "metrics", "--json").stdout)}
+    assert found["hd95"]["highest"] is None
+    assert found["dice"]["highest"] == 1

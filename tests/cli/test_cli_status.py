@@ -1,0 +1,101 @@
+import json
+import shutil
+from pathlib import Path
+
+
+def test_status_counts_by_row(mmbench, results):
+    output = mmbench("status", "tiny").stdout
+    rows = {line.split()[0]: line.split()[1:] for line in output.splitlines() if line.strip()}
+    assert rows["enc"] == ["4", "2", "2", "-"]
+    assert rows["encssl"] == ["4", "4", "-", "-"]
+    assert rows["all"] == ["10", "8", "2", "-"]
+    assert output.count("RuntimeError: this one does not converge") == 2
+    assert "records  results/tiny/cells" in output
+    assert "Traceback" not in output
+
+
+def test_status_shows_tracebacks_and_cells_when_asked(mmbench, results):
+    assert "Traceback" in mmbench("status", "tiny", "--tracebacks").stdout
+    assert mmbench("status", "tiny", "--cells").stdout.count("draw=0") == 12
+
+
+def test_status_is_json_when_asked(mmbench, results):
+    found = json.loads(mmbench("status", "results/tiny", "--json").stdout)
+    assert (found["done"], found["failed"], found["missing"]) == (8, 2, 0)
+    assert len(found["cells"]) == 10
+    failed = [cell for cell in found["cells"] if cell["state"] == "failed"]
+    assert {cell["error"] for cell in failed} == {"RuntimeError: this one does not converge"}
+    assert failed[0]["budgets"] == {"classification": 4}
+
+
+def test_status_finds_the_folder_by_name_file_and_option(mmbench, results):
+    Path("tiny.yaml").write_text(
+        "name: tiny\nsources: {classification: chex}\n"
+        "budgets: {pairs: [{classification: 4}]}\nmethods: [enc]\n"
+    )
+    outputs = {mmbench("status", *args).stdout for args in (
+        ["tiny"], ["tiny.yaml"], ["results/tiny"], [results], ["--results", results]
+    )}  # fmt: skip
+    assert len(outputs) == 1
+
+
+def test_status_without_a_name_lists_every_folder(mmbench, results):
+    shutil.copytree(results, results.parent / "other")
+    output = mmbench("status").stdout
+    assert [line.split()[-1] for line in output.splitlines()[2:]] == ["results/other", "results/tiny"]
+    listed = json.loads(mmbench("status", "--json").stdout)
+    assert [(one["done"], one["failed"]) for one in listed] == [(8, 2), (8, 2)]
+
+
+def test_status_of_nothing(mmbench):
+    result = mmbench("status")
+    assert result.exit_code == 0
+    assert "no results under ./results" in result.stdout
+    assert json.loads(mmbench("status", "--json").stdout) == []
+
+
+def test_a_wrong_name_is_one_line_with_a_suggestion(mmbench, results):
+    result = mmbench("status", "tyny")
+    assert result.exit_code == 2
+    assert result.stderr == "error: results/tyny: no such results folder; did you mean 'tiny'?\n"
+    assert mmbench("collect", "results").stderr.startswith("error: results: no plan.json")
+
+
+def test_a_damaged_plan_is_one_line(mmbench, results):
+    (results / "plan.json").write_text("{")
+    result = mmbench("status", "tiny")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("error: ")
+    assert result.stderr.count("\n") == 1
+
+
+def test_collect_writes_the_tables_again(mmbench, results):
+    shutil.rmtree(results / "tables")
+    result = mmbench("collect", "tiny")
+    assert result.exit_code == 0
+    assert "0.750" in result.stdout
+    assert "tables  results/tiny/tables/ main.md, main.csv, long.csv" in result.stdout
+    assert (results / "tables" / "main.csv").is_file()
+
+
+def test_collect_is_json_when_asked(mmbench, results):
+    found = json.loads(mmbench("collect", "tiny", "--json").stdout)
+    rows = [row for row in found["rows"] if row["metric"] == "accuracy"]
+    assert [(row["row"], row["budget_classification"], row["mean"], row["n"]) for row in rows] == [
+        ("enc", "4", 0.75, 1),
+        ("enc", "8", 0.75, 1),
+        ("encssl", "4", 0.75, 2),
+        ("encssl", "8", 0.75, 2),
+        ("majority", "4", 0.75, 1),
+        ("majority", "8", 0.75, 1),
+    ]
+    assert rows[0]["sd"] is None
+    assert found["captions"]
+
+
+def test_collect_of_a_plan_without_records(mmbench, results):
+    shutil.rmtree(results / "cells")
+    result = mmbench("collect", "tiny")
+    assert result.exit_code == 0
+    assert "no cell is finished" in result.stdout
+    assert json.loads(mmbench("collect", "tiny", "--json").stdout)["rows"] == []
