@@ -10,7 +10,6 @@ from mmbench.cli.output import Json, console, make_table, print_json
 from mmbench.cli.run import Plugins
 
 app = typer.Typer(no_args_is_help=True, help="List methods, datasets, protocols or metrics.")
-MARKS = {True: "yes", False: "-"}
 
 
 @app.command()
@@ -33,15 +32,13 @@ def methods(
     if name is not None:
         _show_method(found[0])
         return
-    table = make_table("method", "classification", "segmentation", "streams", "what it is",
-                       wrap=("streams", "what it is"))  # fmt: skip
+    table = make_table("method", "learns", "labeled", "unlabeled", "what it is", wrap=("what it is",))
     for floor in (False, True):
         for entry in (entry for entry in found if entry["floor"] is floor):
             table.add_row(
                 entry["name"],
-                MARKS["classification" in entry["tasks"]],
-                MARKS["segmentation" in entry["tasks"]],
-                ", ".join(_short(stream) for stream in entry["streams"]) or ("floor" if floor else "-"),
+                _tasks(entry["tasks"]),
+                *(_tasks(_of(entry["streams"], kind)) for kind in ("labeled", "unlabeled")),
                 entry["title"],
             )
         table.add_section()
@@ -97,8 +94,13 @@ def metrics(json: Json = False) -> None:
     console().print(table)
 
 
-def _short(stream: str) -> str:
-    return stream.replace("_classification", " cla").replace("_segmentation", " seg")
+def _tasks(names: list[str]) -> str:
+    return "+".join(name[:3] for name in names) or "-"
+
+
+def _of(streams: list[str], kind: str) -> list[str]:
+    """Return the tasks of the labelled or the unlabelled streams."""
+    return [stream.removeprefix(f"{kind}_") for stream in streams if stream.startswith(f"{kind}_")]
 
 
 def _show_method(entry: dict[str, Any]) -> None:

@@ -1,7 +1,7 @@
 import os
+import resource
 import subprocess
 import sys
-import time
 from importlib.metadata import version
 from pathlib import Path
 
@@ -30,13 +30,13 @@ def modules_of(*args):
 
 
 def test_help_is_instant():
+    """CPU time, because a busy machine says nothing about the command."""
     best = float("inf")
     for _ in range(7):
-        begin = time.perf_counter()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run([sys.executable, "-m", "mmbench", "--help"], check=True, stdout=subprocess.DEVNULL)
-        best = min(best, time.perf_counter() - begin)
-        if best < 0.4:
-            break
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        best = min(best, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
     assert best < 0.5
 
 
@@ -72,10 +72,10 @@ def test_status_and_collect_do_without_torch(results):
 
 
 def test_the_python_interface_is_lazy_and_complete():
-    text = "import sys, mmbench\n"
-    text += "assert not {'numpy', 'pydantic', 'yaml'} & set(sys.modules)\nprint(dir(mmbench))"
+    text = "import sys, mmbench; print(dir(mmbench), {'numpy', 'pydantic', 'yaml'} & set(sys.modules))"
     output = subprocess.check_output([sys.executable, "-c", text], text=True)
     assert all(name in output for name in package.__all__)
+    assert output.endswith("set()\n")
     for name in package.__all__:
         assert getattr(package, name)
     assert package.load_protocol("quickstart").name == "quickstart"

@@ -1,10 +1,14 @@
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter, label
 
 from mmbench.data.phantom import DOMAINS, Dials, generate, population, resolve_dials
 from mmbench.data.phantom import generation as generation_module
-from mmbench.data.phantom.fields import area_weights, spline_basis, spline_noise
+from mmbench.data.phantom.fields import area_weights, grow, shrink, spline_noise
 from mmbench.errors import DataError
 from mmbench.protocol.schema import SplitSizes
 from mmbench.protocol.vocabulary import Task
@@ -15,7 +19,7 @@ PAIRED = {
     "unsharp", "processing_spread", "noise", "scatter", "blur", "devices", "side_markers", "marker_rate",
     "marker_shortcut",
 }  # fmt: skip
-GEOMETRY = {"ap_share", "positioning", "rotation", "magnification"}
+GEOMETRY = {"collimation", "ap_share", "positioning", "rotation", "magnification"}
 CHANGES = {
     "population": 1, "age": 12.0, "variety": 0.5, "repeats": 0.9, "prevalence": 0.9, "severity": 0.95,
     "severity_spread": 0.5, "interstitial": 0.95, "mimics": 0.9, "label_noise": 0.45, "ap_share": 0.9,
@@ -325,10 +329,31 @@ def test_a_longer_roster_begins_with_a_shorter_one():
     assert np.array_equal(long.image[:50], short.image)
 
 
-def test_area_weights_average_and_splines_sum_to_one():
+def test_rasters_shrink_by_area_and_grow_by_splines():
     weights = area_weights(10, 4)
     assert weights.sum(axis=1) == pytest.approx(np.ones(4))
     assert weights[0] == pytest.approx(np.array([1, 1, 0.5] + [0] * 7) / 2.5)
-    assert spline_basis(50, 9).sum(axis=1) == pytest.approx(np.ones(50), abs=1e-6)
+    field = np.random.default_rng(0).random((3, 12, 12)).astype(np.float32)
+    assert shrink(field, 4) == pytest.approx(field.reshape(3, 4, 3, 4, 3).mean(axis=(2, 4)), abs=1e-6)
+
+    line = np.broadcast_to(np.arange(9, dtype=np.float32)[:, None], (1, 9, 9))
+    assert grow(line, 12, 1.0)[0, :, 5] == pytest.approx((np.arange(12) + 0.5) / 12 * 6 + 1, abs=1e-5)
     grids = np.random.default_rng(0).standard_normal((60, 20, 20)).astype(np.float32)
     assert spline_noise(grids, 80).std() == pytest.approx(1.0, abs=0.1)
+
+
+def test_the_number_of_threads_changes_no_byte():
+    code = (
+        "import hashlib; from mmbench.data.phantom import generate; "
+        "data = generate('hospital', {}, cases=3, image_size=256); "
+        "print(hashlib.sha256(data.images.tobytes() + data.masks.tobytes()).hexdigest())"
+    )
+    digests = set()
+    for threads in ("1", "2"):
+        limits = {"OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
+        command = [sys.executable, "-c", code]
+        done = subprocess.run(
+            command, env={**os.environ, **limits}, capture_output=True, text=True, check=True
+        )
+        digests.add(done.stdout.strip())
+    assert len(digests) == 1

@@ -157,6 +157,9 @@ def build_chest(x: Field, y: Field, draws: Draws, pose: Pose, dials: Dials) -> C
     atrium = ellipse(x, y, atrium_x, heart_y - 0.05 * radius, radius * 0.46, radius * 0.66)
     trunk = ellipse(x, y, heart_x - 0.20 * radius, heart_y - 0.75 * radius, radius * 0.48, radius * 0.8)
     heart = join(join(ventricle, atrium, 0.10), trunk, 0.10)
+    # no lung shows between the heart and the diaphragm it rests on
+    rest = np.minimum(y - heart_y, 0.66 * radius - np.abs(x - 0.75 * heart_x))
+    heart = join(heart, rest, 0.06)
 
     upper = trait("upper right", 0.095, 0.016) + trait("upper left", 0.005, 0.012) * sign
     upper = upper * (1 + 0.25 * pose.ap) + 0.4 * turn * half * sign + 0.04 * child

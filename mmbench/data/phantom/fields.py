@@ -84,21 +84,54 @@ def area_weights(size: int, parts: int) -> Field:
     return weights
 
 
-@lru_cache(maxsize=64)
-def spline_basis(size: int, knots: int) -> Field:
-    """Return a (size, knots) matrix of cubic B-splines evaluated at ``size`` evenly spaced points."""
-    position = (np.arange(size) + 0.5) / size * (knots - 3) + 1
-    distance = np.abs(position[:, None] - np.arange(knots)[None])
-    near = 2 / 3 - distance**2 + distance**3 / 2
-    far = np.clip(2 - distance, 0, None) ** 3 / 6
-    basis: Field = np.where(distance < 1, near, far).astype(np.float32)
-    return basis
+def shrink(fields: Field, parts: int) -> Field:
+    """Return averages of (B, S, S) fields over parts x parts equal squares.
+
+    The sums are written out, here and in :func:`grow`, because a threaded matrix product gives other
+    last digits with another number of threads.
+    """
+    weights = area_weights(fields.shape[-1], parts)
+    for axis in (1, 2):
+        fields = np.stack([_weighted_sum(fields, row, axis) for row in weights], axis=axis)
+    return fields
 
 
-def spline_noise(grids: NDArray[np.float32], size: int) -> Field:
-    """Return smooth noise of about unit variance on a size x size raster from white coefficient grids."""
-    basis = spline_basis(size, grids.shape[-1])
-    noise: Field = np.matmul(np.matmul(basis, grids), basis.T) * np.float32(1 / 0.48)
+def _weighted_sum(fields: Field, weights: Field, axis: int) -> Field:
+    used = np.flatnonzero(weights)
+    span = slice(used[0], used[-1] + 1)
+    if axis == 1:
+        rows: Field = (fields[:, span] * weights[span, None]).sum(axis=1)
+        return rows
+    columns: Field = (fields[:, :, span] * weights[span]).sum(axis=2)
+    return columns
+
+
+def grow(grids: Field, size: int, border: float) -> Field:
+    """Return (B, S, S) cubic B-spline surfaces of (B, n, n) coefficients.
+
+    Parameters
+    ----------
+    grids : array of float32, shape (B, n, n)
+        Coefficients, one per knot.
+    size : int
+        S, the side of the raster.
+    border : float
+        How many knots, at least 1, lie outside the raster on either side.
+    """
+    knots = grids.shape[-1]
+    position = (np.arange(size) + 0.5) / size * (knots - 1 - 2 * border) + border
+    start = np.floor(position).astype(np.intp) - 1
+    t = position - np.floor(position)
+    pieces = ((1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3)
+    taps = [(start + k, (piece / 6).astype(np.float32)) for k, piece in enumerate(pieces)]
+    rows = sum(grids[:, index] * weight[:, None] for index, weight in taps)
+    surface: Field = sum(np.take(rows, index, axis=2) * weight for index, weight in taps)
+    return surface
+
+
+def spline_noise(grids: Field, size: int) -> Field:
+    """Return smooth noise of about unit variance on a size x size raster from white coefficients."""
+    noise: Field = grow(grids, size, 1.0) * np.float32(1 / 0.48)
     return noise
 
 

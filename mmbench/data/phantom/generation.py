@@ -18,7 +18,7 @@ from mmbench.data.phantom.population import Cohort, draw_cohort, draw_roster
 from mmbench.errors import DataError
 from mmbench.protocol.schema import Scalar
 
-GENERATOR_VERSION = 1
+GENERATOR_VERSION = 2
 """Raised whenever the same dials give other bytes; part of the cache's key."""
 
 _PIXELS_AT_ONCE = 1 << 16
@@ -126,7 +126,8 @@ def _render(cohort: Cohort, dials: Dials, size: int) -> tuple[NDArray[np.uint8],
     exposed = positioning.exposed_field(size, cohort.picture, dials)
     detected = imaging.detect(attenuation, exposed, cohort.noise, cohort.picture, dials)
     image = imaging.display(detected, exposed, cohort.picture, dials)
-    return image, (chest.field > 0).astype(np.uint8)
+    # an observer outlines no lung under the collimator
+    return image, ((chest.field > 0) & (exposed > 0.5)).astype(np.uint8)
 
 
 def _attenuation(chest: Chest, cohort: Cohort, dials: Dials, size: int) -> Field:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from mmbench.data.phantom.dials import Dials
-from mmbench.data.phantom.fields import Draws, Field, area_weights
+from mmbench.data.phantom.fields import Draws, Field, grow, shrink
 
 DRAWS = ("window", "level", "gamma", "unsharp", "exposure", "scatter")
 
@@ -85,25 +85,12 @@ def display(detected: Field, exposed: Field, draws: Draws, dials: Dials) -> NDAr
 def _veil(primary: Field) -> Field:
     """Return the wide blur that scattered radiation lays over the image.
 
-    It is computed on a coarse raster, being smooth, which also keeps its sums short and their order fixed.
+    Being smooth, it is computed on a coarse raster.
     """
-    size = primary.shape[-1]
-    shrink = area_weights(size, _SCATTER_RASTER)
-    coarse = np.matmul(np.matmul(shrink, primary), shrink.T)
-    coarse = gaussian_filter(coarse, 2.0, axes=(1, 2), mode="nearest")
+    coarse = gaussian_filter(shrink(primary, _SCATTER_RASTER), 2.0, axes=(1, 2), mode="nearest")
+    # the coarse squares' centres are the knots, with two more beyond either end
     padded = np.pad(coarse, ((0, 0), (2, 2), (2, 2)), mode="edge")
-    grow = _grow(size)
-    veil: Field = np.matmul(np.matmul(grow, padded), grow.T)
-    return veil
-
-
-def _grow(size: int) -> Field:
-    # spline knots sit at the centres of the coarse raster, with two beyond either end
-    fine = (np.arange(size) + 0.5) / size * _SCATTER_RASTER - 0.5 + 2
-    distance = np.abs(fine[:, None] - np.arange(_SCATTER_RASTER + 4)[None])
-    near = 2 / 3 - distance**2 + distance**3 / 2
-    far = np.clip(2 - distance, 0, None) ** 3 / 6
-    return np.where(distance < 1, near, far).astype(np.float32)
+    return grow(padded, primary.shape[-1], 1.5)
 
 
 def _mean(field: Field) -> Field:

@@ -104,7 +104,9 @@ def _stencil(text: str, tall: int) -> Field:
     down = area_weights(bitmap.shape[0] * 12, tall)
     wide = max(1, round(tall * bitmap.shape[1] / 7))
     across = area_weights(bitmap.shape[1] * 12, wide)
-    return down @ np.kron(bitmap, np.ones((12, 12), np.float32)) @ across.T
+    dots = np.kron(bitmap, np.ones((12, 12), np.float32))
+    cover: Field = np.einsum("ik,lk->il", np.einsum("ij,jk->ik", down, dots), across)
+    return cover
 
 
 def _write(image: NDArray[np.uint8], text: str, top: int, left: int, tall: int, grey: float) -> None:

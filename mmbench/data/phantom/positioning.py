@@ -51,7 +51,7 @@ def exposed_field(size: int, draws: Draws, dials: Dials) -> Field:
     used = draws.uniform("banded") < 0.25 + 0.75 * reach
     exposed: Field = np.ones((1, 1, 1), np.float32)
     for edge, position, depth in (
-        ("left", -u, 0.16), ("right", u, 0.16), ("top", -v, 0.12), ("bottom", v, 0.42)
+        ("left", -u, 0.16), ("right", u, 0.16), ("top", -v, 0.12), ("bottom", v, 0.34)
     ):  # fmt: skip
         share = np.clip(2.0 * draws.uniform(f"band {edge}") - 1.0, 0, 1)
         band = np.where(used, np.float32(depth) * reach * share, 0)

@@ -135,7 +135,7 @@ def vessels(chest: Chest, draws: Draws, coarse: Field, fine: Field, spread: floa
     center_a = np.float32(0.13) + 0.02 * spread * draws.normal("hilum")
     dx, dy = chest.a - center_a, chest.y - center_y
     radius = np.sqrt(dx * dx + dy * dy)
-    angle = np.arctan2(dy, dx + np.float32(0.02)) + np.float32(0.16) * coarse + side
+    angle = np.arctan2(dy, dx + np.float32(0.02)) + np.float32(0.24) * coarse + side
     thin = max(0.10, 2.2 * chest.pixel)
     trees = np.zeros_like(radius)
     for count, near, far, phase in ((6.0, 0.0, 0.34, 0.4), (11.0, 0.16, 0.55, 1.9)):
@@ -146,7 +146,7 @@ def vessels(chest: Chest, draws: Draws, coarse: Field, fine: Field, spread: floa
     markings = np.exp(0.5 * spread * draws.normal("markings"))
     hilum = dome(ellipse(chest.a, chest.y, center_a, center_y, 0.075, 0.13), 0.06)
     marks = 0.07 * markings * np.clip(np.abs(fine) - 0.9, 0, 1.2) * np.clip(0.9 - radius, 0, 1)
-    trees = 0.28 * trees * (0.8 + 0.2 * fine)
+    trees = 0.30 * trees * (0.65 + 0.35 * fine)
     total: Field = strength * (trees + 0.42 * hilum * (1 + 0.3 * coarse) + marks)
     return total
 

@@ -1,0 +1,118 @@
+"""Every shipped protocol, end to end on tiny settings: every cell trained, scored, recorded, tabled."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import mmbench
+from mmbench.data.phantom import generate
+from mmbench.protocol.files import load_protocol, shipped_protocols
+from mmbench.protocol.schema import Protocol
+from mmbench.protocol.vocabulary import Task
+
+SIDE = 32
+CASES = 24
+
+
+def tiny(name):
+    """The protocol with its methods, roles and rules, at a size that trains in seconds."""
+    value = load_protocol(name).model_dump(mode="json")
+    value.update(image_size=SIDE, seeds=1)
+    value["backbone"]["width"] = 0.25
+    value["training"].update(steps=2, batch_size=2)
+    value["selection"]["every"] = 1
+    for role in (value["sources"], value["targets"]):
+        for task, choices in role.items():
+            for choice in choices if isinstance(choices, list) else [choices]:
+                choice["split"] = None
+                choice["cases"] = 2 * CASES if choice["dataset"].startswith("phantom:") else None
+    pairs = value["budgets"]["pairs"]
+    if pairs is None:
+        value["budgets"]["grid"] = {"classification": [4, "full"], "segmentation": [2, "full"]}
+    else:
+        value["budgets"]["pairs"] = [{"classification": 4, "segmentation": 2}] + [
+            pair for pair in pairs if pair["classification"] == "full"
+        ]
+    return Protocol.model_validate(value)
+
+
+def pictures(domain):
+    made = generate(domain, {}, cases=CASES, image_size=64)
+    return list(zip(made.images, made.masks, strict=True))
+
+
+def save(path, levels):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(levels).save(path)
+
+
+@pytest.fixture(scope="module")
+def layouts(tmp_path_factory):
+    """The five real datasets' layouts, filled with phantoms."""
+    root = tmp_path_factory.mktemp("data")
+    for number, (image, _) in enumerate(pictures("paediatric_ap")):
+        part = "test" if number % 3 == 0 else "train"
+        name = f"NORMAL/IM-{number:04d}-0001" if number % 2 else f"PNEUMONIA/person{number}_virus_{number}"
+        save(root / "chest_xray" / part / f"{name}.jpeg", image)
+    lines = ["Image Index,Finding Labels,Follow-up #,Patient ID,OriginalImage[Width,Height]"]
+    for number, (image, _) in enumerate(pictures("hospital")):
+        save(root / "nih" / "images" / f"{number:08d}_000.png", image)
+        lines.append(f"{number:08d}_000.png,{('No Finding', 'Pneumonia')[number % 2]},0,{number},64,64")
+    (root / "nih" / "Data_Entry_2017.csv").write_text("\n".join(lines))
+    for number, (image, mask) in enumerate(pictures("adult_pa")):
+        save(root / "shenzhen" / "CXR_png" / f"CHNCXR_{number:04d}_0.png", image)
+        save(root / "shenzhen" / "mask" / f"CHNCXR_{number:04d}_0_mask.png", mask * 255)
+        save(root / "jsrt" / f"JPCNN{number:03d}.png", np.ascontiguousarray(image[:, ::-1]))
+        for side, keep in (("left lung", slice(32, None)), ("right lung", slice(None, 32))):
+            lung = np.zeros_like(mask)
+            lung[:, keep] = mask[:, ::-1][:, keep] * 255
+            path = root / "jsrt" / "masks" / side / f"JPCNN{number:03d}.gif"
+            save(path, lung)
+    for number, (image, mask) in enumerate(pictures("county")):
+        save(root / "montgomery" / "CXR_png" / f"MCUCXR_{number:04d}_0.png", image)
+        for side in ("leftMask", "rightMask"):
+            save(root / "montgomery" / "ManualMask" / side / f"MCUCXR_{number:04d}_0.png", mask * 255)
+    return root
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(shipped_protocols()))
+def test_a_shipped_protocol_runs_to_its_table(name, layouts, tmp_path):
+    protocol = tiny(name)
+    summary = mmbench.run(protocol, results=tmp_path / "results", data_root=layouts, jobs=2)
+    assert summary.failed == {}
+    assert summary.exit_code == 0
+
+    cases = mmbench.load_results(tmp_path / "results")
+    rows = {entry.label for entry in protocol.methods} | set(protocol.floors)
+    assert set(cases["row"]) == rows
+    for task in Task:
+        expected = {
+            choice.name or choice.dataset.split(":")[-1] for choice in getattr(protocol.targets, task)
+        }
+        source = getattr(protocol.sources, task)
+        expected.add(source.name or source.dataset.split(":")[-1])
+        assert set(cases.loc[cases["task"] == task.value, "domain"]) == expected
+    assert cases.loc[cases["task"] == "segmentation", "dice"].between(0, 1).all()
+    assert cases.loc[cases["task"] == "classification", "probability"].between(0, 1).all()
+    assert all(path.is_file() for path in summary.paths)
+
+    again = mmbench.run(protocol, results=tmp_path / "results", data_root=layouts, jobs=2)
+    assert again.done == ()
+    assert set(again.cached) == set(summary.done)
+
+
+def test_the_paper_protocol_has_the_publications_36_rows():
+    protocol = load_protocol("paper")
+    rows = {"unet": 3, "enc": 3, "encssl": 3, "umtl": 9, "umtls": 9, "multimix": 9}
+    assert [entry.label for entry in protocol.methods] == list(rows)
+    assert sum(rows.values()) == 36
+    assert len(protocol.budgets.combinations()) == 9
+    assert (protocol.image_size, protocol.backbone.width, protocol.seeds) == (256, 1.0, 5)
+    assert protocol.training.optimizer.learning_rate == 1e-4
+
+
+def test_the_bridge_ablation_is_every_combination():
+    entries = load_protocol("ablation_bridge").methods
+    pairs = {(e.hyperparameters["bridge"], e.hyperparameters["segmentation_kl"]) for e in entries}
+    assert len(entries) == len(pairs) == 15
