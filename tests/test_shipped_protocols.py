@@ -22,7 +22,7 @@ def tiny(name):
     value["training"].update(steps=2, batch_size=2)
     value["selection"]["every"] = 1
     for role in (value["sources"], value["targets"]):
-        for task, choices in role.items():
+        for choices in role.values():
             for choice in choices if isinstance(choices, list) else [choices]:
                 choice["split"] = None
                 choice["cases"] = 2 * CASES if choice["dataset"].startswith("phantom:") else None

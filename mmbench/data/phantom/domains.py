@@ -64,13 +64,15 @@ DOMAINS: dict[str, DomainSettings] = {
         DomainSettings(
             name="adult_pa",
             title="Adults, posteroanterior, lung masks",
-            description="Standing adults in full inspiration, careful positioning, digitised film.",
+            description="Standing adults of every build in full inspiration, digitised film.",
             plays="jsrt",
             tasks=_MASKS,
             cases=800,
             parts=SplitSizes(train=400, validation=100, test=300),
             dials=Dials(
                 age=50.0,
+                variety=1.3,
+                positioning=1.5,
                 prevalence=0.45,
                 severity=0.5,
                 repeats=0.05,
