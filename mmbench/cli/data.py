@@ -22,13 +22,14 @@ def list_datasets(
     name: Annotated[
         str | None, typer.Argument(metavar="[NAME]", help="Show one dataset in full: source, terms, layout.")
     ] = None,
+    data_root: DataRoot = None,
     json: Json = False,
 ) -> None:
-    """List the datasets: what they are, where to get them, whether they are imported."""
-    from mmbench.data.catalogue import dataset_names, describe
+    """List the datasets: what they are, where to get them, whether they are here."""
+    from mmbench.data.catalogue import describe, listing
 
-    names = dataset_names() if name is None else [describe(name).name]
-    found = [_entry(each) for each in names]
+    wanted = None if name is None else describe(name).name
+    found = [status.to_json() for status in listing(data_root) if wanted in (None, status.info.name)]
     if json:
         print_json(found)
     elif name is not None:
@@ -149,41 +150,19 @@ def _dial(text: str) -> tuple[str, Any]:
     return name, found if isinstance(found, bool | int | float) else value
 
 
-def _entry(name: str) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    from mmbench.data.catalogue import describe
-    from mmbench.data.remembered import recall
-
-    info, known = describe(name), recall(name)
-    entry = {**asdict(info), "tasks": [task.value for task in info.tasks]}
-    if known is None:
-        return {**entry, "imported": None}
-    return {
-        **entry,
-        "imported": {
-            "from": str(known.root),
-            "image_sizes": sorted(known.entries),
-            "counts": known.counts,
-            "data_digest": known.data_digest,
-        },
-    }
-
-
 def _show_entries(found: list[dict[str, Any]]) -> None:
     table = make_table(
         "dataset", "tasks", "at hand", "cases", "what it is", right=("cases",), wrap=("what it is",)
     )
     for group in (True, False):
         for entry in (entry for entry in found if entry["name"].startswith("phantom:") is group):
-            counts = entry["published_counts"]
-            at_hand, count = "no", counts.get("cases")
+            at_hand, count = "no", (entry["counts"] or entry["published_counts"]).get("cases")
             if group:
                 at_hand = "built in"
-            elif entry["imported"]:
-                at_hand, count = "imported", entry["imported"]["counts"].get("cases", count)
             elif entry["name"] == "manifest":
                 at_hand = "your CSV"
+            elif entry["available"]:
+                at_hand = "imported" if entry["imported"] else "found"
             tasks = "+".join(task[:3] for task in entry["tasks"])
             table.add_row(entry["name"], tasks, at_hand, "-" if count is None else str(count), entry["title"])
         table.add_section()
@@ -209,14 +188,21 @@ def _show_entry(entry: dict[str, Any]) -> None:
         table.add_row("cite", entry["citation"])
     if entry["published_counts"]:
         table.add_row("published", ", ".join(f"{n} {word}" for word, n in entry["published_counts"].items()))
-    known = entry["imported"]
-    if known:
-        table.add_row("imported", known["from"])
-        table.add_row("", ", ".join(f"{n} {word}" for word, n in known["counts"].items()))
-        table.add_row("digest", known["data_digest"])
-    elif not entry["name"].startswith("phantom:") and entry["name"] != "manifest":
-        table.add_row("imported", f"no; mmbench data import {entry['name']} PATH")
+    if entry["location"]:
+        table.add_row("imported" if entry["imported"] else "found", entry["location"])
+        table.add_row("", ", ".join(f"{n} {word}" for word, n in entry["counts"].items()))
+        if entry["data_digest"]:
+            table.add_row("digest", entry["data_digest"])
+    elif not entry["available"] and entry["name"] != "manifest":
+        table.add_row("here", f"no; mmbench data import {entry['name']} PATH")
     out.print(table)
+    if entry["dials"]:
+        out.print()
+        dials = make_table("dial", "here", "range", "what it does", right=("here",), wrap=("what it does",))
+        for dial in entry["dials"]:
+            limits = f"{dial['minimum']:g} to {dial['maximum']:g}"
+            dials.add_row(dial["name"], f"{dial['value']:g}", limits, dial["description"])
+        out.print(dials)
 
 
 def _counts(dataset: Dataset) -> dict[str, dict[str, int]]:

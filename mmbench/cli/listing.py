@@ -48,11 +48,14 @@ def methods(
 
 
 @app.command()
-def datasets(json: Json = False) -> None:
+def datasets(
+    name: Annotated[str | None, typer.Argument(help="Show one dataset in full.")] = None,
+    json: Json = False,
+) -> None:
     """List the datasets that a protocol may name."""
     from mmbench.cli.data import list_datasets
 
-    list_datasets(json=json)
+    list_datasets(name, json=json)
 
 
 @app.command()

@@ -58,11 +58,26 @@ def status(
     out.print(f"records  {shown(Path(one['results']) / 'cells')}", soft_wrap=True)
 
 
-def collect(target: Results, results: Where = None, json: Json = False) -> None:
+def collect(
+    target: Results,
+    results: Where = None,
+    reference: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Also write a complete run's summary there, small enough for git."),
+    ] = None,
+    command: Annotated[
+        str, typer.Option(metavar="TEXT", help="With --reference: the command that made the results.")
+    ] = "",
+    json: Json = False,
+) -> None:
     """Make the tables from the records that are there: no training, no data, no GPU."""
     from mmbench.report.collect import collect as collect_tables
 
     folder = results_folder(target, results)
+    if reference is not None:
+        from mmbench.report.reference import write_reference
+
+        write_reference(folder, reference, command or f"mmbench run {folder.name}")
     collected = collect_tables(folder)
     if json:
         print_json(collected.as_json())

@@ -15,7 +15,7 @@ from mmbench.data import generated, remembered
 from mmbench.data.assembly import PartRules, assemble
 from mmbench.data.dataset import Dataset
 from mmbench.data.ingest import decoded_entry
-from mmbench.data.phantom import DOMAINS
+from mmbench.data.phantom import DOMAINS, describe_dials
 from mmbench.data.readers import READERS, DatasetInfo, Manifest, Reader
 from mmbench.data.readers.base import case_counts, child
 from mmbench.errors import DataError, suggestion
@@ -42,6 +42,8 @@ class DatasetStatus:
         What was found there, in the words of the published counts; for the phantom its default size.
     data_digest : str
         Of the imported data; empty if it was not imported.
+    dials : list of dict
+        Of a phantom domain: ``name``, ``value``, ``minimum``, ``maximum``, ``description``.
     """
 
     info: DatasetInfo
@@ -50,6 +52,7 @@ class DatasetStatus:
     location: Path | None = None
     counts: dict[str, int] = field(default_factory=dict)
     data_digest: str = ""
+    dials: list[dict[str, Any]] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         """Return the status as JSON values."""
@@ -67,6 +70,7 @@ class DatasetStatus:
             "location": None if self.location is None else str(self.location),
             "counts": self.counts,
             "data_digest": self.data_digest,
+            "dials": self.dials,
         }
 
 
@@ -171,7 +175,8 @@ def listing(data_root: Path | None = None) -> list[DatasetStatus]:
         info = describe(name)
         reader = READERS.get(name)
         if reader is None:
-            found.append(DatasetStatus(info, available=True, counts=dict(info.published_counts)))
+            dials = describe_dials(DOMAINS[name.removeprefix(generated.PREFIX)].dials)
+            found.append(DatasetStatus(info, available=True, counts=dict(info.published_counts), dials=dials))
             continue
         known = remembered.recall(name)
         location = locate(reader, data_root) or (known.root if known is not None else None)

@@ -3,6 +3,8 @@ import json
 import pytest
 from PIL import Image
 
+from mmbench.data.phantom import DOMAINS
+
 
 def test_a_phantom_is_counted_and_drawn(mmbench, workplace, cache):
     result = mmbench(
@@ -48,7 +50,17 @@ def test_a_real_dataset_is_imported_and_then_known(mmbench, real_data, fresh_cac
     report = json.loads(result.stdout)
     assert report["counts"]["cases"] == 138
     entry = json.loads(mmbench("data", "list", "mcu", "--json").stdout)[0]
-    assert entry["imported"]["image_sizes"] == [32]
+    assert entry["imported"] is True
+    assert entry["data_digest"] == report["data_digest"]
     assert "imported" in mmbench("data", "list").stdout
     shown = json.loads(mmbench("data", "show", "mcu", "--image-size", 32, "--json").stdout)
     assert shown["data_digest"] == report["data_digest"]
+
+
+def test_a_phantom_domain_shows_its_dials(mmbench):
+    (entry,) = json.loads(mmbench("data", "list", "phantom:county", "--json").stdout)
+    dials = {dial["name"]: dial for dial in entry["dials"]}
+    assert dials["contrast"]["value"] == DOMAINS["county"].dials.contrast
+    assert (dials["noise"]["minimum"], dials["noise"]["maximum"]) == (0, 0.5)
+    shown = mmbench("list", "datasets", "phantom:county").stdout
+    assert "Steepness of the display window." in shown

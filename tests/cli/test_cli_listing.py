@@ -65,7 +65,7 @@ def test_datasets_say_where_to_get_them(mmbench):
     found = {entry["name"]: entry for entry in json.loads(mmbench("list", "datasets", "--json").stdout)}
     assert {"chex", "jsrt", "mcu", "nihx", "shenzhen", "phantom:adult_pa"} <= set(found)
     assert found["chex"]["where"]
-    assert found["chex"]["imported"] is None
+    assert found["chex"]["imported"] is False
     assert "terms" in mmbench("data", "list", "chex").stdout
     assert "did you mean 'chex'?" in mmbench("data", "list", "chx").stderr
 

@@ -7,7 +7,7 @@ data sets of the publication. The images resemble radiographs; they are no subst
 no person.
 """
 
-from mmbench.data.phantom.dials import Dials, resolve_dials
+from mmbench.data.phantom.dials import Dials, describe_dials, resolve_dials
 from mmbench.data.phantom.domains import DOMAINS, DomainSettings, domain_settings
 from mmbench.data.phantom.generation import GENERATOR_VERSION, PhantomData, generate
 
@@ -17,6 +17,7 @@ __all__ = [
     "Dials",
     "DomainSettings",
     "PhantomData",
+    "describe_dials",
     "domain_settings",
     "generate",
     "resolve_dials",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from pydantic import Field, ValidationError
 
@@ -104,3 +105,18 @@ def resolve_dials(domain: str, defaults: Dials, dials: Mapping[str, Scalar]) -> 
         name = str(first["loc"][0])
         reason = first["msg"].replace("Input should be", "must be")
         raise DataError(f"phantom:{domain}: dial {name!r} {reason}, not {dials.get(name)!r}") from None
+
+
+def describe_dials(dials: Dials) -> list[dict[str, Any]]:
+    """Return each dial as ``name``, ``value``, ``minimum``, ``maximum``, ``description``."""
+    properties = Dials.model_json_schema()["properties"]
+    return [
+        {
+            "name": name,
+            "value": getattr(dials, name),
+            "minimum": field["minimum"],
+            "maximum": field.get("maximum", field.get("exclusiveMaximum")),
+            "description": field["description"],
+        }
+        for name, field in properties.items()
+    ]

@@ -1,0 +1,96 @@
+"""A run in a few small files that merge in git: what was run, on what, and every cell's numbers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from mmbench.errors import StoreError
+from mmbench.files import write_text
+from mmbench.report.collect import collect
+from mmbench.store.frames import summaries
+from mmbench.store.record import CellRecord
+from mmbench.store.store import ResultStore
+
+
+def write_reference(results: Path, folder: Path, command: str) -> list[Path]:
+    """Write a finished run's summary to ``folder``.
+
+    ``run.json`` holds the command, the protocol, the data and split digests, the environments and the time
+    and memory of each row; ``cells.csv`` one number per cell, domain and metric; ``main.md`` and
+    ``main.csv`` the table.
+
+    Parameters
+    ----------
+    results : Path
+        The results folder.
+    folder : Path
+        Where to write; made if it is not there.
+    command : str
+        The command that made the results.
+
+    Returns
+    -------
+    list of Path
+        The files written.
+
+    Raises
+    ------
+    StoreError
+        If cells are missing, or a record is damaged.
+    """
+    store = ResultStore(results)
+    plan = store.load_plan()
+    missing = [cell.describe() for cell in plan.cells if cell.id not in store.finished()]
+    if missing:
+        raise StoreError(f"{results}: {len(missing)} of {len(plan.cells)} cells are missing; run them first")
+    records = [store.read(cell.id) for cell in plan.cells]
+    tables = {path.name: path.read_text(encoding="utf-8") for path in collect(results).paths}
+    about = {
+        "command": command,
+        "protocol": plan.protocol.model_dump(mode="json", exclude_defaults=True),
+        "cells": len(records),
+        "cases": plan.report.get("case_counts"),
+        "domains": _domains(records),
+        "environments": _distinct(record.environment.model_dump(mode="json") for record in records),
+        "rows": _rows(records),
+    }
+    texts = {
+        "run.json": json.dumps(about, indent=1, sort_keys=True, allow_nan=False) + "\n",
+        "cells.csv": summaries(store).to_csv(index=False, float_format="%.6g", lineterminator="\n"),
+        "main.md": tables["main.md"],
+        "main.csv": tables["main.csv"],
+    }
+    for name, text in texts.items():
+        write_text(folder / name, text)
+    return [folder / name for name in texts]
+
+
+def _distinct(values: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [json.loads(text) for text in sorted({json.dumps(value, sort_keys=True) for value in values})]
+
+
+def _domains(records: list[CellRecord]) -> dict[str, dict[str, str]]:
+    found = {}
+    for record in records:
+        for digests in record.cell.targets.values():
+            for digest in digests:
+                found[digest.domain] = {"data": digest.data, "split": digest.split, "part": digest.part}
+    return found
+
+
+def _rows(records: list[CellRecord]) -> dict[str, dict[str, float]]:
+    rows: dict[str, list[CellRecord]] = {}
+    for record in records:
+        rows.setdefault(record.cell.label, []).append(record)
+    return {
+        label: {
+            "cells": len(own),
+            "parameters": own[0].parameters,
+            "seconds_per_cell": round(sum(record.seconds["total"] for record in own) / len(own), 2),
+            "peak_memory_mb": round(max(record.peak_memory_mb or 0 for record in own)),
+        }
+        for label, own in rows.items()
+    }
