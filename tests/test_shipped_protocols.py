@@ -1,6 +1,7 @@
 """Every shipped protocol, end to end on tiny settings: every cell trained, scored, recorded, tabled."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -96,6 +97,12 @@ def test_a_shipped_protocol_runs_to_its_table(name, layouts, tmp_path):
     assert cases.loc[cases["task"] == "segmentation", "dice"].between(0, 1).all()
     assert cases.loc[cases["task"] == "classification", "probability"].between(0, 1).all()
     assert all(path.is_file() for path in summary.paths)
+
+    splits = pd.read_csv(tmp_path / "results" / "splits.csv")
+    train = splits[splits["part"] == "train"]
+    for _, ranks in train.dropna().groupby("task")["rank_draw_0"]:
+        assert sorted(ranks) == list(range(1, len(ranks) + 1))
+    assert splits.loc[splits["part"] != "train", "rank_draw_0"].isna().all()
 
     again = mmbench.run(protocol, results=tmp_path / "results", data_root=layouts, jobs=2)
     assert again.done == ()

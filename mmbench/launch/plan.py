@@ -7,10 +7,13 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
+import pandas as pd
+
 from mmbench.data.catalogue import load_dataset
 from mmbench.data.dataset import Dataset
 from mmbench.data.leaks import LeakReport, check_leaks, protocol_parts
 from mmbench.errors import Location, ProtocolError, located
+from mmbench.launch.splits import split_table
 from mmbench.plugins.discovery import discover
 from mmbench.plugins.registry import Registry
 from mmbench.protocol.cells import Cell, DomainDigest, MethodSummary, expand
@@ -36,6 +39,8 @@ class Plan:
         Facts about the data and the expansion that a reader of the results should know.
     case_counts : dict of str to int
         Evaluated cases by ``"<task> <domain>"``.
+    splits : DataFrame, optional
+        See :func:`mmbench.launch.splits.split_table`.
     """
 
     protocol: Protocol
@@ -44,6 +49,7 @@ class Plan:
     leaks: LeakReport
     notes: list[str] = field(default_factory=list)
     case_counts: dict[str, int] = field(default_factory=dict)
+    splits: pd.DataFrame | None = None
 
 
 def make_plan(
@@ -126,6 +132,7 @@ def make_plan(
         leaks=leaks,
         notes=notes,
         case_counts=counts,
+        splits=split_table(sources, seed=protocol.seed, draws=protocol.draws),
     )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmbench.errors import UserError
+from mmbench.files import write_text
 from mmbench.launch.devices import Placement, place
 from mmbench.launch.executor import CellTask, Event, Executor, Failed, Finished
 from mmbench.launch.local import LocalExecutor
@@ -230,6 +231,8 @@ def run_plan(
     failed = {cell.id: failures[cell.id].error for cell in skipped if cell.id in failures}
 
     store.save_plan(plan.protocol, plan.cells, plan_report(plan))
+    if plan.splits is not None:
+        write_text(results / "splits.csv", plan.splits.to_csv(index=False, lineterminator="\n"))
     tell(
         Planned(
             plan=plan,
