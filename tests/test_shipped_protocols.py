@@ -1,5 +1,7 @@
 """Every shipped protocol, end to end on tiny settings: every cell trained, scored, recorded, tabled."""
 
+from collections import Counter
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,8 +9,12 @@ from PIL import Image
 
 import mmbench
 from mmbench.data.phantom import generate
-from mmbench.protocol.files import load_protocol, shipped_protocols
-from mmbench.protocol.schema import Protocol
+from mmbench.errors import ProtocolError
+from mmbench.launch.plan import make_plan
+from mmbench.plugins.discovery import discover
+from mmbench.protocol.cells import DomainDigest, expand
+from mmbench.protocol.files import load_protocol, parse_protocol, shipped_protocols
+from mmbench.protocol.schema import MethodEntry, Protocol
 from mmbench.protocol.vocabulary import Task
 
 SIDE = 32
@@ -26,6 +32,7 @@ def tiny(name):
         for choices in role.values():
             for choice in choices if isinstance(choices, list) else [choices]:
                 choice["split"] = None
+                choice["class_counts"] = None
                 choice["cases"] = 2 * CASES if choice["dataset"].startswith("phantom:") else None
     pairs = value["budgets"]["pairs"]
     if pairs is None:
@@ -111,11 +118,15 @@ def test_a_shipped_protocol_runs_to_its_table(name, layouts, tmp_path):
 
 def test_the_paper_protocol_has_the_publications_36_rows():
     protocol = load_protocol("paper")
-    rows = {"unet": 3, "enc": 3, "encssl": 3, "umtl": 9, "umtls": 9, "multimix": 9}
-    assert [entry.label for entry in protocol.methods] == list(rows)
-    assert sum(rows.values()) == 36
-    assert len(protocol.budgets.combinations()) == 9
-    assert (protocol.image_size, protocol.backbone.width, protocol.seeds) == (256, 1.0, 5)
+    registry = discover()
+    digests = {task: DomainDigest(domain=task.value, data="", split="") for task in Task}
+    rows = [(entry, registry.resolve(entry)) for entry in protocol.methods]
+    cells = expand(protocol, rows, digests, {task: [] for task in Task})
+    found = Counter(cell.label for cell in cells if cell.seed == 0)
+    assert found == {"unet": 3, "enc": 3, "encssl": 3, "umtl": 9, "umtls": 9, "multimix": 9}
+    assert sum(found.values()) == 36
+    assert len(cells) == 36 * 5
+    assert (protocol.image_size, protocol.backbone.width) == (256, 1.0)
     assert protocol.training.optimizer.learning_rate == 1e-4
 
 
@@ -123,3 +134,29 @@ def test_the_bridge_ablation_is_every_combination():
     entries = load_protocol("ablation_bridge").methods
     pairs = {(e.hyperparameters["bridge"], e.hyperparameters["segmentation_kl"]) for e in entries}
     assert len(entries) == len(pairs) == 15
+
+
+def test_a_method_that_asks_to_be_skipped_is_left_out_with_its_reason(tmp_path):
+    plugin = tmp_path / "only_large.py"
+    plugin.write_text(
+        "from mmbench.baselines.enc import Enc\n"
+        "from mmbench.methods import register_method\n"
+        "@register_method('only_large')\n"
+        "class OnlyLarge(Enc):\n"
+        "    @classmethod\n"
+        "    def skip(cls, problem):\n"
+        "        return 'needs 128 pixels' if problem.image_size < 128 else None\n"
+    )
+    protocol = tiny("quickstart")
+    entries = [*protocol.methods, MethodEntry(method="only_large")]
+    plan = make_plan(protocol.model_copy(update={"methods": entries}), plugins=[plugin])
+    assert "only_large is skipped: needs 128 pixels" in plan.notes
+    assert "only_large" not in {cell.label for cell in plan.cells}
+
+
+def test_an_image_too_small_for_the_network_is_told_before_anything_runs():
+    text = (
+        "image_size: 16\nname: x\nsources: {classification: chex}\nbudgets: {pairs: [{classification: 4}]}\n"
+    )
+    with pytest.raises(ProtocolError, match=r"^p:1: image_size: .*at least 32 pixels, not 16"):
+        parse_protocol(text + "methods: [enc]\n", "p")

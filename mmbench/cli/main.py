@@ -38,6 +38,11 @@ class _Guarded(TyperGroup):
                 raise
             complain(str(error))
             raise typer.Exit(BAD_INPUT) from None
+        except (PermissionError, FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+            if ctx.params.get("debug"):
+                raise
+            complain(f"{error.filename}: {error.strerror}; choose a place that can be read and written")
+            raise typer.Exit(BAD_INPUT) from None
         except KeyboardInterrupt:
             complain("stopped", prefix="")
             raise typer.Exit(INTERRUPTED) from None

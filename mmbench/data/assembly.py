@@ -12,7 +12,7 @@ from mmbench.data.dataset import Dataset, roster_digest
 from mmbench.data.splits import assign_parts, proportional
 from mmbench.errors import DataError
 from mmbench.files import digest_json
-from mmbench.protocol.schema import DatasetChoice, domain_name
+from mmbench.protocol.schema import ClassCounts, DatasetChoice, domain_name
 from mmbench.randomness import generator
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def assemble(
     entry : Entry
         The decoded cases.
     choice : DatasetChoice
-        ``one_per_patient``, ``cases`` and ``split`` are applied here, in this order.
+        ``one_per_patient``, ``cases``, ``class_counts`` and ``split`` are applied here, in this order.
     seed : int
         The protocol's seed, root of the streams ``one per patient``, ``subset`` and ``split``.
     rules : PartRules
@@ -62,6 +62,9 @@ def assemble(
         if choice.cases > len(kept):
             raise DataError(f"{name}: cases: {choice.cases} is more than the {len(kept)} cases it has")
         kept = _subset(cases, kept, choice.cases, generator(seed, "subset", roster, choice.cases))
+    if choice.class_counts is not None:
+        random = generator(seed, "class counts", roster)
+        kept = _of_classes(name, cases, kept, choice.class_counts, random)
     whole = len(kept) == len(cases)
     table = cases.iloc[kept].reset_index(drop=True)
     roster = roster_digest(name, table)
@@ -124,6 +127,20 @@ def _subset(cases: pd.DataFrame, kept: np.ndarray, count: int, random: np.random
         rows = np.flatnonzero(stratum == index)
         chosen.append(rows[np.argsort(rank[rows], kind="stable")][: quotas[index]])
     return np.sort(kept[np.concatenate(chosen)])
+
+
+def _of_classes(
+    name: str, cases: pd.DataFrame, kept: np.ndarray, counts: ClassCounts, random: np.random.Generator
+) -> np.ndarray:
+    """Return as many rows of each class as asked for."""
+    labels = cases["label"].fillna(-1).to_numpy(dtype=np.int64)[kept]
+    chosen = []
+    for label, (word, count) in enumerate(counts.model_dump().items()):
+        rows = kept[labels == label]
+        if count > len(rows):
+            raise DataError(f"{name}: class_counts: {count} {word} is more than the {len(rows)} there are")
+        chosen.append(random.permutation(rows)[:count])
+    return np.sort(np.concatenate(chosen))
 
 
 def _taken(array: np.ndarray, rows: np.ndarray) -> np.ndarray:

@@ -11,12 +11,10 @@ import torch
 
 from mmbench.data.dataset import Dataset
 from mmbench.evaluation.prediction import DomainPrediction, predict
-from mmbench.evaluation.scoring import score_cases, summarise
+from mmbench.evaluation.scoring import main_score, score_cases, summarise
 from mmbench.methods.base import Method
 from mmbench.protocol.schema import MetricPolicy
 from mmbench.protocol.vocabulary import Task
-
-MAIN_METRIC = {Task.CLASSIFICATION: "balanced_accuracy", Task.SEGMENTATION: "dice"}
 
 
 @dataclass(frozen=True)
@@ -70,11 +68,10 @@ def main_scores(
     precision: str,
 ) -> dict[str, float]:
     """Return balanced accuracy or Dice of each part, named ``"<task> <domain>"``, for selection rules."""
-    return {
-        f"{where.task.value} {where.dataset.domain}": float(
-            evaluate(method, where, policy, device=device, precision=precision).metrics[
-                MAIN_METRIC[where.task]
-            ]
-        )
-        for where in parts
-    }
+    scores = {}
+    for where in parts:
+        rows = where.dataset.rows(where.part, where.task)
+        prediction = predict(method, where.dataset.images[rows], device=device, precision=precision)
+        name = f"{where.task.value} {where.dataset.domain}"
+        scores[name] = main_score(where.dataset, rows, where.task, prediction, policy)
+    return scores

@@ -10,7 +10,7 @@ import pandas as pd
 from mmbench.data.dataset import Dataset
 from mmbench.evaluation.classification import case_classification, classification_summary
 from mmbench.evaluation.prediction import DomainPrediction
-from mmbench.evaluation.segmentation import segmentation_scores
+from mmbench.evaluation.segmentation import overlap_scores, segmentation_scores
 from mmbench.protocol.schema import MetricPolicy
 from mmbench.protocol.vocabulary import Task
 
@@ -61,6 +61,22 @@ IDENTIFIERS = (
     "predicted",
     "correct",
 )
+
+
+def main_score(
+    dataset: Dataset, rows: np.ndarray, task: Task, prediction: DomainPrediction, policy: MetricPolicy
+) -> float:
+    """Return balanced accuracy, or the mean Dice, alone; parameters as for :func:`score_cases`."""
+    if task is Task.CLASSIFICATION:
+        assert prediction.probabilities is not None
+        labels = dataset.cases["label"].iloc[rows].to_numpy(dtype=np.int64)
+        return classification_summary(labels, prediction.probabilities, policy)["balanced_accuracy"]
+    assert dataset.masks is not None
+    assert prediction.masks is not None
+    predicted = prediction.masks >= policy.mask_threshold
+    truth = dataset.masks[rows] > 0
+    counts = zip(*(part.sum((1, 2)) for part in (predicted & truth, predicted, truth)), strict=True)
+    return float(np.mean([overlap_scores(*map(int, count))["dice"] for count in counts]))
 
 
 def summarise(cases: pd.DataFrame, task: Task, policy: MetricPolicy) -> dict[str, Any]:

@@ -79,7 +79,7 @@ class LocalExecutor:
         try:
             for number, device in enumerate(self.devices[: len(waiting)]):
                 self._start(number, device)
-                yield from self._feed(number, waiting)
+                self._feed(number, waiting)
             while busy := {w.connection: w for w in self._workers.values() if w.task is not None}:
                 ready = wait(list(busy), timeout=POLL)
                 gone = [
@@ -89,7 +89,7 @@ class LocalExecutor:
                     for event in self._hear(worker):
                         yield event
                         if isinstance(event, Finished | Failed):
-                            yield from self._feed(worker.number, waiting)
+                            self._feed(worker.number, waiting)
         finally:
             self.stop()
 
@@ -134,7 +134,7 @@ class LocalExecutor:
             theirs.close()
         self._workers[number] = _Worker(number, device, process, Connection(ours.detach()))
 
-    def _feed(self, number: int, waiting: deque[CellTask]) -> Iterator[Event]:
+    def _feed(self, number: int, waiting: deque[CellTask]) -> None:
         """Give a worker its next task; a dead one is replaced first."""
         worker = self._workers[number]
         worker.task = None
@@ -149,7 +149,6 @@ class LocalExecutor:
         # a worker that dies meanwhile is noticed by _hear
         with contextlib.suppress(OSError):
             worker.connection.send(worker.task)
-        yield from ()
 
     def _hear(self, worker: _Worker) -> Iterator[Event]:
         """Yield what a worker has to say; its death says that its cell failed."""

@@ -14,6 +14,7 @@ from mmbench.data.dataset import Dataset
 from mmbench.data.leaks import LeakReport, check_leaks, protocol_parts
 from mmbench.errors import Location, ProtocolError, located
 from mmbench.launch.splits import split_table
+from mmbench.methods.base import Problem
 from mmbench.plugins.discovery import discover
 from mmbench.plugins.registry import Registry
 from mmbench.protocol.cells import Cell, DomainDigest, MethodSummary, expand
@@ -81,7 +82,10 @@ def make_plan(
     LeakError
         If parts share patients or images and the protocol does not acknowledge it.
     """
-    methods = resolve_methods(protocol, cached_registry(tuple(plugins)))
+    # A long-lived process plans from what is there now; the caches serve the workers.
+    _dataset.cache_clear()
+    registry = discover(plugins)
+    methods, skipped = _runnable(resolve_methods(protocol, registry), registry, protocol)
     if protocol.backbone.name != "paper_unet":
         from mmbench.networks.build import check_backbone
 
@@ -112,7 +116,9 @@ def make_plan(
         for task, domains in evaluated.items()
     }
     cells = expand(protocol, methods, digests, target_digests)
-    notes = [note for dataset in _unique(sources, targets) for note in dataset.notes] + leaks.notes()
+    notes = (
+        [note for dataset in _unique(sources, targets) for note in dataset.notes] + leaks.notes() + skipped
+    )
     covered = {cell.label for cell in cells}
     notes += [
         f"{entry.label} is left out: it learns {' and '.join(sorted(summary.tasks))}, and the protocol has "
@@ -148,6 +154,21 @@ def resolve_methods(protocol: Protocol, registry: Registry) -> list[tuple[Method
             with located("floors", index):
                 rows.append((entry := MethodEntry(method=name), registry.resolve(entry)))
     return rows
+
+
+def _runnable(
+    rows: list[tuple[MethodEntry, MethodSummary]], registry: Registry, protocol: Protocol
+) -> tuple[list[tuple[MethodEntry, MethodSummary]], list[str]]:
+    """Return the rows whose method does not ask to be skipped, and why the others do."""
+    kept, notes = [], []
+    for entry, summary in rows:
+        problem = Problem(summary.tasks, protocol.backbone, protocol.image_size)
+        reason = registry.get(entry.method).cls.skip(problem)
+        if reason is None:
+            kept.append((entry, summary))
+        else:
+            notes.append(f"{entry.label} is skipped: {' '.join(str(reason).split())}")
+    return kept, notes
 
 
 def source_choice(protocol: Protocol, task: Task) -> DatasetChoice:
@@ -212,6 +233,14 @@ def _check_source(protocol: Protocol, task: Task, dataset: Dataset) -> None:
             "split, or use last",
             at=("selection",),
         )
+    if protocol.selection.rule == "source_val" and task is Task.CLASSIFICATION:
+        rows = dataset.rows("validation", task)
+        if dataset.cases["label"].iloc[rows].nunique() < 2:
+            raise ProtocolError(
+                f"source_val needs both classes, but the validation part of {dataset.domain} has one; "
+                "give it a split, or use last",
+                at=("selection",),
+            )
 
 
 def _budget_location(protocol: Protocol, task: Task, budget: Budget) -> Location:

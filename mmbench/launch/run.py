@@ -16,6 +16,7 @@ from mmbench.launch.executor import CellTask, Event, Executor, Failed, Finished
 from mmbench.launch.local import LocalExecutor
 from mmbench.launch.schedule import longest_first, plan_costs
 from mmbench.launch.selection import select
+from mmbench.launch.staleness import stale_notes
 from mmbench.protocol.files import load_protocol, naming_lines
 from mmbench.protocol.schema import Protocol
 from mmbench.report.collect import Collected, collect
@@ -224,6 +225,7 @@ def run_plan(
     cached = [] if force else [cell for cell in chosen if cell.id in finished]
     open_cells = chosen if force else [cell for cell in chosen if cell.id not in finished]
     pending = [cell for cell in open_cells if force or (cell.id in failures) == retry_failed]
+    plan.notes.extend(stale_notes(store, cached, plan))
     costs = plan_costs(plan)
     pending = longest_first(pending, costs)
     running = {cell.id for cell in pending}

@@ -24,9 +24,9 @@ def split_table(sources: Mapping[Task, Dataset], *, seed: int, draws: int) -> pd
     Returns
     -------
     DataFrame
-        ``task``, ``domain``, ``case_id``, ``patient_id``, ``part``, and for each label draw ``rank_draw_<d>``:
-        the case's place (from 1) in the order of labelling, missing outside the training part. At a label
-        budget n, the cases with a rank of at most n are labelled.
+        ``task``, ``domain``, ``case_id``, ``patient_id``, ``part``, and for each label draw
+        ``rank_draw_<d>``: the case's place (from 1) in the order of labelling, missing outside the
+        training part. At a label budget n, the cases with a rank of at most n are labelled.
     """
     tables = []
     for task, dataset in sources.items():

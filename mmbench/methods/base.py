@@ -7,7 +7,7 @@ hyper-parameters stay instant; torch is imported by the functions that compute w
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
@@ -116,7 +116,6 @@ class Prediction:
     class_logits: Tensor | None = None
     mask_logits: Tensor | None = None
     saliency: Tensor | None = None
-    extras: dict[str, Tensor] = field(default_factory=dict)
 
 
 class Method:

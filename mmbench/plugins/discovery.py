@@ -13,7 +13,7 @@ from types import ModuleType
 
 import mmbench.baselines
 from mmbench.errors import PluginError, UserError
-from mmbench.files import digest_bytes, digest_file
+from mmbench.files import digest_bytes, digest_file, digest_json
 from mmbench.plugins.registry import MARK, Registry
 
 ENTRY_POINT_GROUP = "mmbench.methods"
@@ -93,9 +93,15 @@ def _load(file: Path) -> ModuleType:
 def _take(registry: Registry, module: ModuleType) -> None:
     origin = Path(module.__file__ or module.__name__)
     classes = getattr(module, MARK, [])
-    digest = digest_file(origin) if classes and origin.is_file() else ""
     for cls in classes:
-        registry.add(cls, origin, digest)
+        registry.add(cls, origin, _source_digest(cls))
+
+
+def _source_digest(cls: type) -> str:
+    """Return a digest of the files of a class and of all the classes of ours that it derives from."""
+    modules = {base.__module__ for base in cls.__mro__} - {"builtins", "abc"}
+    files = {Path(sys.modules[name].__file__ or "") for name in modules}
+    return digest_json(sorted(digest_file(file) for file in files if file.is_file()))
 
 
 def _cause(error: BaseException) -> str:

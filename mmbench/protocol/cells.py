@@ -26,7 +26,7 @@ class MethodSummary(Strict):
     hyperparameters: dict[str, Any] = Field(default_factory=dict)
     """Every hyper-parameter, defaults included."""
     source_digest: str = ""
-    """sha256 of the plugin's file; recorded beside a cell, not part of its identity."""
+    """sha256 of the files of the method's classes; recorded beside a cell, not part of its identity."""
 
 
 class DomainDigest(Strict):

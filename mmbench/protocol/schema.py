@@ -80,6 +80,13 @@ class SplitSizes(Strict):
         return self
 
 
+class ClassCounts(Strict):
+    """How many cases of each class to keep."""
+
+    normal: int = Field(ge=0, le=10**9)
+    pneumonia: int = Field(ge=0, le=10**9)
+
+
 class DatasetChoice(Strict):
     """One dataset in one role. A bare string is short for ``{dataset: …}``."""
 
@@ -91,6 +98,8 @@ class DatasetChoice(Strict):
     """``manifest`` only: the CSV file. Relative paths are looked up under the data root."""
     cases: Positive | None = None
     """Phantom: how many cases to generate. Real data: a seeded, stratified subset of this size."""
+    class_counts: ClassCounts | None = None
+    """Real data: a seeded subset with this many cases of each class, instead of ``cases``."""
     dials: dict[str, Scalar] = Field(default_factory=dict)
     """``phantom:*`` only: dials that differ from the domain's own."""
     split: SplitSizes | None = None
@@ -263,7 +272,7 @@ class Protocol(Strict):
     """The row that comparisons are made against; the first method when left out."""
     backbone: Annotated[Backbone, BareString("name")] = Field(default_factory=Backbone)
     image_size: int = Field(default=256, ge=16, le=2048)
-    """Side of the square images, in pixels; a multiple of 2 to the power of the network's depth - 1."""
+    """Side of the square images, in pixels; ``paper_unet`` needs at least 2 to the power of its depth."""
     training: Training = Field(default_factory=Training)
     selection: Annotated[Selection, BareString("rule")] = Field(default_factory=Selection)
     evaluation: MetricPolicy = Field(default_factory=MetricPolicy)
@@ -285,6 +294,17 @@ class Protocol(Strict):
                 )
             labels.add(entry.label)
         return methods
+
+    @model_validator(mode="after")
+    def _image_size_fits(self) -> Self:
+        smallest = 2**self.backbone.depth
+        if self.backbone.name == "paper_unet" and self.image_size < smallest:
+            raise located_error(
+                f"paper_unet of depth {self.backbone.depth} needs images of at least {smallest} pixels, "
+                f"not {self.image_size}",
+                "image_size",
+            )
+        return self
 
     @model_validator(mode="after")
     def _roles_agree(self) -> Self:

@@ -19,7 +19,6 @@ PACKAGES = (
     "numpy",
     "pandas",
     "scipy",
-    "scikit-image",
     "scikit-learn",
     "timm",
     "segmentation-models-pytorch",

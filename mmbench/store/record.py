@@ -67,7 +67,7 @@ class CellRecord(Strict):
     last_losses: dict[str, Measured] = Field(default_factory=dict)
     """Loss terms of the last step, by name."""
     method_source: str = ""
-    """sha256 of the plugin's file."""
+    """sha256 of the files of the method's classes."""
     environment: Environment
     created: str = Field(default_factory=now)
     """When the record was made: UTC, ISO 8601."""

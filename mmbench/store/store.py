@@ -58,22 +58,22 @@ class ResultStore:
         return self.cells_folder / id
 
     def finished(self) -> set[str]:
-        """Return the ids of every cell that has a record; nothing is opened."""
-        return {entry.name for entry in _entries(self.cells_folder) if _ID.fullmatch(entry.name)}
+        """Return the ids of every cell that has a record and did not fail since; nothing is opened."""
+        recorded = {entry.name for entry in _entries(self.cells_folder) if _ID.fullmatch(entry.name)}
+        return recorded - {entry.name.removesuffix(".json") for entry in _entries(self.failures_folder)}
 
     def failed(self) -> dict[str, Failure]:
-        """Return the failures of cells that have no record, by id.
+        """Return the failures, by id; one beside a record is a later attempt to replace it.
 
         Raises
         ------
         StoreError
             If a failure's file is damaged.
         """
-        finished = self.finished()
         found = {}
         for entry in sorted(_entries(self.failures_folder), key=lambda entry: entry.name):
             id = entry.name.removesuffix(".json")
-            if _ID.fullmatch(id) and id not in finished:
+            if _ID.fullmatch(id):
                 path = Path(entry.path)
                 found[id] = _parse(Failure, _read_json(path, f"delete {path}"), path, f"delete {path}")
         return found

@@ -6,12 +6,18 @@ function that computes them; for ``source_val`` that function holds the sources'
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import torch
 
 from mmbench.methods.base import Method
+
+
+class UndefinedScoreError(ArithmeticError):
+    """A score that weights are chosen by is not a number, as when a part holds one class only."""
+
 
 Scorer = Callable[[Method], dict[str, float]]
 
@@ -55,12 +61,21 @@ class BestWeights:
         self._best: tuple[float, int, dict[str, dict[str, Any]]] | None = None
 
     def after_step(self, step: int, steps: int, method: Method) -> None:
-        """Score the method when it is time to, and remember its weights if they are the best so far."""
+        """Score the method when it is time to, and remember its weights if they are the best so far.
+
+        Raises
+        ------
+        UndefinedScoreError
+            If a score is not finite.
+        """
         if step % self.every and step != steps:
             return
         named = self.scorer(method)
         self.scores.append({"step": step, **named})
         score = sum(named.values()) / len(named)
+        if not math.isfinite(score):
+            undefined = next(name for name, value in named.items() if not math.isfinite(value))
+            raise UndefinedScoreError(f"{undefined} is undefined at step {step}, so weights cannot be chosen")
         if self._best is None or score > self._best[0]:
             self._best = (score, step, _weights(method))
 

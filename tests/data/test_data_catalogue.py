@@ -306,3 +306,17 @@ def test_the_listing_decodes_nothing(root, monkeypatch):
     assert not found["jsrt"].available
     assert found["phantom:county"].available
     assert found["chex"].to_json()["location"].endswith("chest_xray")
+
+
+def test_a_number_of_cases_of_each_class_is_kept(root):
+    whole = load("nihx", root)
+    normal = int((whole.cases["label"] == 0).sum())
+    assert normal > 1
+    counts = {"normal": normal - 1, "pneumonia": 1}
+    some = load("nihx", root, class_counts=counts)
+    assert some.cases["label"].value_counts().to_dict() == {0: normal - 1, 1: 1}
+    assert set(some.cases["case_id"]) < set(whole.cases["case_id"])
+    again = load("nihx", root, class_counts=counts)
+    assert list(again.cases["case_id"]) == list(some.cases["case_id"])
+    with pytest.raises(DataError, match="class_counts: 99 pneumonia is more than the"):
+        load("nihx", root, class_counts={"normal": 1, "pneumonia": 99})

@@ -220,3 +220,32 @@ def test_after_a_kill_the_same_call_goes_on(tmp_path):
     assert finished + cached == 10
     assert cached >= done
     assert json.loads((results / "plan.json").read_text())["protocol"]["name"] == "tiny"
+
+
+def test_a_forced_cell_that_fails_is_failed_and_its_old_record_is_not_shown(go, tmp_path):
+    go()
+    forced, _ = go(work="record_but_enc_seed_0", only="method=enc,seed=0", force=True)
+    assert forced.exit_code == 1
+    assert len(forced.failed) == 2
+    store = ResultStore(tmp_path / "tiny")
+    assert set(store.failed()) == set(forced.failed)
+    assert not store.finished() & set(forced.failed)
+    after, events = go()
+    assert trained(events) == []
+    assert after.exit_code == 1
+    assert set(after.failed) == set(forced.failed)
+    mended, _ = go(retry_failed=True)
+    assert set(mended.done) == set(forced.failed)
+    assert mended.exit_code == 0
+
+
+def test_finished_cells_of_another_method_source_are_told(go, tmp_path):
+    go()
+    plan = tiny_plan()
+    plan.methods["enc"] = plan.methods["enc"].model_copy(update={"source_digest": "changed"})
+    plan.protocol = plan.protocol.model_copy(update={"keep": ["weights"]})
+    run_plan(plan, results=tmp_path / "tiny", workers=ONE)
+    assert plan.notes[1:] == [
+        "enc: 4 finished cells were made with another version of its source; --force trains them again",
+        "8 finished cells hold no weights; --force trains them again",
+    ]

@@ -153,3 +153,22 @@ def test_wrong_rows_are_one_line_with_key_value_and_nearest_name(entry, message)
     with pytest.raises(ProtocolError) as caught:
         discover().resolve(MethodEntry(**entry))
     assert str(caught.value) == message
+
+
+def test_a_methods_digest_covers_the_classes_it_derives_from(tmp_path):
+    base, derived = tmp_path / "base_method.py", tmp_path / "derived.py"
+    write(tmp_path, "base", file="base_method.py")
+    derived.write_text(
+        "import sys\n"
+        f"sys.path.insert(0, {str(tmp_path)!r})\n"
+        "import base_method\n"
+        "sys.path.pop(0)\n"
+        "from mmbench.methods import register_method\n"
+        "@register_method('derived')\n"
+        "class Derived(base_method.Mine):\n"
+        "    pass\n"
+    )
+    before = discover([derived]).get("derived").source_digest
+    assert before == discover([derived]).get("derived").source_digest
+    base.write_text(base.read_text() + "# another line\n")
+    assert before != discover([derived]).get("derived").source_digest

@@ -10,7 +10,7 @@ from mmbench.protocol.schema import Augmentation, Optimizer, Schedule, Training
 from mmbench.protocol.vocabulary import Stream, Task
 from mmbench.training.loop import NonFiniteLossError, train
 from mmbench.training.optimization import make_optimizer, make_scheduler, rate_factor
-from mmbench.training.selection import BestWeights, LastWeights
+from mmbench.training.selection import BestWeights, LastWeights, UndefinedScoreError
 from mmbench.training.streams import StreamLoader, TaskData
 
 CPU = torch.device("cpu")
@@ -30,7 +30,10 @@ class Mean(Method):
     def losses(self, batch):
         assert self.layer.training
         error = self.layer.weight - batch[LABELED_CLASSIFICATION].images.mean()
-        return {"square": error.square().sum(), "drop": 0 * nn.functional.dropout(torch.ones(4), 0.5).sum()}
+        return {"square": error.square().sum(), **self.noise()}
+
+    def noise(self):
+        return {}
 
     def predict(self, images):
         return Prediction()
@@ -81,6 +84,9 @@ def test_training_twice_is_the_same_to_the_bit():
     weights = []
     for _ in range(2):
         method, loader, training = setup(steps=4)
+        method.noise = lambda method=method: {
+            "drop": nn.functional.dropout(method.layer.weight.expand(64), 0.5).mean()
+        }
         torch.rand(7)
         train(method, loader, training, LastWeights(), device=CPU)
         weights.append(method.layer.weight.item())
@@ -118,6 +124,13 @@ def test_best_weights_keeps_the_earliest_best_and_puts_it_back():
     assert rule.scores[0] == {"step": 4, "a": 1.0, "b": 0.5}
     assert history.selected_step == 4
     assert method.layer.weight.item() == kept[4]
+
+
+def test_weights_cannot_be_chosen_by_an_undefined_score():
+    method, loader, training = setup(steps=4)
+    rule = BestWeights(lambda method: {"good": 0.5, "chex": float("nan")}, every=2)
+    with pytest.raises(UndefinedScoreError, match="chex is undefined at step 2"):
+        train(method, loader, training, rule, device=CPU)
 
 
 def test_a_method_can_bring_its_own_optimizer():
