@@ -38,11 +38,6 @@ class _Guarded(TyperGroup):
                 raise
             complain(str(error))
             raise typer.Exit(BAD_INPUT) from None
-        except (PermissionError, FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
-            if ctx.params.get("debug"):
-                raise
-            complain(f"{error.filename}: {error.strerror}; choose a place that can be read and written")
-            raise typer.Exit(BAD_INPUT) from None
         except KeyboardInterrupt:
             complain("stopped", prefix="")
             raise typer.Exit(INTERRUPTED) from None
@@ -50,6 +45,11 @@ class _Guarded(TyperGroup):
             # what is still buffered must not fail again when the interpreter closes the stream
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(0) from None
+        except OSError as error:
+            if error.filename is None or ctx.params.get("debug"):
+                raise
+            complain(f"{error.filename}: {error.strerror}; choose a place that can be read and written")
+            raise typer.Exit(BAD_INPUT) from None
 
 
 app = typer.Typer(

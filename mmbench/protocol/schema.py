@@ -109,6 +109,12 @@ class DatasetChoice(Strict):
     one_per_patient: bool = False
     """Keep one case for each patient, chosen by a named random stream."""
 
+    @model_validator(mode="after")
+    def _one_size(self) -> Self:
+        if self.cases is not None and self.class_counts is not None:
+            raise located_error("give either cases or class_counts, not both", "class_counts")
+        return self
+
 
 class DialSweep(Strict):
     """Values of one phantom dial; the entry stands for one target domain per value."""

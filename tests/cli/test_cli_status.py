@@ -99,3 +99,12 @@ def test_collect_of_a_plan_without_records(mmbench, results):
     assert result.exit_code == 0
     assert "no cell is finished" in result.stdout
     assert json.loads(mmbench("collect", "tiny", "--json").stdout)["rows"] == []
+
+
+def test_tables_that_cannot_be_written_are_one_line(mmbench, results):
+    (results / "tables").rename(results / "elsewhere")
+    (results / "tables").write_text("in the way")
+    refused = mmbench("collect", results)
+    assert refused.exit_code == 2
+    assert refused.stderr.startswith(f"error: {results / 'tables'}: ")
+    assert refused.stderr.count("\n") == 1

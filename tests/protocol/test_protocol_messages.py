@@ -304,3 +304,16 @@ def test_files_that_cannot_be_read(tmp_path):
     missing = tmp_path / "missing.yaml"
     assert told(missing) == f"{missing}: no such file"
     assert told(tmp_path) == f"{tmp_path}: is a folder; name a protocol file in it"
+
+
+def test_cases_and_class_counts_contradict():
+    text = (
+        "name: x\nsources:\n  classification:\n    dataset: chex\n    cases: 9\n"
+        "    class_counts: {normal: 1, pneumonia: 2}\n"
+        "budgets: {pairs: [{classification: 4}]}\nmethods: [enc]\n"
+    )
+    with pytest.raises(ProtocolError) as caught:
+        parse_protocol(text, "p.yaml")
+    assert str(caught.value) == (
+        "p.yaml:6: sources.classification.class_counts: give either cases or class_counts, not both"
+    )
