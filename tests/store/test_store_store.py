@@ -169,11 +169,14 @@ def test_failures_come_and_go(store, cell, tools):
     assert not list(store.failures_folder.iterdir())
 
 
-def test_a_failed_replacement_does_not_hide_the_record(store, cell, tools):
+def test_a_failed_replacement_counts_as_failed_and_keeps_the_record_on_the_disk(store, cell, tools):
     tools.put(store, cell)
     store.write_failure(cell, "boom")
+    assert store.finished() == set()
+    assert set(store.failed()) == {cell.id}
+    assert store.read(cell.id).id == cell.id
+    store.clear_failure(cell.id)
     assert store.finished() == {cell.id}
-    assert store.failed() == {}
 
 
 def test_a_damaged_failure_is_named(store, cell):
