@@ -85,7 +85,7 @@ def test_training_twice_is_the_same_to_the_bit():
     for _ in range(2):
         method, loader, training = setup(steps=4)
         method.noise = lambda method=method: {
-            "drop": nn.functional.dropout(method.layer.weight.expand(64), 0.5).mean()
+            "drop": nn.functional.dropout(method.layer.weight.reshape(1).expand(64), 0.5).mean()
         }
         torch.rand(7)
         train(method, loader, training, LastWeights(), device=CPU)
