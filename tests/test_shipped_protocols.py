@@ -5,17 +5,23 @@ from collections import Counter
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import load_model
 
 import mmbench
+from mmbench.data.catalogue import load_dataset
 from mmbench.data.phantom import generate
 from mmbench.errors import ProtocolError
+from mmbench.evaluation.prediction import predict
 from mmbench.launch.plan import make_plan
+from mmbench.methods import Problem
 from mmbench.plugins.discovery import discover
 from mmbench.protocol.cells import DomainDigest, expand
 from mmbench.protocol.files import load_protocol, parse_protocol, shipped_protocols
 from mmbench.protocol.schema import MethodEntry, Protocol
 from mmbench.protocol.vocabulary import Task
+from mmbench.store.store import ResultStore
 
 SIDE = 32
 CASES = 24
@@ -160,3 +166,61 @@ def test_an_image_too_small_for_the_network_is_told_before_anything_runs():
     )
     with pytest.raises(ProtocolError, match=r"^p:1: image_size: .*at least 32 pixels, not 16"):
         parse_protocol(text + "methods: [enc]\n", "p")
+
+
+def quick(**changes):
+    value = tiny("quickstart").model_dump(mode="json")
+    return Protocol.model_validate({**value, "methods": ["multimix"], "floors": [], **changes})
+
+
+@pytest.mark.parametrize("rule", ["source_val", "oracle"])
+def test_only_the_oracle_looks_at_the_targets(rule, tmp_path):
+    protocol = quick(selection={"rule": rule, "every": 1})
+    summary = mmbench.run(protocol, results=tmp_path / "r", jobs=2)
+    assert summary.failed == {}
+    store = ResultStore(tmp_path / "r")
+    for id in summary.done:
+        looked_at = {name for name in store.validation(id).columns if name != "step"}
+        sources = {"classification paediatric_ap", "segmentation adult_pa"}
+        targets = {"classification hospital", "segmentation county"}
+        assert looked_at == (sources if rule == "source_val" else sources | targets)
+        assert store.read(id).selected_step in (1, 2)
+    captions = " ".join(summary.tables.main.captions)
+    assert ("upper bound" in captions) == (rule == "oracle")
+
+
+def test_kept_weights_and_masks_give_the_recorded_scores_again(tmp_path):
+    protocol = quick(keep=["weights", "masks"])
+    summary = mmbench.run(protocol, results=tmp_path / "r", jobs=2)
+    store = ResultStore(tmp_path / "r")
+    for id in summary.done:
+        record, cases = store.read(id), store.cases(id)
+        cell = record.cell
+        method = discover().get("multimix").cls()
+        method.build(Problem(frozenset(cell.budgets), cell.backbone, cell.image_size))
+        load_model(method.network, str(store.folder(id) / "network.safetensors"))
+        masks = np.load(store.folder(id) / "masks.npz")
+        for choice in (protocol.sources.segmentation, *protocol.targets.segmentation):
+            dataset = load_dataset(choice, image_size=SIDE, seed=protocol.seed)
+            part = "test" if choice is protocol.sources.segmentation else choice.part
+            rows = dataset.rows(part, Task.SEGMENTATION)
+            expected = cases[(cases["task"] == "segmentation") & (cases["domain"] == dataset.domain)]
+            stored = masks[dataset.domain] >= 0.5 * 65536
+            again = predict(method, dataset.images[rows], device=torch.device("cpu")).masks >= 0.5
+            truth = dataset.masks[rows] > 0
+            for found in (stored, again):
+                dice = 2 * (found & truth).sum((1, 2)) / (found.sum((1, 2)) + truth.sum((1, 2)))
+                np.testing.assert_allclose(dice, expected["dice"], rtol=1e-12)
+
+
+def test_a_cell_trains_in_bf16_close_to_float32(tmp_path):
+    scores = {}
+    for precision in ("float32", "bf16"):
+        training = {**quick().training.model_dump(mode="json"), "precision": precision, "steps": 4}
+        summary = mmbench.run(quick(training=training), results=tmp_path / precision, jobs=2)
+        assert summary.failed == {}
+        store = ResultStore(tmp_path / precision)
+        scores[precision] = [store.losses(cell.id) for cell in store.load_plan().cells]
+    for exact, rounded in zip(scores["float32"], scores["bf16"], strict=True):
+        assert not exact.equals(rounded)
+        np.testing.assert_allclose(exact["dice"], rounded["dice"], rtol=0.02)
