@@ -12,7 +12,7 @@ from mmbench.methods.base import Method
 from mmbench.networks.inputs import normalise
 from mmbench.networks.saliency import evaluation_mode
 
-PIXELS_PER_BATCH = 2**19
+PIXELS_PER_BATCH = 2**16
 
 
 @dataclass(frozen=True)
