@@ -40,6 +40,8 @@ class Plan:
         Facts about the data and the expansion that a reader of the results should know.
     case_counts : dict of str to int
         Evaluated cases by ``"<task> <domain>"``.
+    validated : dict of Task to int
+        Cases that each look of the selection rule costs.
     splits : DataFrame, optional
         See :func:`mmbench.launch.splits.split_table`.
     """
@@ -50,6 +52,7 @@ class Plan:
     leaks: LeakReport
     notes: list[str] = field(default_factory=list)
     case_counts: dict[str, int] = field(default_factory=dict)
+    validated: dict[Task, int] = field(default_factory=dict)
     splits: pd.DataFrame | None = None
 
 
@@ -138,6 +141,7 @@ def make_plan(
         leaks=leaks,
         notes=notes,
         case_counts=counts,
+        validated={task: _looked_at(protocol, task, source, counts) for task, source in sources.items()},
         splits=split_table(sources, seed=protocol.seed, draws=protocol.draws),
     )
 
@@ -212,6 +216,12 @@ def _digest(dataset: Dataset, part: str) -> DomainDigest:
     return DomainDigest(
         domain=dataset.domain, data=dataset.data_digest, split=dataset.split_digest, part=part
     )
+
+
+def _looked_at(protocol: Protocol, task: Task, source: Dataset, counts: dict[str, int]) -> int:
+    if protocol.selection.rule == "oracle":
+        return sum(count for part, count in counts.items() if part.split()[0] == task.value)
+    return len(source.rows("validation", task))
 
 
 def _check_source(protocol: Protocol, task: Task, dataset: Dataset) -> None:

@@ -24,6 +24,7 @@ def plan_costs(plan: Plan) -> dict[str, float]:
             cell,
             plan.methods[cell.label],
             evaluated={task: count for task, count in evaluated.items() if task in cell.budgets},
+            validated={task: count for task, count in plan.validated.items() if task in cell.budgets},
         )
         for cell in plan.cells
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import chain
@@ -73,20 +74,20 @@ def train(
     optimizer = method.optimizer(parameters) or make_optimizer(parameters, training.optimizer)
     scheduler = make_scheduler(optimizer, training.steps, training.schedule)
     history = History()
+    for module in method.modules().values():
+        module.train()
     for step in range(training.steps):
-        for module in method.modules().values():
-            module.train()
         torch.manual_seed(derive_seed(loader.protocol_seed, "step", loader.seed, step))
         batch = loader.batch(step)
         with torch.autocast(device.type, torch.bfloat16, enabled=training.precision == "bf16"):
             terms = method.losses(batch)
-        total = torch.stack([term.float() for term in terms.values()]).sum()
-        values = {name: term.item() for name, term in terms.items()}
+        stacked = torch.stack([term.float() for term in terms.values()])
+        values = dict(zip(terms, stacked.tolist(), strict=True))
         for name, value in values.items():
-            if not torch.isfinite(torch.tensor(value)):
+            if not math.isfinite(value):
                 raise NonFiniteLossError(f"loss term {name!r} is {value} at step {step + 1}")
         optimizer.zero_grad(set_to_none=True)
-        total.backward()
+        stacked.sum().backward()
         optimizer.step()
         scheduler.step()
         method.after_step(step)

@@ -53,6 +53,7 @@ def tiny_plan(seeds=2):
         leaks=leaks,
         notes=["a known fact"],
         case_counts={"classification paediatric_ap": 60},
+        validated={},
         splits=None,
     )
 
