@@ -42,9 +42,10 @@ def show(
 def validate(protocol: ProtocolName, plugin: Plugins = None, json: Json = False) -> None:
     """Check a protocol and its methods without touching data, and count its cells."""
     from mmbench.launch.outline import outline
-    from mmbench.protocol.files import load_protocol
+    from mmbench.protocol.files import load_protocol, naming_lines
 
-    found = outline(load_protocol(protocol), plugin or ())
+    with naming_lines(protocol):
+        found = outline(load_protocol(protocol), plugin or ())
     if json:
         print_json(found)
         return

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from mmbench.errors import located
 from mmbench.launch.plan import resolve_methods, source_choice, target_choices
 from mmbench.plugins.discovery import discover
 from mmbench.protocol.cells import DomainDigest, expand
@@ -36,8 +37,11 @@ def outline(protocol: Protocol, plugins: Iterable[Path] = ()) -> dict[str, Any]:
 
     methods = resolve_methods(protocol, discover(plugins))
     for task in protocol.tasks:
-        for choice in (source_choice(protocol, task), *target_choices(protocol, task)):
-            describe(choice.dataset)
+        with located("sources", task.value):
+            describe(source_choice(protocol, task).dataset)
+        for index, choice in enumerate(target_choices(protocol, task)):
+            with located("targets", task.value, index):
+                describe(choice.dataset)
     sources = {task: _nameless(source_choice(protocol, task)) for task in protocol.tasks}
     targets = {task: [_nameless(c) for c in target_choices(protocol, task)] for task in protocol.tasks}
     cells = expand(protocol, methods, sources, targets)

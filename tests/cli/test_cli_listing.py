@@ -100,6 +100,7 @@ def test_validate_counts_cells_and_finds_mistakes(mmbench, workplace):
         result = mmbench("protocol", "validate", bad)
         assert result.exit_code == 2
         assert hint in result.stderr
+        assert result.stderr.startswith(f"error: {bad}:")
         assert result.stderr.count("\n") == 1
 
 
