@@ -78,3 +78,7 @@ def suggestion(name: str, valid: Iterable[str]) -> str:
     if close:
         return f"did you mean {close[0]!r}?"
     return "valid: " + ", ".join(names) if names else "there are none"
+
+
+class ClaimError(UserError):
+    """A ledger of published numbers cannot be read."""

@@ -185,7 +185,7 @@ def test_only_the_oracle_looks_at_the_targets(rule, tmp_path):
         targets = {"classification hospital", "segmentation county"}
         assert looked_at == (sources if rule == "source_val" else sources | targets)
         assert store.read(id).selected_step in (1, 2)
-    captions = " ".join(summary.tables.main.captions)
+    captions = " ".join(summary.report.main.captions)
     assert ("upper bound" in captions) == (rule == "oracle")
 
 
@@ -208,6 +208,7 @@ def test_kept_weights_and_masks_give_the_recorded_scores_again(tmp_path):
             stored = masks[dataset.domain] >= 0.5 * 65536
             again = predict(method, dataset.images[rows], device=torch.device("cpu")).masks >= 0.5
             truth = dataset.masks[rows] > 0
+            np.testing.assert_array_equal(store.masks(id)[dataset.domain][1], truth)
             for found in (stored, again):
                 dice = 2 * (found & truth).sum((1, 2)) / (found.sum((1, 2)) + truth.sum((1, 2)))
                 np.testing.assert_allclose(dice, expected["dice"], rtol=1e-12)

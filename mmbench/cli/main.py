@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from mmbench.cli import data, listing, method, protocol, run, status
+from mmbench.cli import claims, compare, data, listing, method, protocol, report, run, status, validate
 from mmbench.cli.output import BAD_INPUT, INTERRUPTED, complain
 from mmbench.errors import UserError
 
@@ -62,11 +62,14 @@ app = typer.Typer(
 )
 app.command("run")(run.run)
 app.command("status")(status.status)
-app.command("collect")(status.collect)
+app.command("validate")(validate.validate)
+app.command("report")(report.report)
+app.command("compare")(compare.compare)
 app.add_typer(listing.app, name="list")
 app.add_typer(data.app, name="data")
 app.add_typer(protocol.app, name="protocol")
 app.add_typer(method.app, name="method")
+app.add_typer(claims.app, name="claims")
 
 
 def _show_version(wanted: bool) -> None:

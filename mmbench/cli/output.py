@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -74,11 +74,6 @@ def shown(path: Path) -> str:
         return str(path.relative_to(Path.cwd()))
     except ValueError:
         return str(path)
-
-
-def shown_files(paths: Sequence[Path]) -> str:
-    """Return files of one folder as the folder and their names."""
-    return f"{shown(paths[0].parent)}/ {', '.join(path.name for path in paths)}"
 
 
 def duration(seconds: float) -> str:

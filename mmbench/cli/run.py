@@ -16,7 +16,6 @@ from mmbench.cli.output import (
     plural,
     print_json,
     shown,
-    shown_files,
 )
 
 if TYPE_CHECKING:
@@ -99,9 +98,9 @@ def _show(summary: RunSummary, quiet: bool) -> None:
     from mmbench.report.render import print_terminal
 
     out = console()
-    if summary.tables.main is not None and not quiet:
+    if summary.report.main is not None and not quiet:
         out.print()
-        print_terminal(summary.tables.main, out)
+        print_terminal(summary.report.main, out)
         out.print()
     parts = [
         f"{len(summary.done)} trained",
@@ -114,7 +113,8 @@ def _show(summary: RunSummary, quiet: bool) -> None:
     out.print(f"{', '.join(parts)} in {duration(summary.seconds)}", style="bold")
     out.print(f"records  {shown(summary.results / 'cells')}", soft_wrap=True)
     if summary.paths:
-        out.print(f"tables   {shown_files(summary.paths)}", soft_wrap=True)
+        out.print(f"tables   {shown(summary.report.folder / 'tables')}", soft_wrap=True)
+        out.print(f"report   {shown(summary.report.page)}", soft_wrap=True)
     earlier = [id for id in summary.skipped if id in summary.failed]
     if earlier:
         out.print(
@@ -139,6 +139,7 @@ def _as_json(summary: RunSummary) -> dict[str, object]:
         **counts,
         "errors": dict(summary.failed),
         "cells": [{"id": id, "cell": what, "state": states[id]} for id, what in summary.descriptions.items()],
-        "tables": [str(path) for path in summary.paths],
+        "report": str(summary.report.page) if summary.paths else None,
+        "tables": [str(path) for path in summary.paths if path.parent.name == "tables"],
         "seconds": round(summary.seconds, 3),
     }

@@ -1,4 +1,4 @@
-"""``mmbench status`` and ``mmbench collect``: what a results folder holds."""
+"""``mmbench status``: which cells a results folder holds."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mmbench.cli.output import Json, console, make_table, plural, print_json, shown, shown_files
+from mmbench.cli.output import Json, console, make_table, plural, print_json, shown
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -15,9 +15,6 @@ if TYPE_CHECKING:
     from mmbench.protocol.cells import Cell
 
 STATES = ("done", "failed", "missing")
-Results = Annotated[
-    str, typer.Argument(metavar="RESULTS", help="A results folder, or the name or file of a protocol.")
-]
 Where = Annotated[
     Path | None, typer.Option("--results", metavar="DIR", help="The results folder, if not the usual one.")
 ]
@@ -56,41 +53,6 @@ def status(
         _show_cells(out, one)
     _show_failures(out, one, tracebacks)
     out.print(f"records  {shown(Path(one['results']) / 'cells')}", soft_wrap=True)
-
-
-def collect(
-    target: Results,
-    results: Where = None,
-    reference: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Also write a complete run's summary there, small enough for git."),
-    ] = None,
-    command: Annotated[
-        str, typer.Option(metavar="TEXT", help="With --reference: the command that made the results.")
-    ] = "",
-    json: Json = False,
-) -> None:
-    """Make the tables from the records that are there: no training, no data, no GPU."""
-    from mmbench.report.collect import collect as collect_tables
-
-    folder = results_folder(target, results)
-    if reference is not None:
-        from mmbench.report.reference import write_reference
-
-        write_reference(folder, reference, command or f"mmbench run {folder.name}")
-    collected = collect_tables(folder)
-    if json:
-        print_json(collected.as_json())
-        return
-    from mmbench.report.render import print_terminal
-
-    out = console()
-    if collected.main is None:
-        out.print("no cell is finished, so there is no table", style="yellow")
-        return
-    print_terminal(collected.main, out)
-    out.print()
-    out.print(f"tables  {shown_files(collected.paths)}", soft_wrap=True)
 
 
 def results_folder(target: str | None, results: Path | None) -> Path:

@@ -29,13 +29,15 @@ from mmbench.protocol.schema import MetricPolicy
 SURFACE_METRICS = ("hausdorff", "hd95", "assd", "nsd")
 
 
-def surface(mask: np.ndarray) -> np.ndarray:
+def surface(mask: np.ndarray, neighbours: int = 4) -> np.ndarray:
     """Return the surface of a mask, see the module's definition.
 
     Parameters
     ----------
     mask : ndarray
         bool, shape (H, W).
+    neighbours : int
+        4, or 8 to count pixels that touch the outside at a corner, too.
 
     Returns
     -------
@@ -45,17 +47,23 @@ def surface(mask: np.ndarray) -> np.ndarray:
     edges = mask.copy()
     if min(mask.shape) > 2:
         enclosed = mask[:-2, 1:-1] & mask[2:, 1:-1] & mask[1:-1, :-2] & mask[1:-1, 2:]
+        if neighbours == 8:
+            enclosed &= mask[:-2, :-2] & mask[:-2, 2:] & mask[2:, :-2] & mask[2:, 2:]
         edges[1:-1, 1:-1] &= ~enclosed
     return edges
 
 
-def directed_distances(one: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def directed_distances(
+    one: np.ndarray, other: np.ndarray, neighbours: int = 4
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the distances from each mask's surface to the other's.
 
     Parameters
     ----------
     one, other : ndarray
         bool, the same shape (H, W), neither empty.
+    neighbours : int
+        As for :func:`surface`.
 
     Returns
     -------
@@ -66,7 +74,7 @@ def directed_distances(one: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, 
     from scipy.spatial import cKDTree
 
     box = bounding_box(one | other)
-    surfaces = surface(one[box]), surface(other[box])
+    surfaces = surface(one[box], neighbours), surface(other[box], neighbours)
     shared = surfaces[0] & surfaces[1]
     zeros = np.zeros(np.count_nonzero(shared))
     points = [_coordinates(edges) for edges in surfaces]
@@ -81,7 +89,9 @@ def directed_distances(one: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, 
     return found[0], found[1]
 
 
-def surface_scores(prediction: np.ndarray, truth: np.ndarray, policy: MetricPolicy) -> dict[str, float]:
+def surface_scores(
+    prediction: np.ndarray, truth: np.ndarray, policy: MetricPolicy, neighbours: int = 4
+) -> dict[str, float]:
     """Return HD, HD95, ASSD and NSD of one case.
 
     Parameters
@@ -90,6 +100,8 @@ def surface_scores(prediction: np.ndarray, truth: np.ndarray, policy: MetricPoli
         bool, the same shape (H, W).
     policy : MetricPolicy
         Spacing, NSD tolerance and the rule for empty masks.
+    neighbours : int
+        As for :func:`surface`.
 
     Returns
     -------
@@ -103,7 +115,7 @@ def surface_scores(prediction: np.ndarray, truth: np.ndarray, policy: MetricPoli
         diagonal = policy.spacing * math.hypot(*truth.shape)
         undefined = diagonal if policy.empty_distance == "diagonal" else math.nan
         return dict(zip(SURFACE_METRICS, (undefined, undefined, undefined, 0.0), strict=True))
-    there, back = directed_distances(prediction, truth)
+    there, back = directed_distances(prediction, truth, neighbours)
     pooled = np.concatenate([there, back])
     # Squared pixel distances are whole numbers: the slack only undoes rounding in tolerance / spacing.
     within = pooled <= policy.nsd_tolerance / policy.spacing * (1 + 1e-12)

@@ -9,7 +9,9 @@ from mmbench.evaluation.similarity import ssim
 from mmbench.protocol.schema import MetricPolicy
 
 
-def segmentation_scores(prediction: np.ndarray, truth: np.ndarray, policy: MetricPolicy) -> dict[str, float]:
+def segmentation_scores(
+    prediction: np.ndarray, truth: np.ndarray, policy: MetricPolicy, neighbours: int = 4
+) -> dict[str, float]:
     """Return the scores of one case.
 
     Two empty masks agree perfectly: overlaps, NSD and SSIM are 1 and distances 0. When exactly one is
@@ -22,6 +24,8 @@ def segmentation_scores(prediction: np.ndarray, truth: np.ndarray, policy: Metri
         bool, the same shape (H, W).
     policy : MetricPolicy
         Spacing, NSD tolerance and the rule for empty masks.
+    neighbours : int
+        As for :func:`mmbench.evaluation.distances.surface`; records have 4.
 
     Returns
     -------
@@ -44,7 +48,7 @@ def segmentation_scores(prediction: np.ndarray, truth: np.ndarray, policy: Metri
     both = int(np.count_nonzero(prediction & truth))
     return {
         **overlap_scores(both, predicted, true),
-        **surface_scores(prediction, truth, policy),
+        **surface_scores(prediction, truth, policy, neighbours),
         "ssim": ssim(prediction, truth),
         "empty_prediction": predicted == 0,
         "empty_truth": true == 0,

@@ -12,7 +12,8 @@ import pandas as pd
 from mmbench.data.catalogue import load_dataset
 from mmbench.data.dataset import Dataset
 from mmbench.data.leaks import LeakReport, check_leaks, protocol_parts
-from mmbench.errors import Location, ProtocolError, located
+from mmbench.errors import Location, ProtocolError, located, suggestion
+from mmbench.evaluation.catalogue import METRICS
 from mmbench.launch.splits import split_table
 from mmbench.methods.base import Problem
 from mmbench.plugins.discovery import discover
@@ -40,10 +41,14 @@ class Plan:
         Facts about the data and the expansion that a reader of the results should know.
     case_counts : dict of str to int
         Evaluated cases by ``"<task> <domain>"``.
+    part_counts : dict of str to dict
+        Cases of each part of a task's source.
     validated : dict of Task to int
         Cases that each look of the selection rule costs.
     splits : DataFrame, optional
         See :func:`mmbench.launch.splits.split_table`.
+    sources : dict of Task to Dataset
+        What is trained on.
     """
 
     protocol: Protocol
@@ -52,8 +57,10 @@ class Plan:
     leaks: LeakReport
     notes: list[str] = field(default_factory=list)
     case_counts: dict[str, int] = field(default_factory=dict)
+    part_counts: dict[str, dict[str, int]] = field(default_factory=dict)
     validated: dict[Task, int] = field(default_factory=dict)
     splits: pd.DataFrame | None = None
+    sources: dict[Task, Dataset] = field(default_factory=dict)
 
 
 def make_plan(
@@ -87,6 +94,7 @@ def make_plan(
     """
     # A long-lived process plans from what is there now; the caches serve the workers.
     _dataset.cache_clear()
+    _check_metrics(protocol)
     registry = discover(plugins)
     methods, skipped = _runnable(resolve_methods(protocol, registry), registry, protocol)
     if protocol.backbone.name != "paper_unet":
@@ -141,8 +149,13 @@ def make_plan(
         leaks=leaks,
         notes=notes,
         case_counts=counts,
+        part_counts={
+            task.value: {part: len(source.rows(part, task)) for part in ("train", "validation", "test")}
+            for task, source in sources.items()
+        },
         validated={task: _looked_at(protocol, task, source, counts) for task, source in sources.items()},
         splits=split_table(sources, seed=protocol.seed, draws=protocol.draws),
+        sources=sources,
     )
 
 
@@ -222,6 +235,15 @@ def _looked_at(protocol: Protocol, task: Task, source: Dataset, counts: dict[str
     if protocol.selection.rule == "oracle":
         return sum(count for part, count in counts.items() if part.split()[0] == task.value)
     return len(source.rows("validation", task))
+
+
+def _check_metrics(protocol: Protocol) -> None:
+    for index, name in enumerate(protocol.statistics.metrics):
+        if name not in METRICS:
+            raise ProtocolError(
+                f"there is no metric {name!r}; {suggestion(name, METRICS)}",
+                at=("statistics", "metrics", index),
+            )
 
 
 def _check_source(protocol: Protocol, task: Task, dataset: Dataset) -> None:

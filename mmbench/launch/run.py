@@ -19,7 +19,7 @@ from mmbench.launch.selection import select
 from mmbench.launch.staleness import stale_notes
 from mmbench.protocol.files import load_protocol, naming_lines
 from mmbench.protocol.schema import Protocol
-from mmbench.report.collect import Collected, collect
+from mmbench.report.build import Report, make_report
 from mmbench.store.store import ResultStore
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class RunSummary:
         ``retry_failed``.
     descriptions : dict of str to str
         Each selected cell in a few words, by id.
-    tables : Collected
+    report : Report
         The tables over every finished cell of the protocol, and the files they were written to.
     seconds : float
         Wall time.
@@ -100,18 +100,18 @@ class RunSummary:
     failed: Mapping[str, str] = field(default_factory=dict)
     skipped: tuple[str, ...] = ()
     descriptions: Mapping[str, str] = field(default_factory=dict)
-    tables: Collected
+    report: Report
     seconds: float = 0.0
 
     @property
     def table(self) -> pd.DataFrame | None:
         """The main table, one row per line, unrounded; None when no cell is finished."""
-        return self.tables.table
+        return self.report.table
 
     @property
     def paths(self) -> tuple[Path, ...]:
         """The table files written."""
-        return self.tables.paths
+        return self.report.paths
 
     @property
     def exit_code(self) -> int:
@@ -259,7 +259,7 @@ def run_plan(
         failed={**failed, **failed_now},
         skipped=tuple(cell.id for cell in skipped),
         descriptions={cell.id: cell.describe() for cell in chosen},
-        tables=collect(results),
+        report=make_report(results),
         seconds=time.monotonic() - begin,
     )
 
@@ -294,6 +294,7 @@ def plan_report(plan: Plan) -> dict[str, object]:
     return {
         "notes": plan.notes,
         "case_counts": plan.case_counts,
+        "part_counts": plan.part_counts,
         "leaks": plan.leaks.to_json(),
         "floors": [label for label, summary in plan.methods.items() if summary.floor],
     }

@@ -24,7 +24,7 @@ from mmbench.protocol.vocabulary import Task
 from mmbench.randomness import derive_seed
 from mmbench.store.environment import capture
 from mmbench.store.record import CellRecord, DomainSummary
-from mmbench.store.store import ResultStore
+from mmbench.store.store import MASKS, TRUTH, ResultStore
 from mmbench.training.loop import History, train
 from mmbench.training.selection import BestWeights, LastWeights, SelectionRule
 from mmbench.training.streams import StreamLoader, TaskData, labeled_data, task_data
@@ -206,8 +206,14 @@ def _write_extras(
         for where, found in zip(targets, scores, strict=True)
         if where.task is Task.SEGMENTATION and found.prediction.masks is not None
     }
+    for where in targets:
+        if where.dataset.domain in masks and where.dataset.masks is not None:
+            # So that scores can be computed again where the data are not.
+            rows = where.dataset.rows(where.part, where.task)
+            truth = where.dataset.masks[rows] > 0
+            masks[f"{TRUTH}{where.dataset.domain}"] = np.packbits(truth, axis=None)
     if "masks" in keep and masks:
-        np.savez_compressed(folder / "masks.npz", **masks)  # type: ignore[arg-type]  # names are arrays here
+        np.savez_compressed(folder / MASKS, **masks)  # type: ignore[arg-type]  # names are arrays here
 
 
 def _quantised(probabilities: np.ndarray) -> np.ndarray:

@@ -32,6 +32,7 @@ from mmbench.protocol.settings import (
     Optimizer,
     Schedule,
     Selection,
+    Statistics,
     StrongAugmentation,
     Training,
 )
@@ -54,6 +55,7 @@ __all__ = [
     "Selection",
     "Sources",
     "SplitSizes",
+    "Statistics",
     "Strict",
     "StrongAugmentation",
     "Target",
@@ -288,6 +290,7 @@ class Protocol(Strict):
         default_factory=list
     )
     """Pairs of parts, such as ``[chex:train, chex:test]``, whose leaks are known and reported only."""
+    statistics: Statistics = Field(default_factory=Statistics)
 
     @field_validator("methods")
     @classmethod

@@ -109,3 +109,24 @@ class MetricPolicy(Strict):
     """Tolerance of the normalised surface distance, in units of the spacing."""
     spacing: float = Field(default=1.0, gt=0, le=1000)
     """Length of a pixel's side; 1 gives distances in pixels of the protocol's image size."""
+
+
+class Statistics(Strict):
+    """How methods are compared; nothing that is trained depends on it."""
+
+    confidence: float = Field(default=0.95, ge=0.5, lt=1)
+    """Of every interval; 1 - confidence is the significance level."""
+    equivalence: float = Field(default=0.01, ge=0, le=1)
+    """Region of practical equivalence: differences of a score up to this size do not matter."""
+    distance_equivalence: float = Field(default=0.01, ge=0, le=1)
+    """The same for surface distances, as a share of the image's diagonal."""
+    family: Literal["domain", "budget"] = "domain"
+    """Tests corrected together (Holm): the rows against the reference within one metric and domain, over
+    all budgets; or within one metric, domain and budget."""
+    resamples: int = Field(default=1000, ge=100, le=100_000)
+    """Patient resamples behind the intervals."""
+    metrics: list[str] = Field(
+        default=["accuracy", "f1_normal", "f1_pneumonia", "auroc", "dice", "hausdorff", "hd95", "ssim"],
+        min_length=1,
+    )
+    """What methods are compared by. Every metric gets an interval; these are tested."""

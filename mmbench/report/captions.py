@@ -43,7 +43,7 @@ def captions(table: MainTable, protocol: Protocol, *, planned: int, missing: int
     few = _few_cases(table)
     found += [f"Cases: {_cases(table)}."] if len(table.long) else []
     found += [f"Warning: fewer than {FEW_CASES} cases, so wide uncertainty: {few}."] if few else []
-    found += [_policy(table, protocol), _selection(protocol), _abbreviations(table)]
+    found += [policy_sentence(table, protocol), selection_sentence(protocol), _abbreviations(table)]
     return [sentence for sentence in found if sentence]
 
 
@@ -114,7 +114,8 @@ def _few_cases(table: MainTable) -> str:
     )
 
 
-def _policy(table: MainTable, protocol: Protocol) -> str:
+def policy_sentence(table: MainTable, protocol: Protocol) -> str:
+    """Return the metric policy in words, for the tasks that a table shows."""
     policy, tasks = protocol.evaluation, {column.task for column in table.columns}
     parts = []
     if Task.CLASSIFICATION in tasks:
@@ -128,7 +129,8 @@ def _policy(table: MainTable, protocol: Protocol) -> str:
     return f"Metric policy: {'; '.join(parts)}." if parts else ""
 
 
-def _selection(protocol: Protocol) -> str:
+def selection_sentence(protocol: Protocol) -> str:
+    """Return in words which weights of a training were evaluated."""
     rule, every = protocol.selection.rule, protocol.selection.every
     if rule == "last":
         return f"Selection rule last: the weights after step {protocol.training.steps} are evaluated."

@@ -9,18 +9,20 @@ from typing import Any
 
 from mmbench.errors import StoreError
 from mmbench.files import write_text
-from mmbench.report.collect import collect
+from mmbench.report.build import make_report
 from mmbench.store.frames import summaries
 from mmbench.store.record import CellRecord
 from mmbench.store.store import ResultStore
+
+TABLES = ("main.md", "main.csv", "spread.md", "spread.csv", "comparisons.csv", "ranks.csv", "variance.csv")
 
 
 def write_reference(results: Path, folder: Path, command: str) -> list[Path]:
     """Write a finished run's summary to ``folder``.
 
     ``run.json`` holds the command, the protocol, the data and split digests, the environments and the time
-    and memory of each row; ``cells.csv`` one number per cell, domain and metric; ``main.md`` and
-    ``main.csv`` the table.
+    and memory of each row; ``cells.csv`` one number per cell, domain and metric; the others are the
+    report's tables and its page.
 
     Parameters
     ----------
@@ -47,7 +49,7 @@ def write_reference(results: Path, folder: Path, command: str) -> list[Path]:
     if missing:
         raise StoreError(f"{results}: {len(missing)} of {len(plan.cells)} cells are missing; run them first")
     records = [store.read(cell.id) for cell in plan.cells]
-    tables = {path.name: path.read_text(encoding="utf-8") for path in collect(results).paths}
+    report = make_report(results)
     about = {
         "command": command,
         "protocol": plan.protocol.model_dump(mode="json", exclude_defaults=True),
@@ -60,8 +62,8 @@ def write_reference(results: Path, folder: Path, command: str) -> list[Path]:
     texts = {
         "run.json": json.dumps(about, indent=1, sort_keys=True, allow_nan=False) + "\n",
         "cells.csv": summaries(store).to_csv(index=False, float_format="%.6g", lineterminator="\n"),
-        "main.md": tables["main.md"],
-        "main.csv": tables["main.csv"],
+        **{name: (report.folder / "tables" / name).read_text(encoding="utf-8") for name in TABLES},
+        "report.html": report.page.read_text(encoding="utf-8"),
     }
     for name, text in texts.items():
         write_text(folder / name, text)

@@ -27,7 +27,7 @@ _MARKDOWN = re.compile(r"([\\`*\[\]|~#])")
 
 
 @dataclass(frozen=True)
-class _Shown:
+class ShownLine:
     """A row as it is printed: several floors that agree at every budget are one."""
 
     line: Line
@@ -107,78 +107,82 @@ def print_terminal(table: MainTable, console: Console, *, mark_best: bool = Fals
     """Print the table and its captions."""
     from rich.text import Text
 
-    console.print(Text(_plain(table.title), style="bold"))
+    console.print(Text(plain(table.title), style="bold"))
     for part in terminal_tables(table, console, mark_best=mark_best):
         console.print(part)
     for sentence in [*table.captions, *([BOLD] if mark_best else [])]:
-        console.print(Text(_plain(sentence), style="dim"))
+        console.print(Text(plain(sentence), style="dim"))
 
 
 def markdown(table: MainTable, *, mark_best: bool = False) -> str:
     """Return the whole table and its captions in GitHub's Markdown; names are escaped."""
     best = best_values(table) if mark_best else set()
-    heads = [_markdown_text(head) for head in HEADS]
-    heads += [_markdown_text(f"{column.domain} {column.heading}") for column in table.columns]
+    heads = [markdown_text(head) for head in HEADS]
+    heads += [markdown_text(f"{column.domain} {column.heading}") for column in table.columns]
     rows = [f"| {' | '.join(heads)} |", f"| --- | {' | '.join(['---:'] * (len(heads) - 1))} |"]
-    for shown in _shown_lines(table, table.columns):
+    for shown in shown_lines(table, table.columns):
         line = shown.line
-        name = _markdown_text(line.row)
+        name = markdown_text(line.row)
         cells = [f"*{name}*" if line.floor else name, *shown.budgets, trainings_text(table, line)]
         for column in table.columns:
             text = value_text(table, line, column)
             cells.append(f"**{text}**" if (line, column) in best else text)
         rows.append(f"| {' | '.join(cells)} |")
-    scopes = [_markdown_text(f"{scope}: {', '.join(domains)}") for scope, domains in _scopes(table.columns)]
-    notes = [*scopes, *(["Rows in italics are floors."] if any(line.floor for line in table.lines) else [])]
-    notes += [_markdown_text(sentence) for sentence in [*table.captions, *([BOLD] if mark_best else [])]]
+    parts = [markdown_text(f"{scope}: {', '.join(domains)}") for scope, domains in scopes(table.columns)]
+    notes = [*parts, *(["Rows in italics are floors."] if any(line.floor for line in table.lines) else [])]
+    notes += [markdown_text(sentence) for sentence in [*table.captions, *([BOLD] if mark_best else [])]]
     listed = "\n".join(f"- {note}" for note in notes)
-    return f"### {_markdown_text(table.title)}\n\n" + "\n".join(rows) + f"\n\n{listed}\n"
+    return f"### {markdown_text(table.title)}\n\n" + "\n".join(rows) + f"\n\n{listed}\n"
 
 
 def csv_long(table: MainTable) -> str:
     """Return one CSV row per line, domain and metric: mean, sd and n, unrounded."""
-    return _csv(table.long)
+    return csv_table(table.long)
 
 
 def csv_wide(table: MainTable) -> str:
     """Return one CSV row per line of the table, unrounded."""
-    return _csv(table.wide)
+    return csv_table(table.wide)
 
 
-def _csv(frame: pd.DataFrame) -> str:
-    frame = frame.rename(columns=_csv_text)
+def csv_table(frame: pd.DataFrame) -> str:
+    """Return a frame as CSV, its text on one line and safe in a spreadsheet."""
+    frame = frame.rename(columns=csv_text)
     for name in frame.columns:
-        frame[name] = [_csv_text(value) if isinstance(value, str) else value for value in frame[name]]
+        frame[name] = [csv_text(value) if isinstance(value, str) else value for value in frame[name]]
     return str(frame.to_csv(index=False, lineterminator="\n"))
 
 
-def _csv_text(text: str) -> str:
+def csv_text(text: str) -> str:
     """Return text on one line, with what a spreadsheet would run as a formula made text."""
-    text = _plain(text)
+    text = plain(text)
     return f"'{text}" if text[:1] in tuple("=+-@") else text
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
+    """Return text on one line, without control characters."""
     return _CONTROL.sub(" ", text).strip()
 
 
-def _markdown_text(text: str) -> str:
-    text = _plain(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+def markdown_text(text: str) -> str:
+    """Return text that Markdown shows as it is."""
+    text = plain(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return _MARKDOWN.sub(r"\\\1", text)
 
 
-def _scopes(columns: Sequence[Column]) -> list[tuple[str, list[str]]]:
+def scopes(columns: Sequence[Column]) -> list[tuple[str, list[str]]]:
+    """Return the domains with their tasks, in-domain and cross-domain."""
     found: dict[str, dict[str, None]] = {}
     for column in columns:
         found.setdefault(column.scope, {})[f"{column.domain} ({column.task.value})"] = None
     return [(scope, list(domains)) for scope, domains in found.items()]
 
 
-def _shown_lines(table: MainTable, columns: Sequence[Column]) -> list[_Shown]:
+def shown_lines(table: MainTable, columns: Sequence[Column]) -> list[ShownLine]:
     """Return the rows that have something to say in these columns."""
     tasks = {column.task for column in columns}
     lines = [line for line in table.lines if any(line.budget(task) is not None for task in tasks)]
-    found = [_Shown(line, _budgets(line)) for line in lines if not line.floor]
+    found = [ShownLine(line, _budgets(line)) for line in lines if not line.floor]
     for _, group in groupby((line for line in lines if line.floor), key=lambda line: line.row):
         same = list(group)
         texts = {
@@ -187,9 +191,9 @@ def _shown_lines(table: MainTable, columns: Sequence[Column]) -> list[_Shown]:
         }
         if len(same) > 1 and len(texts) == 1:
             budgets = [NOT_LEARNED if same[0].budget(task) is None else ANY_BUDGET for task in Task]
-            found.append(_Shown(same[0], (budgets[0], budgets[1])))
+            found.append(ShownLine(same[0], (budgets[0], budgets[1])))
         else:
-            found += [_Shown(line, _budgets(line)) for line in same]
+            found += [ShownLine(line, _budgets(line)) for line in same]
     return found
 
 
@@ -210,13 +214,13 @@ def _rich_table(table: MainTable, columns: Sequence[Column], best: Iterable[tupl
     previous = None
     for column in columns:
         place = (column.in_domain, column.task, column.domain)
-        where = f"{column.scope}\n{_plain(column.domain)}\n" if place != previous else "\n\n"
+        where = f"{column.scope}\n{plain(column.domain)}\n" if place != previous else "\n\n"
         result.add_column(Text(f"{where}{column.heading}"), justify="right", no_wrap=True)
         previous = place
-    shown = _shown_lines(table, columns)
+    shown = shown_lines(table, columns)
     for position, item in enumerate(shown):
         line = item.line
-        cells = [Text(_plain(line.row)), *(Text(budget) for budget in item.budgets)]
+        cells = [Text(plain(line.row)), *(Text(budget) for budget in item.budgets)]
         cells.append(Text(trainings_text(table, line)))
         for column in columns:
             style = "bold" if (line, column) in best else ""

@@ -37,20 +37,40 @@ def load_results(path: str | Path) -> pd.DataFrame:
     StoreError
         If there are no records, or one does not match its checksums.
     """
-    import pandas as pd
-
     store = ResultStore(Path(path))
-    frames = []
-    for id, label in _chosen(store, None):
-        cases = store.cases(id)
-        about = _about(store.content(id)["cell"], id, label)
-        columns = {name: pd.Series([value] * len(cases), dtype=_dtype(name)) for name, value in about.items()}
-        frames.append(pd.concat([pd.DataFrame(columns), cases], axis=1))
-    if not frames:
+    found = scores(store)
+    if found is None:
         raise StoreError(
             f"{store.root}: holds no records; make them with: mmbench run PROTOCOL --results {store.root}"
         )
-    return pd.concat(frames, ignore_index=True)
+    return found
+
+
+def scores(store: ResultStore, ids: Iterable[str] | None = None) -> pd.DataFrame | None:
+    """Return the per-case scores of a store's records, as :func:`load_results`; None without any.
+
+    Parameters
+    ----------
+    store : ResultStore
+        Where to read.
+    ids : iterable of str, optional
+        As for :func:`summaries`.
+    """
+    import pyarrow as pa
+
+    tables = []
+    for id, label in _chosen(store, ids):
+        cases = store.cases_table(id)
+        about = _about(store.content(id)["cell"], id, label)
+        for place, (name, value) in enumerate(about.items()):
+            kind = pa.int64() if _dtype(name) == "int64" else pa.string()
+            cases = cases.add_column(place, name, pa.repeat(pa.scalar(value, kind), len(cases)))
+        tables.append(cases.replace_schema_metadata(None))
+    if not tables:
+        return None
+    # One conversion of all cells, not one for each.
+    frame: pd.DataFrame = pa.concat_tables(tables, promote_options="permissive").to_pandas()
+    return frame
 
 
 def summaries(store: ResultStore, ids: Iterable[str] | None = None) -> pd.DataFrame:

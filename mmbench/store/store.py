@@ -29,12 +29,17 @@ from mmbench.protocol.schema import Protocol
 from mmbench.store.record import CellRecord, Failure, StoredPlan, content_digest
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
+    import pyarrow as pa
 
 RECORD = "cell.json"
 CASES = "cases.parquet"
 LOSSES = "losses.parquet"
 VALIDATION = "validation.parquet"
+MASKS = "masks.npz"
+TRUTH = "truth:"
+"""Begins the names of arrays with a domain's reference masks in ``MASKS``, one bit per pixel."""
 _ID = re.compile(r"[0-9a-f]{16}")
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -52,6 +57,7 @@ class ResultStore:
         self.root = Path(root)
         self.cells_folder = self.root / "cells"
         self.failures_folder = self.root / "failures"
+        self._read: dict[str, tuple[tuple[int, int], dict[str, Any]]] = {}
 
     def folder(self, id: str) -> Path:
         """Return the folder of a cell's record, whether or not it is there."""
@@ -157,14 +163,27 @@ class ResultStore:
     def content(self, id: str) -> dict[str, Any]:
         """Return a record's JSON as plain data, checked against its digest but not its schema."""
         path = self.folder(id) / RECORD
+        version = _version(path)
+        known = self._read.get(id)
+        if known is not None and known[0] == version:
+            return known[1]
         content = _read_json(path, self._mend(id))
         if content.get("id") != id or content.get("digest") != content_digest(content):
             raise StoreError(f"{path}: the record was changed after it was written; {self._mend(id)}")
+        if version is not None:
+            self._read[id] = (version, content)
         return content
 
     def cases(self, id: str) -> pd.DataFrame:
         """Return a cell's scores, one row per case, task and target domain, checked against their sum."""
         return self._parquet(id, CASES)
+
+    def cases_table(self, id: str) -> pa.Table:
+        """Return :meth:`cases` as an Arrow table."""
+        import pyarrow.parquet as pq
+
+        path = self._checked(id, CASES, self.content(id)["checksums"])
+        return pq.ParquetFile(path).read(use_threads=False)
 
     def losses(self, id: str) -> pd.DataFrame:
         """Return a cell's loss terms, one row per logged step."""
@@ -173,6 +192,34 @@ class ResultStore:
     def validation(self, id: str) -> pd.DataFrame | None:
         """Return a cell's validation scores, or None if its selection rule made none."""
         return self._parquet(id, VALIDATION) if VALIDATION in self.content(id)["checksums"] else None
+
+    def masks(self, id: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Return a cell's predicted and reference masks by domain.
+
+        Returns
+        -------
+        dict of str to tuple
+            floor(65536 p) as uint16, and bool, both of shape (N, S, S); empty where the record holds no
+            masks, or no reference masks (records of early versions).
+
+        Raises
+        ------
+        StoreError
+            If the file does not match its checksum.
+        """
+        import numpy as np
+
+        checksums = self.content(id)["checksums"]
+        if MASKS not in checksums:
+            return {}
+        with np.load(self._checked(id, MASKS, checksums)) as arrays:
+            found = {}
+            for name in arrays.files:
+                if f"{TRUTH}{name}" in arrays.files:
+                    predicted = arrays[name]
+                    bits = np.unpackbits(arrays[f"{TRUTH}{name}"], count=predicted.size)
+                    found[name] = (predicted, bits.reshape(predicted.shape).astype(bool))
+            return found
 
     def verify(self, id: str) -> CellRecord:
         """Check every file of a record against its checksum and return the record.
@@ -299,6 +346,15 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
         return []
     except OSError as error:
         raise StoreError(f"{folder}: cannot be read ({error.strerror}); check its permissions") from None
+
+
+def _version(path: Path) -> tuple[int, int] | None:
+    """Return what changes when a file does; None where it is not there."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size
 
 
 def _write_parquet(frame: pd.DataFrame, path: Path) -> None:

@@ -62,7 +62,7 @@ def test_a_protocol_runs_fails_goes_on_and_is_collected(workplace, cache):
     summary = json.loads(second.stdout)
     assert (summary["done"], summary["cached"], summary["failed"]) == (0, 4, 0)
 
-    rows = json.loads(mmbench("collect", "small", "--json").stdout)["rows"]
+    rows = json.loads(mmbench("report", "small", "--json").stdout)["rows"]
     assert {row["row"] for row in rows} == {"unet", "umtl", "majority", "mean_mask"}
     assert {(row["scope"], row["domain"]) for row in rows if row["row"] == "unet"} == {
         ("in-domain", "adult_pa"),
@@ -76,7 +76,7 @@ def test_scores_do_not_depend_on_the_number_of_workers(workplace, cache):
     for jobs in (1, 3):
         done = mmbench("run", "small.yaml", "-j", jobs, "--device", "cpu", "--results", f"with {jobs}", "-q")
         assert done.returncode == 0, done.stderr
-    texts = [Path(f"with {jobs}/tables/long.csv").read_text() for jobs in (1, 3)]
+    texts = [Path(f"with {jobs}/report/tables/estimates.csv").read_text() for jobs in (1, 3)]
     assert texts[0] == texts[1]
 
 

@@ -66,9 +66,9 @@ def test_reading_commands_do_without_torch(args):
     assert not modules_of(*args) & HEAVY
 
 
-def test_status_and_collect_do_without_torch(results):
+def test_status_and_report_do_without_torch(results):
     assert not modules_of("status", results) & (HEAVY | {"pandas"})
-    assert not modules_of("collect", results) & HEAVY
+    assert not modules_of("report", results) & HEAVY
 
 
 def test_the_python_interface_is_lazy_and_complete():

@@ -1,4 +1,4 @@
-"""``mmbench collect --reference``."""
+"""``mmbench report --reference``."""
 
 import json
 
@@ -21,7 +21,7 @@ def complete(workplace):
 
 def test_a_complete_run_is_summarised(mmbench, complete, workplace):
     folder = workplace / "reference"
-    done = mmbench("collect", complete, "--reference", folder, "--command", "make bench")
+    done = mmbench("report", complete, "--reference", folder, "--command", "make bench")
     assert done.exit_code == 0, done.output
     about = json.loads((folder / "run.json").read_text())
     plan = json.loads((complete / "plan.json").read_text())
@@ -42,11 +42,13 @@ def test_a_complete_run_is_summarised(mmbench, complete, workplace):
                 ]
                 assert len(found) == 1
                 assert value is None or found["value"].item() == pytest.approx(value, rel=1e-5)
-    assert (folder / "main.md").read_text() == (complete / "tables" / "main.md").read_text()
+    for name in ("main.md", "spread.md", "comparisons.csv"):
+        assert (folder / name).read_text() == (complete / "report" / "tables" / name).read_text()
+    assert (folder / "report.html").read_text() == (complete / "report" / "index.html").read_text()
 
 
 def test_an_incomplete_run_is_refused_and_nothing_is_written(mmbench, results, workplace):
-    refused = mmbench("collect", results, "--reference", workplace / "reference")
+    refused = mmbench("report", results, "--reference", workplace / "reference")
     assert refused.exit_code == 2
     assert "2 of 10 cells are missing; run them first" in refused.output
     assert not (workplace / "reference").exists()

@@ -39,8 +39,9 @@ def test_a_run_shows_its_cells_the_table_and_where_things_are(mmbench, work):
     assert "Acc 0.750" in result.stdout
     assert "10 trained, 0 cached, 0 failed" in result.stdout
     assert "records  results/tiny/cells" in result.stdout
-    assert "tables   results/tiny/tables/ main.md, main.csv, long.csv" in result.stdout
-    assert Path("results/tiny/tables/main.md").is_file()
+    assert "tables   results/tiny/report/tables" in result.stdout
+    assert "report   results/tiny/report/index.html" in result.stdout
+    assert Path("results/tiny/report/tables/main.md").is_file()
     assert result.stderr == ""
 
     again = mmbench("run", "tiny.yaml")
@@ -71,7 +72,7 @@ def test_quiet_shows_failures_and_places_only(mmbench, work):
     result = mmbench("run", "tiny.yaml", "--quiet")
     lines = result.stdout.splitlines()
     assert sum("failed  enc" in line for line in lines) == 2
-    assert [line.split()[0] for line in lines[2:]] == ["8", "records", "tables", "errors"]
+    assert [line.split()[0] for line in lines[2:]] == ["8", "records", "tables", "report", "errors"]
 
 
 def test_json_is_alone_on_standard_output(mmbench, work):

@@ -58,7 +58,7 @@ def test_a_wrong_name_is_one_line_with_a_suggestion(mmbench, results):
     result = mmbench("status", "tyny")
     assert result.exit_code == 2
     assert result.stderr == "error: results/tyny: no such results folder; did you mean 'tiny'?\n"
-    assert mmbench("collect", "results").stderr.startswith("error: results: no plan.json")
+    assert mmbench("report", "results").stderr.startswith("error: results: no plan.json")
 
 
 def test_a_damaged_plan_is_one_line(mmbench, results):
@@ -67,44 +67,3 @@ def test_a_damaged_plan_is_one_line(mmbench, results):
     assert result.exit_code == 2
     assert result.stderr.startswith("error: ")
     assert result.stderr.count("\n") == 1
-
-
-def test_collect_writes_the_tables_again(mmbench, results):
-    shutil.rmtree(results / "tables")
-    result = mmbench("collect", "tiny")
-    assert result.exit_code == 0
-    assert "0.750" in result.stdout
-    assert "tables  results/tiny/tables/ main.md, main.csv, long.csv" in result.stdout
-    assert (results / "tables" / "main.csv").is_file()
-
-
-def test_collect_is_json_when_asked(mmbench, results):
-    found = json.loads(mmbench("collect", "tiny", "--json").stdout)
-    rows = [row for row in found["rows"] if row["metric"] == "accuracy"]
-    assert [(row["row"], row["budget_classification"], row["mean"], row["n"]) for row in rows] == [
-        ("enc", "4", 0.75, 1),
-        ("enc", "8", 0.75, 1),
-        ("encssl", "4", 0.75, 2),
-        ("encssl", "8", 0.75, 2),
-        ("majority", "4", 0.75, 1),
-        ("majority", "8", 0.75, 1),
-    ]
-    assert rows[0]["sd"] is None
-    assert found["captions"]
-
-
-def test_collect_of_a_plan_without_records(mmbench, results):
-    shutil.rmtree(results / "cells")
-    result = mmbench("collect", "tiny")
-    assert result.exit_code == 0
-    assert "no cell is finished" in result.stdout
-    assert json.loads(mmbench("collect", "tiny", "--json").stdout)["rows"] == []
-
-
-def test_tables_that_cannot_be_written_are_one_line(mmbench, results):
-    (results / "tables").rename(results / "elsewhere")
-    (results / "tables").write_text("in the way")
-    refused = mmbench("collect", results)
-    assert refused.exit_code == 2
-    assert refused.stderr.startswith(f"error: {results / 'tables'}: ")
-    assert refused.stderr.count("\n") == 1

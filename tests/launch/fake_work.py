@@ -53,6 +53,7 @@ def tiny_plan(seeds=2):
         leaks=leaks,
         notes=["a known fact"],
         case_counts={"classification paediatric_ap": 60},
+        part_counts={"classification": {"train": 40, "validation": 0, "test": 60}},
         validated={},
         splits=None,
     )
@@ -129,12 +130,15 @@ def write_record(task):
     import pandas as pd
 
     cell = task.cell
+    # 35 of 40 cases of pneumonia and 10 of 20 normal ones are called right: accuracy 0.75.
+    label = [1] * 40 + [0] * 20
+    predicted = [1] * 35 + [0] * 5 + [0] * 10 + [1] * 10
     part = DomainSummary(
         domain="paediatric_ap",
         task=Task.CLASSIFICATION,
         in_domain=True,
         cases=60,
-        metrics={"accuracy": 0.75, "f1_normal": 0.7, "f1_pneumonia": 0.8},
+        metrics={"accuracy": 0.75, "f1_normal": 20 / 35, "f1_pneumonia": 70 / 85},
     )
     record = CellRecord(
         id=cell.id,
@@ -144,7 +148,19 @@ def write_record(task):
         seconds={"total": 0.1},
         environment=capture("cpu"),
     )
-    cases = pd.DataFrame({"case_id": ["a"], "probability": [0.5]})
+    cases = pd.DataFrame(
+        {
+            "domain": part.domain,
+            "task": part.task.value,
+            "in_domain": True,
+            "case_id": [f"case {number}" for number in range(60)],
+            "patient_id": [f"patient {number // 2}" for number in range(60)],
+            "label": label,
+            "probability": [0.25 + 0.5 * one for one in predicted],
+            "predicted": predicted,
+            "correct": [one == other for one, other in zip(label, predicted, strict=True)],
+        }
+    )
     ResultStore(task.results).write(record, cases, pd.DataFrame({"step": [1]}), replace=task.force)
 
 

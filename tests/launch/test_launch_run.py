@@ -69,14 +69,15 @@ def test_events_come_in_order(go):
 def test_the_table_and_the_plan_are_written(go, tmp_path):
     summary, _ = go()
     names = {str(path.relative_to(tmp_path)) for path in summary.paths}
-    assert names == {"tiny/tables/main.md", "tiny/tables/main.csv", "tiny/tables/long.csv"}
-    assert "0.750" in (tmp_path / "tiny/tables/main.md").read_text()
+    assert {"tiny/report/index.html", "tiny/report/tables/main.md", "tiny/report/tables/main.tex"} <= names
+    assert "0.750" in (tmp_path / "tiny/report/tables/main.md").read_text()
     assert list(summary.table["row"]) == ["enc", "enc", "encssl", "encssl", "majority", "majority"]
     assert list(summary.table["floor"]) == [False] * 4 + [True] * 2
     plan = ResultStore(summary.results).load_plan()
     assert plan.report == {
         "notes": ["a known fact"],
         "case_counts": {"classification paediatric_ap": 60},
+        "part_counts": {"classification": {"train": 40, "validation": 0, "test": 60}},
         "leaks": {"overlaps": []},
         "floors": ["majority"],
     }

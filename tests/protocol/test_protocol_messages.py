@@ -27,7 +27,7 @@ training:
 NAME = "a name (a letter or digit, then at most 79 letters, digits and . _ -)"
 TOP = (
     "acknowledged_leaks, backbone, budgets, description, draws, evaluation, floors, image_size, keep, "
-    "methods, name, reference, seed, seeds, selection, sources, targets, training"
+    "methods, name, reference, seed, seeds, selection, sources, statistics, targets, training"
 )
 MISTAKES = [
     # keys

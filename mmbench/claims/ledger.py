@@ -1,0 +1,181 @@
+"""The ledger of published numbers: one row per number, with its source and its test set."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+from mmbench.errors import ClaimError, suggestion
+
+COLUMNS = (
+    "source",
+    "model",
+    "method",
+    "budget_classification",
+    "budget_segmentation",
+    "scope",
+    "dataset",
+    "cases",
+    "positives",
+    "metric",
+    "value",
+    "marked",
+)
+OPTIONAL = frozenset({"positives", "marked", "method", "budget_classification", "budget_segmentation"})
+SCOPES = ("in-domain", "cross-domain")
+CLASSIFICATION = ("accuracy", "f1_normal", "f1_pneumonia")
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One published number.
+
+    Attributes
+    ----------
+    source : str
+        Publication and table.
+    model : str
+        As printed.
+    method : str
+        The plugin's name; empty where there is none.
+    budget_classification, budget_segmentation : str or None
+        ``"100"`` or ``"full"``; None for a task that the model does not learn.
+    scope, dataset : str
+        ``in-domain`` or ``cross-domain``, and the test set.
+    cases : int
+        Size of the test set.
+    positives : int or None
+        Its cases of pneumonia.
+    metric : str
+        The metric's name.
+    printed : str
+        The number as printed.
+    marked : str
+        The publication's own mark.
+    """
+
+    source: str
+    model: str
+    method: str
+    budget_classification: str | None
+    budget_segmentation: str | None
+    scope: str
+    dataset: str
+    cases: int
+    positives: int | None
+    metric: str
+    printed: str
+    marked: str
+
+    @property
+    def value(self) -> float:
+        """The number."""
+        return float(self.printed)
+
+    @property
+    def half_unit(self) -> float:
+        """Half a unit of the last printed digit: how far rounding can have moved the number."""
+        decimals = len(self.printed.partition(".")[2])
+        return 0.5 * 10.0**-decimals
+
+    @property
+    def line(self) -> tuple[str, str, str | None, str | None, str]:
+        """What numbers of one printed row share: source, model, budgets, scope."""
+        return (self.source, self.model, self.budget_classification, self.budget_segmentation, self.scope)
+
+    @property
+    def name(self) -> str:
+        """The printed row's name, such as ``UMTL 100/10``."""
+        budgets = "/".join(budget or "–" for budget in (self.budget_classification, self.budget_segmentation))
+        return f"{self.model} {budgets}"
+
+
+def load_ledger(paths: Iterable[Path] = ()) -> list[Claim]:
+    """Return the shipped ledger's claims and those of further files.
+
+    Raises
+    ------
+    ClaimError
+        If a file cannot be read as a ledger, naming file, line and column.
+    """
+    claims = []
+    for entry in sorted(files("mmbench.published").iterdir(), key=lambda entry: entry.name):
+        if entry.name.endswith(".csv"):
+            claims += parse_ledger(entry.read_text(encoding="utf-8"), entry.name)
+    for path in paths:
+        claims += read_ledger(path)
+    return claims
+
+
+def read_ledger(path: Path) -> list[Claim]:
+    """Return the claims of one file; see :func:`load_ledger`."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise ClaimError(f"{path}: cannot be read ({error.strerror}); name a CSV file") from None
+    except UnicodeDecodeError:
+        raise ClaimError(f"{path}: is not UTF-8 text; save it as a CSV file in UTF-8") from None
+    return parse_ledger(text, str(path))
+
+
+def parse_ledger(text: str, source: str) -> list[Claim]:
+    """Return the claims of a ledger's text; ``source`` names it in messages."""
+    try:
+        reader = csv.DictReader(io.StringIO(text), strict=True)
+        heads = list(reader.fieldnames or [])
+        missing = [name for name in COLUMNS if name not in heads and name not in OPTIONAL]
+        if missing:
+            raise ClaimError(f"{source}:1: no column {missing[0]!r}; the columns are {', '.join(COLUMNS)}")
+        claims = [_claim(row, f"{source}:{reader.line_num}") for row in reader]
+    except csv.Error as error:
+        raise ClaimError(f"{source}: is not CSV ({error}); quote values that hold commas") from None
+    if not claims:
+        raise ClaimError(f"{source}: holds no claim; add one row per published number")
+    return claims
+
+
+def _claim(row: dict[str, str | None], where: str) -> Claim:
+    texts = {name: (row.get(name) or "").strip() for name in COLUMNS}
+    for name in COLUMNS:
+        if not texts[name] and name not in OPTIONAL:
+            raise ClaimError(f"{where}: {name} is empty; every claim needs one")
+    if texts["scope"] not in SCOPES:
+        raise ClaimError(f"{where}: scope {texts['scope']!r}; {suggestion(texts['scope'], SCOPES)}")
+    cases = _whole(texts["cases"], "cases", where)
+    positives = _whole(texts["positives"], "positives", where) if texts["positives"] else None
+    if positives is not None and positives > cases:
+        raise ClaimError(
+            f"{where}: positives {positives} is larger than cases {cases}; they are a part of them"
+        )
+    try:
+        number = float(texts["value"])
+    except ValueError:
+        number = float("nan")
+    if not abs(number) < float("inf"):
+        raise ClaimError(
+            f"{where}: value {texts['value']!r} is not a number; write it as printed, like 0.813"
+        )
+    return Claim(
+        source=texts["source"],
+        model=texts["model"],
+        method=texts["method"],
+        budget_classification=texts["budget_classification"] or None,
+        budget_segmentation=texts["budget_segmentation"] or None,
+        scope=texts["scope"],
+        dataset=texts["dataset"],
+        cases=cases,
+        positives=positives,
+        metric=texts["metric"],
+        printed=texts["value"],
+        marked=texts["marked"],
+    )
+
+
+def _whole(text: str, name: str, where: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise ClaimError(f"{where}: {name} {text!r} is not a whole number above 0")
+    return int(text)

@@ -1,0 +1,98 @@
+"""``mmbench validate``: what a protocol would cost and could find, before anything is trained."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mmbench.cli.output import Json, console, duration, make_table, plural, print_json
+from mmbench.cli.run import DataRoot, Plugins, ProtocolName
+
+if TYPE_CHECKING:
+    from mmbench.launch.outlook import Outlook
+
+
+def validate(
+    protocol: ProtocolName,
+    results: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Results folder; results/<protocol> when left out.")
+    ] = None,
+    data_root: DataRoot = None,
+    plugin: Plugins = None,
+    jobs: Annotated[str, typer.Option("--jobs", "-j", metavar="N", help="As for run.")] = "auto",
+    device: Annotated[str, typer.Option(metavar="NAME", help="As for run.")] = "auto",
+    json: Json = False,
+) -> None:
+    """Say what a protocol would cost and could find: cells, time, power, leaks, warnings.
+
+    The data are loaded and searched for leaks; nothing is trained.
+    """
+    from mmbench.launch.devices import place
+    from mmbench.launch.outlook import outlook
+    from mmbench.launch.plan import make_plan
+    from mmbench.protocol.files import load_protocol, naming_lines
+
+    loaded = load_protocol(protocol)
+    workers = place(device, jobs)
+    with naming_lines(protocol):
+        plan = make_plan(
+            loaded,
+            data_root=data_root.resolve() if data_root is not None else None,
+            plugins=[path.resolve() for path in plugin or ()],
+        )
+    folder = (results or Path("results") / loaded.name).resolve()
+    found = outlook(plan, folder, len(workers.devices))
+    if json:
+        print_json(asdict(found))
+    else:
+        _show(found)
+
+
+def _show(found: Outlook) -> None:
+    out = console()
+    left = found.cells - found.recorded
+    recorded = f", {found.recorded} recorded, {left} to train" if found.recorded else ""
+    out.print(f"{found.protocol}: {plural(found.cells, 'cell')}{recorded}", style="bold")
+    time = "unknown" if math.isnan(found.seconds) else f"about {duration(found.seconds)}"
+    out.print(
+        f"expected time   {time} with {plural(found.workers, 'worker')} ({found.timed_by})", soft_wrap=True
+    )
+    out.print(
+        f"smallest p      {found.smallest_p:.3g} by the exact signed-rank test over "
+        f"{plural(found.trainings, 'training')}; after Holm over {found.family} comparisons "
+        f"{found.smallest_p_holm:.3g}; {found.trainings_needed} trainings reach 0.05",
+        soft_wrap=True,
+    )
+    shared = ", ".join(f"{count} {kind}" for kind, count in found.leaks.items())
+    out.print(
+        f"leaks           {shared} between parts that must be apart ({found.pairs_searched} pairs searched)"
+    )
+    out.print()
+    table = make_table(
+        "domain",
+        "scope",
+        "cases",
+        "metric",
+        "detectable difference",
+        "from",
+        right=("cases", "detectable difference"),
+    )
+    for one in found.detectable:
+        size = "none" if math.isinf(one.difference) else f"{one.difference:.3f}"
+        table.add_row(one.domain, one.scope, str(one.cases), one.metric, size, one.basis)
+    out.print(table)
+    out.print()
+    out.print(
+        "detectable difference: the smallest true difference that is significant in 80 of 100 such runs, by "
+        f"the report's t test at Holm's first step over {found.family} comparisons",
+        style="dim",
+        soft_wrap=True,
+    )
+    for warning in found.warnings:
+        out.print(f"warning: {warning}", style="yellow", soft_wrap=True)
+    for note in found.notes:
+        out.print(f"note: {note}", style="dim", soft_wrap=True)

@@ -1,0 +1,321 @@
+"""What a run would cost and could find, before anything is trained."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mmbench.data.draws import labeled_rows
+from mmbench.launch.plan import Plan
+from mmbench.launch.schedule import plan_costs
+from mmbench.protocol.cells import Cell
+from mmbench.protocol.schema import domain_name
+from mmbench.protocol.vocabulary import Task
+from mmbench.stats.power import (
+    Design,
+    Noise,
+    minimum_detectable_difference,
+    pairs_needed,
+    smallest_p,
+)
+from mmbench.store.store import ResultStore
+
+METRICS = {Task.CLASSIFICATION: "accuracy", Task.SEGMENTATION: "dice"}
+FEW_CASES, FEW_LABELS, FEW_TRAININGS = 50, 5, 6
+ASSUMED = {
+    "accuracy": Noise(seed=0.05, patient=0.15, patient_training=0.40),
+    "dice": Noise(seed=0.02, patient=0.02, patient_training=0.03),
+}
+"""Noise of the difference of two methods where nothing is recorded: about what the reference run
+``results/reference/cross_domain`` shows, whose single label draw says nothing of draws."""
+
+
+@dataclass(frozen=True)
+class Detectable:
+    """The smallest true difference that one domain would show with 80 % power."""
+
+    metric: str
+    domain: str
+    scope: str
+    cases: int
+    difference: float
+    basis: str
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What a protocol comes to.
+
+    Attributes
+    ----------
+    protocol : str
+        Its name.
+    cells, recorded : int
+        Cells planned, and of these already recorded.
+    workers : int
+        Cells side by side.
+    seconds : float
+        Expected time for what is missing; NaN where no recorded cell tells how fast this machine is.
+    timed_by : str
+        What the time rests on.
+    trainings, family : int
+        Trainings per row, and tests corrected together.
+    smallest_p, smallest_p_holm : float
+        What the exact signed-rank test over trainings can reach, and after Holm's first step.
+    trainings_needed : int
+        How many trainings that test needs.
+    detectable : list of Detectable
+        Per domain.
+    leaks : dict of str to int
+        Cases shared between parts that must be apart, by kind.
+    pairs_searched : int
+        Pairs of parts.
+    warnings, notes : list of str
+        What should be mended, and what should be known.
+    """
+
+    protocol: str
+    cells: int
+    recorded: int
+    workers: int
+    seconds: float
+    timed_by: str
+    trainings: int
+    family: int
+    smallest_p: float
+    smallest_p_holm: float
+    trainings_needed: int
+    detectable: list[Detectable]
+    leaks: dict[str, int]
+    pairs_searched: int
+    warnings: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def outlook(plan: Plan, results: Path, workers: int) -> Outlook:
+    """Work out what a plan would cost and could find.
+
+    Parameters
+    ----------
+    plan : Plan
+        From :func:`mmbench.launch.plan.make_plan`.
+    results : Path
+        The results folder; its records, and those of its sibling folders, tell how long cells take.
+    workers : int
+        Cells side by side.
+    """
+    protocol = plan.protocol
+    store = ResultStore(results)
+    finished = store.finished()
+    missing = [cell for cell in plan.cells if cell.id not in finished]
+    seconds, timed_by = _expected_seconds(plan, missing, results, workers)
+    trainings = protocol.draws * protocol.seeds
+    family = family_size(plan)
+    alpha = 1 - protocol.statistics.confidence
+    overlaps = plan.leaks.to_json()["overlaps"]
+    return Outlook(
+        protocol=protocol.name,
+        cells=len(plan.cells),
+        recorded=len(plan.cells) - len(missing),
+        workers=workers,
+        seconds=seconds,
+        timed_by=timed_by,
+        trainings=trainings,
+        family=family,
+        smallest_p=smallest_p(trainings),
+        smallest_p_holm=min(1.0, family * smallest_p(trainings)),
+        trainings_needed=pairs_needed(family, alpha),
+        detectable=_detectable(plan, store, family),
+        leaks={
+            kind: sum(overlap["counts"][kind] for overlap in overlaps if overlap["apart"])
+            for kind in ("patient", "identical", "near")
+        },
+        pairs_searched=len(overlaps),
+        warnings=_warnings(plan, trainings, family),
+        notes=list(plan.notes),
+    )
+
+
+def family_size(plan: Plan) -> int:
+    """Return the largest number of comparisons with the reference that are corrected together."""
+    protocol = plan.protocol
+    reference = protocol.reference_label
+    largest = 0
+    for task in protocol.tasks:
+        own = {
+            (cell.label, tuple(sorted((t.value, str(b)) for t, b in cell.budgets.items())))
+            for cell in plan.cells
+            if task in cell.budgets and not plan.methods[cell.label].floor
+        }
+        if not any(label == reference for label, _ in own):
+            continue
+        others = [budgets for label, budgets in own if label != reference]
+        if protocol.statistics.family == "budget":
+            by_budget: dict[Any, int] = {}
+            for budgets in others:
+                key = dict(budgets)[task.value]
+                by_budget[key] = by_budget.get(key, 0) + 1
+            largest = max(largest, max(by_budget.values(), default=0))
+        else:
+            largest = max(largest, len(others))
+    return largest
+
+
+def _expected_seconds(plan: Plan, missing: list[Cell], results: Path, workers: int) -> tuple[float, str]:
+    """Scale the cost model by recorded cells: those of this protocol first, else any like them."""
+    if not missing:
+        return 0.0, "nothing is missing"
+    costs = plan_costs(plan)
+    rates, found = [], 0
+    finished = ResultStore(results).finished()
+    for cell in plan.cells:
+        if cell.id in finished and not plan.methods[cell.label].floor:
+            rates.append(ResultStore(results).content(cell.id)["seconds"]["total"] / costs[cell.id])
+            found += 1
+    source = f"{found} recorded cells of this protocol"
+    if not rates:
+        rates, found = _sibling_rates(plan, results, costs)
+        source = f"{found} recorded cells of other protocols, scaled by the cost model"
+    if not rates:
+        return math.nan, "no recorded cell tells how fast this machine is; run quickstart first"
+    rate = float(np.median(rates))
+    return sum(costs[cell.id] for cell in missing) * rate / workers, source
+
+
+def _sibling_rates(plan: Plan, results: Path, costs: dict[str, float]) -> tuple[list[float], int]:
+    """Return seconds per unit of cost of recorded cells of the same methods in sibling folders."""
+    from mmbench.errors import UserError
+    from mmbench.protocol.cost import cell_cost
+
+    rates = []
+    for folder in sorted(results.parent.glob("*/plan.json")):
+        store = ResultStore(folder.parent)
+        for id in sorted(store.finished())[:50]:
+            try:
+                content = store.content(id)
+                cell = Cell.model_validate(content["cell"])
+            except (UserError, ValueError):
+                continue
+            known = [entry for entry in plan.methods.values() if not entry.floor]
+            own = plan.methods.get(cell.label)
+            if own is None or own.floor or own not in known:
+                continue
+            evaluated = {
+                task: sum(part["cases"] for part in content["summary"] if part["task"] == task.value)
+                for task in cell.budgets
+            }
+            rates.append(content["seconds"]["total"] / cell_cost(cell, own, evaluated=evaluated))
+    return rates, len(rates)
+
+
+def _detectable(plan: Plan, store: ResultStore, family: int) -> list[Detectable]:
+    protocol = plan.protocol
+    measured = _measured_noise(plan, store)
+    alpha = 1 - protocol.statistics.confidence
+    found = []
+    for task in protocol.tasks:
+        source = domain_name(getattr(protocol.sources, task.value))
+        for part, cases in plan.case_counts.items():
+            of, domain = part.split(" ", 1)
+            if of != task.value:
+                continue
+            metric = METRICS[task]
+            noise = measured.get((metric, domain))
+            basis = "noise of the recorded cells" if noise else "assumed noise"
+            design = Design(protocol.draws, protocol.seeds, cases, max(family, 1), alpha)
+            smallest = minimum_detectable_difference(design, noise or ASSUMED[metric])
+            scope = "in-domain" if domain == source else "cross-domain"
+            found.append(Detectable(metric, domain, scope, cases, smallest, basis))
+    return found
+
+
+def _measured_noise(plan: Plan, store: ResultStore) -> dict[tuple[str, str], Noise]:
+    """Return the noise of differences from the reference in the recorded cells, mean over lines."""
+    from mmbench.evaluation.catalogue import METRICS as CATALOGUE
+    from mmbench.randomness import generator
+    from mmbench.report.scored import Scored, compatible, lines_of
+    from mmbench.stats.blocks import blocks
+    from mmbench.stats.resampling import patient_weights, replicates
+    from mmbench.stats.variance import variance_budget
+    from mmbench.store.frames import scores
+
+    frame = scores(store, [cell.id for cell in plan.cells])
+    if frame is None:
+        return {}
+    floors = [label for label, summary in plan.methods.items() if summary.floor]
+    found = {}
+    for block in blocks(frame):
+        metric = CATALOGUE[METRICS[Task(block.task)]]
+        rng = generator(plan.protocol.seed, "outlook", block.task, block.domain)
+        weights = patient_weights(block.patients, 300, rng)
+        drawn = replicates(block, metric.name, weights, plan.protocol.evaluation.class_threshold)
+        scored = Scored(block, metric, drawn, drawn.covariance, lines_of(block, floors))
+        budgets = []
+        for line in scored.grids:
+            for other in scored.grids:
+                meets = other.row == plan.protocol.reference_label and compatible(line, other)
+                if meets and line.row != other.row and not line.floor:
+                    difference = scored.values(line) - scored.values(other)
+                    if np.isfinite(difference).sum() > 1:
+                        resampled = scored.resampled(line) - scored.resampled(other)
+                        budgets.append(variance_budget(difference, resampled))
+        if budgets:
+            mean = {
+                name: math.sqrt(
+                    float(np.nan_to_num(np.mean([budget.components[name] for budget in budgets])))
+                )
+                for name in budgets[0].components
+            }
+            scale = math.sqrt(block.patient_count)
+            found[metric.name, block.domain] = Noise(
+                draw=mean["draw"],
+                seed=mean["seed"],
+                draw_seed=mean["draw x seed"],
+                patient=mean["case"] * scale,
+                patient_training=mean["residual"] * scale,
+            )
+    return found
+
+
+def _warnings(plan: Plan, trainings: int, family: int) -> list[str]:
+    protocol = plan.protocol
+    alpha = 1 - protocol.statistics.confidence
+    found = []
+    if trainings < FEW_TRAININGS:
+        found.append(
+            f"{trainings} training{'s' if trainings > 1 else ''} per row (seeds x draws): the exact "
+            f"signed-rank test cannot reach p < {alpha:.2g}; {FEW_TRAININGS} are the fewest that can, "
+            f"{pairs_needed(family, alpha)} with Holm over {family} comparisons"
+        )
+    for part, cases in plan.case_counts.items():
+        if cases < FEW_CASES:
+            task, domain = part.split(" ", 1)
+            found.append(f"{domain} has {cases} test cases ({task}): under {FEW_CASES}, so wide intervals")
+    found += _few_labels(plan)
+    return found
+
+
+def _few_labels(plan: Plan) -> Iterable[str]:
+    source = plan.sources.get(Task.CLASSIFICATION)
+    if source is None:
+        return
+    protocol = plan.protocol
+    for budget in protocol.budgets.of(Task.CLASSIFICATION):
+        fewest: dict[str, int] = {}
+        for draw in range(protocol.draws):
+            rows = labeled_rows(source, Task.CLASSIFICATION, budget, seed=protocol.seed, draw=draw)
+            labels = source.cases["label"].iloc[rows].to_numpy(dtype=int)
+            for name, label in (("normal", 0), ("pneumonia", 1)):
+                count = int((labels == label).sum())
+                fewest[name] = min(fewest.get(name, count), count)
+        for name, count in fewest.items():
+            if count < FEW_LABELS:
+                yield (
+                    f"classification budget {budget} leaves {count} labelled cases of {name}: under "
+                    f"{FEW_LABELS}"
+                )

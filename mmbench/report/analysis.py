@@ -1,0 +1,242 @@
+"""Every number of a report, computed once: tables, figures and pages only show it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mmbench.errors import StoreError
+from mmbench.evaluation.catalogue import METRICS, Metric
+from mmbench.protocol.schema import Protocol
+from mmbench.protocol.vocabulary import Task
+from mmbench.randomness import generator
+from mmbench.report.about import about, cells_frame, rows_frame, test_share
+from mmbench.report.comparisons import against_reference, comparison_records, mark_ties
+from mmbench.report.curves import case_records, curve_records
+from mmbench.report.estimates import estimate_records
+from mmbench.report.main_table import Line, MainTable, main_table
+from mmbench.report.matrix import rank_records, variance_records
+from mmbench.report.scored import Scored, lines_of
+from mmbench.stats.blocks import Block, blocks
+from mmbench.stats.resampling import patient_weights, replicates
+from mmbench.store.frames import load_results, summaries
+from mmbench.store.record import StoredPlan
+from mmbench.store.store import ResultStore
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_TEXT = ("budget_classification", "budget_segmentation", "verdict", "clears_floor")
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What a results folder says.
+
+    Attributes
+    ----------
+    results : Path
+        The folder.
+    protocol : Protocol
+        What was asked for.
+    table : MainTable
+        Means and deviations over trainings in the publication's layout.
+    about : dict
+        Leaks, notes, policy, selection rule, environments, captions and warnings, JSON-ready.
+    rows : DataFrame
+        One line per row: tasks, parameters, time and memory.
+    cells : DataFrame
+        One line per planned cell: budgets, draw, seed and state.
+    estimates : DataFrame
+        One line per row, budgets, domain and metric: mean over trainings, interval, floor, ceiling, and
+        the comparison with the reference.
+    comparisons : DataFrame
+        One line per two rows at one budget pair, domain and metric.
+    ranks, rank_pairs : DataFrame
+        Mean ranks over trainings per domain and metric; pairs of rows with their corrected p-values.
+    scores : DataFrame
+        Every per-case score, as :func:`mmbench.store.frames.load_results` makes it.
+    cliques : list of dict
+        Rows that no test tells apart, per domain and metric.
+    variance : DataFrame
+        Components of variance per row, budgets, domain and metric.
+    curves : DataFrame
+        Points of ROC and calibration curves.
+    cases : DataFrame
+        Each case's Dice or probability of pneumonia, mean over trainings.
+    """
+
+    results: Path
+    protocol: Protocol
+    table: MainTable
+    about: dict[str, Any]
+    rows: pd.DataFrame
+    cells: pd.DataFrame
+    estimates: pd.DataFrame
+    comparisons: pd.DataFrame
+    ranks: pd.DataFrame
+    rank_pairs: pd.DataFrame
+    variance: pd.DataFrame
+    curves: pd.DataFrame
+    cases: pd.DataFrame
+    scores: pd.DataFrame
+    cliques: list[dict[str, Any]] = field(default_factory=list)
+
+
+def analyse(results: Path) -> Analysis | None:
+    """Compute every number of a results folder's report.
+
+    Parameters
+    ----------
+    results : Path
+        The folder ``results/<protocol>``.
+
+    Returns
+    -------
+    Analysis or None
+        None when no cell of the plan is finished.
+
+    Raises
+    ------
+    StoreError
+        If there is no plan, or a record is damaged.
+    """
+    store = ResultStore(Path(results))
+    plan, finished = store.load_plan(), store.finished()
+    if not any(cell.id in finished for cell in plan.cells):
+        return None
+    floors = plan.report.get("floors", plan.protocol.floors)
+    table = main_table(summaries(store), plan.protocol, floors, cells=plan.cells, failed=set(store.failed()))
+    scores = load_results(store.root)
+    numbers = compare(scores, plan, table.lines)
+    cells = cells_frame(store, plan)
+    return Analysis(
+        results=store.root,
+        protocol=plan.protocol,
+        table=table,
+        about=about(store, plan, table, numbers.estimates),
+        rows=rows_frame(store, plan, cells),
+        cells=cells,
+        estimates=numbers.estimates,
+        comparisons=numbers.comparisons,
+        ranks=numbers.ranks,
+        rank_pairs=numbers.rank_pairs,
+        variance=numbers.variance,
+        curves=numbers.curves,
+        cases=numbers.cases,
+        scores=scores,
+        cliques=numbers.cliques,
+    )
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """The computed part of an :class:`Analysis`; attributes as there."""
+
+    estimates: pd.DataFrame
+    comparisons: pd.DataFrame
+    ranks: pd.DataFrame
+    rank_pairs: pd.DataFrame
+    variance: pd.DataFrame
+    curves: pd.DataFrame
+    cases: pd.DataFrame
+    cliques: list[dict[str, Any]]
+
+
+def compare(scores: pd.DataFrame, plan: StoredPlan, order: Iterable[Line]) -> Numbers:
+    """Compute every estimate and comparison from per-case scores.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        As :func:`mmbench.store.frames.load_results` makes it.
+    plan : StoredPlan
+        What the protocol asks for; its metric policy and statistics count.
+    order : iterable of Line
+        The order of lines in every frame.
+
+    Raises
+    ------
+    StoreError
+        If cells of one domain were scored on different cases.
+    """
+    order = list(order)
+    floors = plan.report.get("floors", plan.protocol.floors)
+    found: dict[str, list[dict[str, Any]]] = {
+        name: []
+        for name in (
+            "estimates",
+            "comparisons",
+            "ranks",
+            "rank_pairs",
+            "variance",
+            "curves",
+            "cases",
+            "cliques",
+        )
+    }
+    try:
+        parts = blocks(scores)
+    except ValueError as error:
+        raise StoreError(f"{error}; their data or splits differ, so report them apart") from None
+    for block in sorted(parts, key=lambda block: (not block.in_domain, block.task)):
+        _add_block(found, block, plan, order, floors)
+    return Numbers(
+        **{name: _frame(found[name]) for name in found if name != "cliques"}, cliques=found["cliques"]
+    )
+
+
+def metrics_in(block: Block) -> list[Metric]:
+    """Return the metrics a block has scores for, in the order of tables."""
+    return [
+        metric
+        for metric in METRICS.values()
+        if metric.task.value == block.task
+        and (metric.task is Task.CLASSIFICATION or metric.name in block.scores)
+    ]
+
+
+def _add_block(
+    found: dict[str, list[dict[str, Any]]],
+    block: Block,
+    plan: StoredPlan,
+    order: list[Line],
+    floors: Iterable[str],
+) -> None:
+    protocol = plan.protocol
+    rng = generator(protocol.seed, "report", block.task, block.domain)
+    weights = patient_weights(block.patients, protocol.statistics.resamples, rng)
+    grids = lines_of(block, floors)
+    for metric in metrics_in(block):
+        resampled = replicates(block, metric.name, weights, protocol.evaluation.class_threshold)
+        scored = Scored(block, metric, resampled, resampled.covariance, grids)
+        estimates = estimate_records(scored, protocol, order)
+        comparisons: list[dict[str, Any]] = []
+        if metric.name in protocol.statistics.metrics:
+            comparisons = comparison_records(scored, protocol, order, test_share(plan, block.task))
+            ranks, pairs, cliques = rank_records(scored, protocol, order, rng)
+            found["comparisons"] += comparisons
+            found["ranks"] += ranks
+            found["rank_pairs"] += pairs
+            found["cliques"] += cliques
+            found["variance"] += variance_records(scored, order)
+        against_reference(estimates, comparisons, metric, protocol)
+        mark_ties(estimates, comparisons, protocol)
+        found["estimates"] += estimates
+    first = Scored(block, metric, resampled, resampled.covariance, grids)
+    found["curves"] += curve_records(first, order)
+    found["cases"] += case_records(first, order)
+
+
+def _frame(records: list[dict[str, Any]]) -> pd.DataFrame:
+    """Return records as a frame with None, not NaN, for missing text and flags."""
+    import pandas as pd
+
+    made = pd.DataFrame(records)
+    for column in _TEXT:
+        if column in made:
+            made[column] = made[column].astype(object)
+            made[column] = made[column].where(made[column].notna(), None)
+    return made

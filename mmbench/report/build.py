@@ -1,0 +1,210 @@
+"""One folder with everything that a results folder says: page, tables, figures."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mmbench import __version__
+from mmbench.files import digest_json, write_text
+from mmbench.report.main_table import MainTable, main_table
+from mmbench.store.frames import summaries
+from mmbench.store.record import StoredPlan
+from mmbench.store.store import ResultStore
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FOLDER = "report"
+STAMP = "report.json"
+
+
+@dataclass(frozen=True)
+class Report:
+    """A results folder's report.
+
+    Attributes
+    ----------
+    protocol : str
+        The protocol's name.
+    results : Path
+        The results folder.
+    folder : Path
+        Where page, tables and figures lie.
+    main : MainTable or None
+        None when no cell of the protocol is finished; then nothing is written.
+    paths : tuple of Path
+        The files of the report.
+    fresh : bool
+        Whether they were written now; otherwise nothing had changed since.
+    """
+
+    protocol: str
+    results: Path
+    folder: Path
+    main: MainTable | None = None
+    paths: tuple[Path, ...] = ()
+    fresh: bool = False
+
+    @property
+    def table(self) -> pd.DataFrame | None:
+        """The main table, one row per line, unrounded."""
+        return None if self.main is None else self.main.wide
+
+    @property
+    def page(self) -> Path:
+        """The page to open."""
+        return self.folder / "index.html"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the report as JSON values: one row per line, domain and metric."""
+        rows: list[dict[Any, Any]] = []
+        if self.main is not None:
+            long = self.main.long.astype(object)
+            rows = long.where(long.notna(), None).to_dict("records")
+        return {
+            "protocol": self.protocol,
+            "results": str(self.results),
+            "page": str(self.page) if self.main is not None else None,
+            "files": [str(path) for path in self.paths],
+            "captions": [] if self.main is None else self.main.captions,
+            "rows": rows,
+        }
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What a report holds beside the records' own numbers.
+
+    Attributes
+    ----------
+    published : tuple of Path
+        Ledgers to set beside our rows, beyond the shipped one.
+    with_published : bool
+        Whether printed numbers are set beside ours.
+    sensitivity : bool
+        Whether other metric policies are tried.
+    """
+
+    published: tuple[Path, ...] = ()
+    with_published: bool = False
+    sensitivity: bool = False
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """What of it decides about the report's content."""
+        return {
+            "published": [path.read_text(encoding="utf-8") for path in self.published],
+            "with_published": self.with_published,
+            "sensitivity": self.sensitivity,
+        }
+
+
+def make_report(
+    results: Path, folder: Path | None = None, extras: Extras | None = None, *, force: bool = False
+) -> Report:
+    """Write a results folder's report, unless the one there is of the same records.
+
+    Parameters
+    ----------
+    results : Path
+        The folder ``results/<protocol>``.
+    folder : Path, optional
+        Where to write; ``report`` within ``results`` when left out.
+    extras : Extras, optional
+        What else to show; when left out, whatever the report there shows is fine.
+    force : bool
+        Write it in any case.
+
+    Raises
+    ------
+    StoreError
+        If there is no plan, or a record is damaged.
+    """
+    store = ResultStore(results)
+    plan, finished = store.load_plan(), store.finished()
+    folder = folder or results / FOLDER
+    name = plan.protocol.name
+    if not any(cell.id in finished for cell in plan.cells):
+        return Report(name, results, folder)
+    main = main_table(
+        summaries(store),
+        plan.protocol,
+        plan.report.get("floors", plan.protocol.floors),
+        cells=plan.cells,
+        failed=set(store.failed()),
+    )
+    inputs = _inputs(store, plan)
+    known = None if force else _known(folder, inputs, extras)
+    if known is not None:
+        return Report(name, results, folder, main, known)
+    paths = _write(results, folder, extras or Extras())
+    stamp = {
+        "inputs": inputs,
+        "extras": digest_json((extras or Extras()).key),
+        "files": [path.relative_to(folder).as_posix() for path in paths],
+    }
+    write_text(folder / STAMP, json.dumps(stamp, indent=1) + "\n")
+    return Report(name, results, folder, main, tuple(paths), fresh=True)
+
+
+def _write(results: Path, folder: Path, extras: Extras) -> list[Path]:
+    from mmbench.report.analysis import analyse
+    from mmbench.report.figures import draw_figures
+    from mmbench.report.html import render_html
+    from mmbench.report.tables import write_tables
+
+    analysis = analyse(results)
+    assert analysis is not None
+    paths = write_tables(analysis, folder / "tables")
+    published = sensitivity = None
+    tried: list[str] = []
+    if extras.with_published:
+        from mmbench.claims.ledger import load_ledger
+        from mmbench.report.published import set_beside
+
+        published = set_beside(analysis, load_ledger(extras.published))
+    if extras.sensitivity:
+        from mmbench.report.sensitivity import sensitivity as other_policies
+
+        sensitivity, tried = other_policies(results, analysis)
+    for table, frame in (("published", published), ("sensitivity", sensitivity)):
+        if frame is not None:
+            path = folder / "tables" / f"{table}.csv"
+            write_text(path, frame.to_csv(index=False, lineterminator="\n"))
+            paths.append(path)
+    figures = draw_figures(analysis, folder / "figures")
+    paths += [path for figure in figures for path in (figure.svg, figure.png)]
+    page = folder / "index.html"
+    text = render_html(analysis, figures, published=published, sensitivity=sensitivity, tried=tried)
+    write_text(page, text)
+    return [page, *paths]
+
+
+def _inputs(store: ResultStore, plan: StoredPlan) -> str:
+    """Return a digest of every record that the report shows."""
+    finished, failed = store.finished(), store.failed()
+    return digest_json(
+        {
+            "version": __version__,
+            "plan": plan.model_dump(mode="json", exclude={"created"}),
+            "records": {
+                cell.id: store.content(cell.id)["digest"] for cell in plan.cells if cell.id in finished
+            },
+            "failed": sorted(failed),
+        }
+    )
+
+
+def _known(folder: Path, inputs: str, extras: Extras | None) -> tuple[Path, ...] | None:
+    """Return the files of the report that is there, if it is whole and of these inputs."""
+    try:
+        stamp = json.loads((folder / STAMP).read_text(encoding="utf-8"))
+        paths = tuple(folder / name for name in stamp["files"])
+        same = stamp["inputs"] == inputs
+        same &= extras is None or stamp["extras"] == digest_json(extras.key)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return paths if same and all(path.is_file() for path in paths) else None

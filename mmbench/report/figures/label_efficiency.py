@@ -1,0 +1,95 @@
+"""How scores grow with the label budget."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mmbench.report.figures.style import (
+    GRID,
+    INK,
+    Drawn,
+    heading,
+    label,
+    listed,
+    panels,
+    parts_of,
+    rows_of,
+    select,
+    styles,
+)
+from mmbench.report.marks import number
+
+if TYPE_CHECKING:
+    from mmbench.report.analysis import Analysis
+
+
+def label_efficiency(analysis: Analysis) -> Drawn | None:
+    """Draw the main metric of each task against the number of labels, one panel per domain.
+
+    Points of one budget are set side by side so that their intervals can be told apart.
+    """
+    parts = [part for part in parts_of(analysis) if len(_budgets(analysis, part[2])) > 1]
+    if not parts:
+        return None
+    canvas, axes = panels(len(parts))
+    looks, rows, texts = styles(analysis), rows_of(analysis), []
+    handles = {}
+    for ax, (domain, scope, metric) in zip(axes, parts, strict=True):
+        budgets = _budgets(analysis, metric)
+        column = _column(metric)
+        own = select(analysis.estimates, domain=domain, scope=scope, metric=metric)
+        for place, row in enumerate(rows):
+            lines = own[own["row"] == row].groupby(column, sort=False).first()
+            lines = lines.reindex([budget for budget in budgets if budget in lines.index])
+            if not len(lines):
+                continue
+            shift = (place - (len(rows) - 1) / 2) * 0.6 / max(len(rows), 1)
+            x = np.array([budgets.index(budget) for budget in lines.index]) + shift
+            gaps = np.vstack([lines["estimate"] - lines["low"], lines["high"] - lines["estimate"]])
+            handles[row] = ax.errorbar(
+                x,
+                lines["estimate"],
+                yerr=np.nan_to_num(np.maximum(gaps, 0)),
+                label=label(row),
+                linewidth=1,
+                elinewidth=0.7,
+                markersize=4,
+                **looks[row],
+            )
+            texts.append(
+                f"{row} on {domain}: "
+                + ", ".join(
+                    f"{number(value)} at {budget}"
+                    for budget, value in zip(lines.index, lines["estimate"], strict=True)
+                )
+            )
+        floors = own["floor_value"].groupby(own[column], sort=False).max().reindex(budgets)
+        ax.plot(range(len(budgets)), floors, color=INK, linewidth=1, linestyle=":", label="best floor")
+        ax.set_xticks(range(len(budgets)), budgets)
+        ax.grid(axis="x", visible=False)
+        ax.set_title(f"{label(domain)} ({scope})")
+        ax.set_xlabel(f"labelled images for {'classification' if 'class' in column else 'segmentation'}")
+        ax.set_ylabel(heading(metric))
+        ax.tick_params(color=GRID)
+    names = {label(row): handle for row, handle in handles.items()}
+    floor = axes[0].get_lines()[-1]
+    canvas.legend([*names.values(), floor], [*names, "best floor"], loc="outside lower center", ncols=4)
+    return Drawn(
+        canvas,
+        "Label efficiency",
+        f"Main metric against the number of labelled images, with intervals. {listed(texts)}.",
+    )
+
+
+def _column(metric: str) -> str:
+    return "budget_segmentation" if metric == "dice" else "budget_classification"
+
+
+def _budgets(analysis: Analysis, metric: str) -> list[str]:
+    place = 1 if metric == "dice" else 0
+    from mmbench.report.scored import pairs_of
+
+    found = dict.fromkeys(pair[place] for pair in pairs_of(analysis.protocol))
+    return [budget for budget in found if budget is not None]

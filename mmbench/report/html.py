@@ -1,0 +1,84 @@
+"""The report as one page that needs nothing else: no network, no other file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+from mmbench.report.figures.style import GRID, INK, Figure
+from mmbench.report.payload import embedded, page_context
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from mmbench.report.analysis import Analysis
+
+
+def render_html(
+    analysis: Analysis,
+    figures: Sequence[Figure],
+    *,
+    published: pd.DataFrame | None = None,
+    sensitivity: pd.DataFrame | None = None,
+    tried: Sequence[str] = (),
+) -> str:
+    """Return the page.
+
+    Parameters
+    ----------
+    analysis : Analysis
+        The numbers.
+    figures : sequence of Figure
+        Drawn already; their SVGs are set into the page.
+    published : DataFrame, optional
+        Printed numbers beside ours, from :func:`mmbench.report.published.set_beside`.
+    sensitivity : DataFrame, optional
+        Verdicts under other metric policies, from :func:`mmbench.report.sensitivity.sensitivity`.
+    tried : sequence of str
+        Which policies those are.
+    """
+    import jinja2
+    from markupsafe import Markup
+
+    page = files("mmbench.report") / "page"
+    environment = jinja2.Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
+    template = environment.from_string((page / "index.html.jinja").read_text(encoding="utf-8"))
+    context = page_context(analysis, published=published, sensitivity=sensitivity)
+    return template.render(
+        **context,
+        tried=list(tried),
+        figures=[
+            {"name": figure.name, "title": figure.title, "svg": Markup(inline_svg(figure))}
+            for figure in figures
+        ],
+        style=Markup((page / "style.css").read_text(encoding="utf-8")),
+        script=Markup((page / "script.js").read_text(encoding="utf-8")),
+        payload=Markup(embedded(context["scatter"])),
+    )
+
+
+def inline_svg(figure: Figure) -> str:
+    """Return a figure's SVG for the page: named, described, in the page's ink, its ids its own."""
+    from markupsafe import escape
+
+    text = figure.svg.read_text(encoding="utf-8")
+    text = text[text.index("<svg") :]
+    prefix = f"{figure.name}-"
+    text = re.sub(r'\bid="', f'id="{prefix}', text)
+    text = re.sub(r'(xlink:href|href)="#', rf'\1="#{prefix}', text)
+    text = re.sub(r"url\(#", f"url(#{prefix}", text)
+    text = text.replace(INK, "var(--ink)").replace(GRID, "var(--rule)")
+    size = re.search(r'width="([\d.]+)pt" height="([\d.]+)pt"', text)
+    if size:
+        text = text.replace(size.group(0), f'style="max-width:{size.group(1)}pt"', 1)
+    named = (
+        f'<svg role="img" aria-labelledby="{prefix}title {prefix}desc"'
+        f"{text[len('<svg') : text.index('>')]}>"
+        f'<title id="{prefix}title">{escape(figure.title)}</title>'
+        f'<desc id="{prefix}desc">{escape(figure.description)}</desc>'
+    )
+    return named + text[text.index(">") + 1 :]

@@ -1,0 +1,1 @@
+"""Intervals, paired tests, ranks and power, on scores alone."""

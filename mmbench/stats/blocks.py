@@ -1,0 +1,101 @@
+"""Per-case scores of one domain as arrays: trainings x cases."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TRAINING = ("cell", "row", "method", "budget_classification", "budget_segmentation", "draw", "seed")
+_KEYS = (*TRAINING, "domain", "task", "in_domain", "case_id", "patient_id")
+
+
+@dataclass(frozen=True)
+class Block:
+    """Every training's scores on the cases of one domain and task.
+
+    Attributes
+    ----------
+    domain, task : str
+        What was scored.
+    in_domain : bool
+        Whether it is the held-out test part of the task's source.
+    trainings : DataFrame
+        One line per cell: ``TRAINING``.
+    case_ids : ndarray
+        Shape (N,).
+    patient_ids : ndarray
+        Shape (N,).
+    patients : ndarray
+        Codes 0..P-1 of the cases' patients, shape (N,).
+    scores : dict of str to ndarray
+        By column of the per-case table, float64 of shape (cells, N): ``probability`` and ``label`` for
+        classification, the per-case metrics for segmentation.
+    """
+
+    domain: str
+    task: str
+    in_domain: bool
+    trainings: pd.DataFrame
+    case_ids: np.ndarray
+    patient_ids: np.ndarray
+    patients: np.ndarray
+    scores: dict[str, np.ndarray]
+
+    @property
+    def patient_count(self) -> int:
+        """Number of patients."""
+        return int(self.patients.max()) + 1 if len(self.patients) else 0
+
+
+def blocks(scores: pd.DataFrame) -> list[Block]:
+    """Cut a frame of per-case scores into blocks, one per domain and task.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        As :func:`mmbench.store.frames.load_results` makes it.
+
+    Raises
+    ------
+    ValueError
+        If two cells of one domain were scored on different cases.
+    """
+    return [
+        _block(str(domain), str(task), part)
+        for (domain, task), part in scores.groupby(["domain", "task"], sort=False)
+    ]
+
+
+def _block(domain: str, task: str, part: pd.DataFrame) -> Block:
+    import pandas as pd
+
+    order, cells = pd.factorize(part["cell"])
+    first = part[order == 0]
+    cases = first["case_id"].to_numpy()
+    places = pd.Index(cases).get_indexer(part["case_id"])
+    if (np.bincount(order) != len(cases)).any() or (places < 0).any():
+        raise ValueError(f"{domain}, {task}: the cells were not scored on the same cases")
+    values = {}
+    for column in part.columns:
+        if column in _KEYS or not part[column].notna().any():
+            continue
+        array = np.full((len(cells), len(cases)), np.nan)
+        array[order, places] = part[column].to_numpy(dtype=np.float64, na_value=np.nan)
+        values[str(column)] = array
+    return Block(
+        domain=domain,
+        task=task,
+        in_domain=bool(first["in_domain"].iloc[0]),
+        trainings=part[order != np.concatenate([[-1], order[:-1]])][list(TRAINING)]
+        .drop_duplicates("cell")
+        .reset_index(drop=True),
+        case_ids=cases,
+        patient_ids=first["patient_id"].to_numpy(),
+        patients=pd.factorize(first["patient_id"])[0],
+        scores=values,
+    )

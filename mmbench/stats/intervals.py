@@ -1,0 +1,59 @@
+"""Intervals of a printed number: what can be said without the cases behind it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Two ends; NaN where there is none."""
+
+    low: float
+    high: float
+
+
+def wilson(successes: float, n: int, confidence: float = 0.95) -> Interval:
+    """Return Wilson's score interval of a proportion (Wilson 1927, doi:10.1080/01621459.1927.10502953).
+
+    Parameters
+    ----------
+    successes : float
+        May be a fraction, where only a rounded proportion is known.
+    n : int
+        Trials.
+    confidence : float
+        In (0, 1).
+    """
+    from scipy import stats
+
+    if n <= 0:
+        return Interval(math.nan, math.nan)
+    z = float(stats.norm.ppf((1 + confidence) / 2))
+    share = successes / n
+    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    return Interval(max(0.0, centre - half), min(1.0, centre + half))
+
+
+def t_interval(values: np.ndarray, confidence: float = 0.95) -> Interval:
+    """Return Student's interval of a mean; NaN with fewer than two values.
+
+    Parameters
+    ----------
+    values : ndarray
+        Independent, shape (n,).
+    confidence : float
+        In (0, 1).
+    """
+    from scipy import stats
+
+    n = len(values)
+    if n < 2:
+        return Interval(math.nan, math.nan)
+    half = float(stats.t.ppf((1 + confidence) / 2, n - 1)) * float(values.std(ddof=1)) / math.sqrt(n)
+    mean = float(values.mean())
+    return Interval(mean - half, mean + half)

@@ -1,0 +1,200 @@
+"""Estimates that hold for other trainings and other patients: trainings as readers, cases as cases.
+
+Studies of several readers and several cases face the same question: readers (here trainings, each with
+its label draw and seed) and cases are both samples, and every reader reads every case. The variance of
+the mean over trainings is, after Obuchowski and Rockette (1995, doi:10.1080/03610919508813243),
+
+    Var(mean) = V_trainings + max(Cov, 0),
+
+with the covariance that resampling patients gives between two trainings. The two parts are known with
+different certainty, three trainings with two degrees of freedom and a hundred patients with many: the
+critical value is Cochran's (1964, doi:10.2307/2528003), each part's own t weighted by its variance. Hillis'
+single degrees of freedom (2007, doi:10.1002/sim.2532) are too many where three trainings happen to agree,
+and a percentile bootstrap over three seeds takes three values for the whole population
+(``python -m tests.validity`` shows what each covers).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over trainings with its uncertainty.
+
+    Attributes
+    ----------
+    value : float
+        The mean over trainings; NaN without any.
+    low, high : float
+        Ends of the interval.
+    se : float
+        Standard error.
+    df : float
+        Degrees of freedom of the variance between trainings, or of the patients where they are all that
+        varies; 0 where there is no interval.
+    p : float
+        Two-sided, of the hypothesis that the expected value is 0.
+    trainings : int
+        How many trainings entered.
+    over : str
+        What the interval generalises over.
+    """
+
+    value: float
+    low: float
+    high: float
+    se: float
+    df: float
+    p: float
+    trainings: int
+    over: str
+
+    @property
+    def has_interval(self) -> bool:
+        """Whether there was anything to tell the uncertainty from."""
+        return self.df > 0
+
+
+def mixed_estimate(
+    values: np.ndarray, covariance: np.ndarray, patients: int, confidence: float = 0.95
+) -> Estimate:
+    """Return the mean over trainings with an interval over trainings and patients.
+
+    Parameters
+    ----------
+    values : ndarray
+        The metric, or a difference of two methods' metrics, shape (draws, seeds); NaN where a training
+        is missing. Only a grid of draws and seeds without gaps enters: whoever has most gaps is left out.
+    covariance : ndarray
+        Of ``values`` (flattened) under resampling of patients, shape (draws * seeds, draws * seeds).
+    patients : int
+        How many patients were resampled; the degrees of freedom of a single training.
+    confidence : float
+        In (0, 1).
+    """
+    draws, seeds = complete_part(values)
+    grid = values[np.ix_(draws, seeds)]
+    if grid.size == 0:
+        return Estimate(math.nan, math.nan, math.nan, math.nan, 0.0, math.nan, 0, "")
+    chosen = (draws[:, None] * values.shape[1] + seeds[None, :]).ravel()
+    parts = _variance(grid, covariance[np.ix_(chosen, chosen)], patients)
+    value, over = float(grid.mean()), described(*grid.shape)
+    if not all(part.df > 0 and part.variance >= 0 for part in parts):
+        return Estimate(value, math.nan, math.nan, math.nan, 0.0, math.nan, grid.size, over)
+    se = math.sqrt(sum(part.variance for part in parts))
+    half = critical_value(1 - confidence, parts) * se
+    df = next((part.df for part in parts if part.variance > 0), parts[-1].df)
+    return Estimate(value, value - half, value + half, se, df, _p_value(value, parts), grid.size, over)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a variance, and with how many degrees of freedom it is known."""
+
+    variance: float
+    df: float
+
+
+def critical_value(alpha: float, parts: Sequence[Part]) -> float:
+    """Return Cochran's critical value: the parts' two-sided t quantiles weighted by their variances."""
+    from scipy import special
+
+    total = sum(part.variance for part in parts)
+    if total == 0:
+        return 0.0
+    # scipy.stats' distributions cost twenty times their special functions.
+    return float(
+        sum(-special.stdtrit(part.df, alpha / 2) * part.variance for part in parts if part.variance) / total
+    )
+
+
+def _p_value(value: float, parts: Sequence[Part]) -> float:
+    """Return the level at which a value is just critical."""
+    from scipy import optimize, special
+
+    used = [part for part in parts if part.variance > 0]
+    if not used:
+        return float(value == 0)
+    ratio = abs(value) / math.sqrt(sum(part.variance for part in used))
+    # The weighted quantile lies between the parts' own, so p lies between theirs.
+    ends = sorted(max(float(2 * special.stdtr(part.df, -ratio)), 1e-300) for part in used)
+    if ends[-1] - ends[0] <= 1e-9 * ends[-1]:
+        return ends[-1]
+    low, high = math.log(ends[0]), math.log(ends[-1])
+    return math.exp(
+        optimize.brentq(lambda log_p: critical_value(math.exp(log_p), used) - ratio, low, high, xtol=1e-9)
+    )
+
+
+def described(draws: int, seeds: int) -> str:
+    """Say in words what an interval over so many draws and seeds generalises over."""
+    if draws * seeds == 1:
+        return "cases of one training"
+    parts = ["cases"]
+    if seeds > 1:
+        parts.append(f"{seeds} seeds")
+    if draws > 1:
+        parts.append(f"{draws} label draws")
+    return f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def training_variance(grid: np.ndarray) -> tuple[float, list[tuple[float, int]]]:
+    """Return the variance of the mean over a grid of trainings, and what it is made of.
+
+    One factor: the usual s^2 / n. Draws and seeds crossed: (MS_draw + MS_seed - MS_rest) / n, at least
+    the larger of the first two, since their difference can fall below what it estimates.
+
+    Parameters
+    ----------
+    grid : ndarray
+        Shape (draws, seeds), at least two trainings.
+
+    Returns
+    -------
+    tuple
+        The variance, and (part, degrees of freedom) of the mean squares in it, for Satterthwaite's rule.
+    """
+    draws, seeds = grid.shape
+    count = draws * seeds
+    if min(draws, seeds) == 1:
+        part = float(grid.var(ddof=1)) / count
+        return part, [(part, count - 1)]
+    mean = grid.mean()
+    by_draw, by_seed = grid.mean(1, keepdims=True), grid.mean(0, keepdims=True)
+    of_draw = seeds * float(((by_draw - mean) ** 2).sum()) / (draws - 1)
+    of_seed = draws * float(((by_seed - mean) ** 2).sum()) / (seeds - 1)
+    rest = float(((grid - by_draw - by_seed + mean) ** 2).sum()) / ((draws - 1) * (seeds - 1))
+    total = max(of_draw + of_seed - rest, of_draw, of_seed)
+    return total / count, [(of_draw / count, draws - 1), (of_seed / count, seeds - 1)]
+
+
+def _variance(grid: np.ndarray, covariance: np.ndarray, patients: int) -> list[Part]:
+    """Return the variance of the mean between trainings, and that of the patients they share."""
+    if grid.size == 1:
+        return [Part(float(covariance[0, 0]), patients - 1)]
+    shared = float(covariance[~np.eye(grid.size, dtype=bool)].mean())
+    variance, squares = training_variance(grid)
+    uncertain = sum(square**2 / df for square, df in squares)
+    trainings = Part(variance, variance**2 / uncertain if uncertain > 0 else grid.size - 1)
+    return [trainings, Part(max(shared, 0.0), patients - 1)]
+
+
+def complete_part(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return draws and seeds of a part without gaps, as large as leaving out the worst one makes it."""
+    there = np.isfinite(values)
+    draws, seeds = np.arange(values.shape[0]), np.arange(values.shape[1])
+    draws, seeds = draws[there.any(1)], seeds[there.any(0)]
+    while not there[np.ix_(draws, seeds)].all():
+        part = there[np.ix_(draws, seeds)]
+        by_draw, by_seed = part.mean(1), part.mean(0)
+        if by_draw.min() <= by_seed.min():
+            draws = np.delete(draws, by_draw.argmin())
+        else:
+            seeds = np.delete(seeds, by_seed.argmin())
+    return draws, seeds

@@ -1,0 +1,215 @@
+"""Paired tests and effect sizes, across cases or across trainings."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+EXACT_UP_TO = 25
+"""Differences up to which the signed-rank test is exact; pairs that disagree below which McNemar's is."""
+
+
+@dataclass(frozen=True)
+class TestResult:
+    """A test's answer.
+
+    Attributes
+    ----------
+    name : str
+        Which test, with what was done about ties.
+    statistic : float
+        NaN where undefined.
+    p : float
+        Two-sided, in [0, 1]; NaN where the test says nothing.
+    n : int
+        What it counted: differences, or pairs that disagree.
+    """
+
+    __test__ = False  # not a test of pytest's
+
+    name: str
+    statistic: float
+    p: float
+    n: int
+
+
+def wilcoxon_cases(differences: np.ndarray) -> TestResult:
+    """Test whether paired differences of cases are symmetric about 0.
+
+    Wilcoxon's signed-rank test with zeros after Pratt, exact for at most 25 cases, else the normal
+    approximation with a correction for ties. It sees one training: nothing follows for another seed.
+
+    Parameters
+    ----------
+    differences : ndarray
+        One per case, finite, shape (N,).
+    """
+    from scipy import stats
+
+    count = len(differences)
+    if count <= EXACT_UP_TO:
+        return signed_rank_exact(differences)
+    if not np.any(differences):
+        return TestResult("Wilcoxon signed-rank, Pratt", 0.0, 1.0, count)
+    found = stats.wilcoxon(differences, zero_method="pratt", method="asymptotic")
+    return TestResult("Wilcoxon signed-rank, Pratt", float(found.statistic), float(found.pvalue), count)
+
+
+def signed_rank_exact(differences: np.ndarray) -> TestResult:
+    """Test whether paired differences are symmetric about 0, exactly.
+
+    Every pattern of signs is equally likely under the hypothesis; ties share their mean rank, and zeros
+    keep theirs without a sign (Pratt 1959, doi:10.1080/01621459.1959.10501526).
+
+    Parameters
+    ----------
+    differences : ndarray
+        Shape (R,), at most 25.
+    """
+    p = float(signed_rank_p(differences[None])[0])
+    ranks = _midranks(np.abs(differences)) if len(differences) else np.zeros(0)
+    return TestResult("exact signed-rank, Pratt", float(ranks[differences > 0].sum()), p, len(differences))
+
+
+def signed_rank_p(differences: np.ndarray) -> np.ndarray:
+    """Return p of the exact signed-rank test for many sets of differences at once.
+
+    Parameters
+    ----------
+    differences : ndarray
+        Shape (K, R): K comparisons over R pairs of trainings; beyond 25 pairs the normal approximation
+        with ties is used.
+
+    Returns
+    -------
+    ndarray
+        Two-sided p, shape (K,); 1 where all differences are 0, NaN without any.
+    """
+    if differences.shape[1] == 0:
+        return np.full(len(differences), np.nan)
+    return np.array([_signed_rank(row) for row in differences])
+
+
+def _signed_rank(row: np.ndarray) -> float:
+    # Doubled ranks are whole numbers, ties or not.
+    doubled = np.rint(2 * _midranks(np.abs(row))).astype(int)
+    signed = tuple(sorted(doubled[row != 0].tolist()))
+    if not signed:
+        return 1.0
+    positive, total = int(doubled[row > 0].sum()), sum(signed)
+    if len(row) > EXACT_UP_TO:
+        spread = math.sqrt(sum(rank**2 for rank in signed) / 4)
+        return math.erfc(abs(positive - total / 2) / spread / math.sqrt(2))
+    return min(1.0, 2 * float(_rank_sum_distribution(signed)[min(positive, total - positive)]))
+
+
+@lru_cache(maxsize=1024)
+def _rank_sum_distribution(ranks: tuple[int, ...]) -> np.ndarray:
+    """Return P(sum of the positive ranks <= s) for s = 0, 1, ..., every pattern of signs alike."""
+    total = sum(ranks)
+    ways = np.zeros(total + 1)
+    ways[0] = 1.0
+    for rank in ranks:
+        ways[rank:] = ways[rank:] + ways[: total + 1 - rank]
+    cumulative: np.ndarray = np.cumsum(ways) / 2.0 ** len(ranks)
+    return cumulative
+
+
+def smallest_signed_rank_p(count: int) -> float:
+    """Return the smallest two-sided p that the exact signed-rank test can give for so many pairs."""
+    return min(1.0, 2.0 ** (1 - count))
+
+
+def mcnemar(correct_a: np.ndarray, correct_b: np.ndarray) -> TestResult:
+    """Test whether two classifiers are right equally often on the same cases.
+
+    McNemar's test: exact (binomial) below 25 cases on which they disagree, else chi-squared with Edwards'
+    continuity correction.
+
+    Parameters
+    ----------
+    correct_a, correct_b : ndarray
+        bool, shape (N,).
+    """
+    from scipy import stats
+
+    only_a, only_b = int((correct_a & ~correct_b).sum()), int((~correct_a & correct_b).sum())
+    count = only_a + only_b
+    if count == 0:
+        return TestResult("McNemar, exact", 0.0, 1.0, 0)
+    if count < EXACT_UP_TO:
+        p = float(stats.binomtest(only_a, count).pvalue)
+        return TestResult("McNemar, exact", float(min(only_a, only_b)), p, count)
+    statistic = max(abs(only_a - only_b) - 1, 0) ** 2 / count
+    return TestResult("McNemar, corrected", statistic, float(stats.chi2.sf(statistic, 1)), count)
+
+
+def nadeau_bengio(differences: np.ndarray, test_share: float) -> TestResult:
+    """Test a mean difference over trainings whose training sets overlap.
+
+    The corrected resampled t test (Nadeau and Bengio 2003, doi:10.1023/A:1024068626366, eq. 24): the
+    variance of the mean is (1 / R + n_test / n_train) s^2.
+
+    Parameters
+    ----------
+    differences : ndarray
+        One per pair of trainings, shape (R,).
+    test_share : float
+        n_test / n_train.
+    """
+    from scipy import special
+
+    count = len(differences)
+    if count < 2:
+        return TestResult("Nadeau-Bengio t", math.nan, math.nan, count)
+    spread = math.sqrt((1 / count + test_share) * float(differences.var(ddof=1)))
+    mean = float(differences.mean())
+    if spread == 0:
+        return TestResult("Nadeau-Bengio t", math.nan, float(mean == 0), count)
+    return TestResult(
+        "Nadeau-Bengio t", mean / spread, float(2 * special.stdtr(count - 1, -abs(mean / spread))), count
+    )
+
+
+def rank_biserial(differences: np.ndarray) -> float:
+    """Return the matched-pairs rank-biserial correlation (Kerby 2014, doi:10.2466/11.IT.3.1).
+
+    Parameters
+    ----------
+    differences : ndarray
+        One per case, shape (N,).
+
+    Returns
+    -------
+    float
+        Positive ranks minus negative ranks over all ranks of non-zero differences, in [-1, 1]; 0 where
+        all are 0, NaN without any.
+    """
+    if not len(differences):
+        return math.nan
+    kept = differences[differences != 0]
+    if not len(kept):
+        return 0.0
+    ranks = _midranks(np.abs(kept))
+    return float((ranks * np.sign(kept)).sum() / ranks.sum())
+
+
+def superiority(a: np.ndarray, b: np.ndarray) -> float:
+    """Return the share of pairs in which a is above b, ties counted one half.
+
+    Parameters
+    ----------
+    a, b : ndarray
+        Paired scores, shape (N,).
+    """
+    return float((a > b).mean() + (a == b).mean() / 2) if len(a) else math.nan
+
+
+def _midranks(values: np.ndarray) -> np.ndarray:
+    # scipy.stats.rankdata does the same in ten times the time for few values.
+    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ranks: np.ndarray = (np.cumsum(counts) - (counts - 1) / 2)[places]
+    return ranks

@@ -1,0 +1,203 @@
+"""Every metric of every training, on the cases as they are and on resampled patients.
+
+The metrics here weigh cases, which the scores of :mod:`mmbench.evaluation` do not; with all weights 1
+both agree (a test compares them).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from mmbench.stats.blocks import Block
+
+CALIBRATION_BINS = 15
+Counts = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Replicates:
+    """One metric of the trainings of a block.
+
+    Attributes
+    ----------
+    observed : ndarray
+        On the cases as they are, shape (cells,); NaN where undefined.
+    resampled : ndarray
+        On resampled patients, the same for every training, shape (resamples, cells).
+    """
+
+    observed: np.ndarray
+    resampled: np.ndarray
+
+    @property
+    def covariance(self) -> np.ndarray:
+        """Between trainings, over the resamples in which all are defined, shape (cells, cells)."""
+        defined = np.isfinite(self.observed)
+        kept = self.resampled[np.isfinite(self.resampled[:, defined]).all(axis=1)]
+        found = np.full((len(self.observed),) * 2, np.nan)
+        if len(kept) > 1:
+            found[np.ix_(defined, defined)] = np.cov(kept[:, defined], rowvar=False)
+        return found
+
+
+def patient_weights(patients: np.ndarray, resamples: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw patients with replacement and return how often each of their cases is counted.
+
+    Parameters
+    ----------
+    patients : ndarray
+        Patient codes 0..P-1, shape (N,).
+    resamples : int
+        How many times.
+    rng : Generator
+        The random stream.
+
+    Returns
+    -------
+    ndarray
+        float32, shape (resamples, N).
+    """
+    count = int(patients.max()) + 1
+    drawn = rng.multinomial(count, np.full(count, 1 / count), size=resamples)
+    return drawn.astype(np.float32)[:, patients]
+
+
+def replicates(block: Block, metric: str, weights: np.ndarray, threshold: float = 0.5) -> Replicates:
+    """Return a metric of every training of a block.
+
+    Parameters
+    ----------
+    block : Block
+        The scores.
+    metric : str
+        A metric's name; for segmentation any per-case column.
+    weights : ndarray
+        From :func:`patient_weights`, shape (resamples, N).
+    threshold : float
+        Classification: the probability from which a case is called pneumonia.
+    """
+    whole = np.concatenate([np.ones((1, weights.shape[1]), dtype=weights.dtype), weights])
+    if block.task == "segmentation":
+        found = _weighted_mean(block.scores[metric], whole)
+    else:
+        found = _classification(metric, block, whole, threshold)
+    return Replicates(found[0], found[1:])
+
+
+def _weighted_mean(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return weighted means over defined cases: values (cells, N), weights (B, N) -> (B, cells)."""
+    defined = np.isfinite(values)
+    if defined.all():
+        total: np.ndarray = weights.sum(1, keepdims=True, dtype=np.float64)
+        mean: np.ndarray = _product(weights, values) / total
+        return mean
+    with np.errstate(invalid="ignore", divide="ignore"):
+        kept: np.ndarray = _product(weights, np.where(defined, values, 0)) / _product(weights, defined)
+    return kept
+
+
+def _product(weights: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Multiply in double precision a slice at a time: a whole copy of the weights would be large."""
+    columns = np.ascontiguousarray(values.T, dtype=np.float64)
+    return np.concatenate([part.astype(np.float64) @ columns for part in _slices(weights)])
+
+
+def _slices(weights: np.ndarray, rows: int = 256) -> list[np.ndarray]:
+    return [weights[start : start + rows] for start in range(0, len(weights), rows)]
+
+
+def _classification(metric: str, block: Block, weights: np.ndarray, threshold: float) -> np.ndarray:
+    probability = block.scores["probability"]
+    positive = block.scores["label"][0] > 0.5
+    if metric in FROM_COUNTS:
+        predicted = probability >= threshold
+        tp = _product(weights, predicted & positive)
+        fp = _product(weights, predicted & ~positive)
+        positives, negatives = (_product(weights, part[None]) for part in (positive, ~positive))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            pooled: np.ndarray = FROM_COUNTS[metric]((tp, fp, positives - tp, negatives - fp))
+            return pooled
+    if metric == "brier":
+        return _weighted_mean((probability - positive) ** 2, weights)
+    # Row by row over cases, numpy adds whole rows of resamples at once; single precision is enough for
+    # their spread, but not for the value itself.
+    score, exact = _ONE_BY_ONE[metric], weights[:1].T.astype(np.float64)
+    columns = np.ascontiguousarray(weights[1:].T)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.stack(
+            [np.append(score(one, positive, exact), score(one, positive, columns)) for one in probability],
+            axis=1,
+        )
+
+
+def _balanced(counts: Counts) -> np.ndarray:
+    tp, fp, fn, tn = counts
+    both: np.ndarray = (tp / (tp + fn) + tn / (tn + fp)) / 2
+    return both
+
+
+def _matthews(counts: Counts) -> np.ndarray:
+    tp, fp, fn, tn = counts
+    product = (tp + fp) * (tp + fn) * (tn + fp) * (tn + fn)
+    constant = ((tp + fp == 0) | (tn + fn == 0)) & (tp + fn > 0) & (tn + fp > 0)
+    return np.where(constant, 0.0, (tp * tn - fp * fn) / np.sqrt(product))
+
+
+FROM_COUNTS: dict[str, Callable[[Counts], np.ndarray]] = {
+    "accuracy": lambda c: (c[0] + c[3]) / (c[0] + c[1] + c[2] + c[3]),
+    "f1_normal": lambda c: 2 * c[3] / (2 * c[3] + c[1] + c[2]),
+    "f1_pneumonia": lambda c: 2 * c[0] / (2 * c[0] + c[1] + c[2]),
+    "balanced_accuracy": _balanced,
+    "mcc": _matthews,
+    "sensitivity": lambda c: c[0] / (c[0] + c[2]),
+    "specificity": lambda c: c[3] / (c[3] + c[1]),
+}
+"""Metrics of a confusion matrix (TP, FP, FN, TN)."""
+
+
+def _auroc(probability: np.ndarray, positive: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    negatives = np.flatnonzero(~positive)
+    negatives = negatives[np.argsort(probability[negatives], kind="stable")]
+    positives = np.flatnonzero(positive)
+    ranked = probability[negatives]
+    below = np.concatenate([np.zeros_like(weights[:1]), np.cumsum(weights[negatives], axis=0)])
+    beaten = below[np.searchsorted(ranked, probability[positives], side="left")]
+    beaten += below[np.searchsorted(ranked, probability[positives], side="right")]
+    pairs = np.einsum("nb,nb->b", weights[positives], beaten) / 2
+    area: np.ndarray = pairs / (weights[positives].sum(0) * below[-1])
+    return area
+
+
+def _average_precision(probability: np.ndarray, positive: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    order = np.argsort(-probability, kind="stable")
+    hit = positive[order]
+    ordered = weights[order]
+    # A threshold lets in all cases of one probability together.
+    ends = np.searchsorted(-probability[order], -probability[order][hit], side="right") - 1
+    called = np.cumsum(ordered, axis=0)[ends]
+    hits = np.cumsum(ordered[hit], axis=0)
+    found = hits[np.cumsum(hit)[ends] - 1]
+    precision = np.divide(found, called, out=np.zeros_like(called), where=called > 0)
+    mean: np.ndarray = np.einsum("nb,nb->b", ordered[hit], precision) / ordered[hit].sum(0)
+    # Cases of one class alone define no ranking.
+    mean[weights[~positive].sum(0) == 0] = np.nan
+    return mean
+
+
+def _calibration_error(probability: np.ndarray, positive: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    edges = np.linspace(0, 1, CALIBRATION_BINS + 1)
+    member = np.searchsorted(edges[1:-1], probability, side="left")
+    gaps = np.zeros((len(probability), CALIBRATION_BINS))
+    gaps[np.arange(len(probability)), member] = probability - positive
+    error: np.ndarray = np.abs(gaps.T.astype(weights.dtype) @ weights).sum(0) / weights.sum(0)
+    return error
+
+
+_ONE_BY_ONE: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]] = {
+    "auroc": _auroc,
+    "auprc": _average_precision,
+    "ece": _calibration_error,
+}

@@ -1,0 +1,1 @@
+"""Numbers of publications, one row each, as CSV files."""

@@ -1,0 +1,46 @@
+"""``mmbench report``."""
+
+import json
+import shutil
+
+
+def test_report_writes_the_tables_again(mmbench, results):
+    shutil.rmtree(results / "report")
+    result = mmbench("report", "tiny")
+    assert result.exit_code == 0
+    assert "0.750" in result.stdout
+    assert "page     results/tiny/report/index.html" in result.stdout
+    assert (results / "report" / "tables" / "main.csv").is_file()
+    assert (results / "report" / "index.html").stat().st_size > 10_000
+
+
+def test_report_is_json_when_asked(mmbench, results):
+    found = json.loads(mmbench("report", "tiny", "--json").stdout)
+    rows = [row for row in found["rows"] if row["metric"] == "accuracy"]
+    assert [(row["row"], row["budget_classification"], row["mean"], row["n"]) for row in rows] == [
+        ("enc", "4", 0.75, 1),
+        ("enc", "8", 0.75, 1),
+        ("encssl", "4", 0.75, 2),
+        ("encssl", "8", 0.75, 2),
+        ("majority", "4", 0.75, 1),
+        ("majority", "8", 0.75, 1),
+    ]
+    assert rows[0]["sd"] is None
+    assert found["captions"]
+
+
+def test_report_of_a_plan_without_records(mmbench, results):
+    shutil.rmtree(results / "cells")
+    result = mmbench("report", "tiny")
+    assert result.exit_code == 0
+    assert "no cell is finished" in result.stdout
+    assert json.loads(mmbench("report", "tiny", "--json").stdout)["rows"] == []
+
+
+def test_tables_that_cannot_be_written_are_one_line(mmbench, results):
+    (results / "report").rename(results / "elsewhere")
+    (results / "report").write_text("in the way")
+    refused = mmbench("report", results)
+    assert refused.exit_code == 2
+    assert refused.stderr.startswith(f"error: {results / 'report'}")
+    assert refused.stderr.count("\n") == 1

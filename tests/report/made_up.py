@@ -1,0 +1,183 @@
+"""Results folders of made-up scores, for tests of reports and for their benchmark."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from mmbench.protocol.cells import Cell, DomainDigest
+from mmbench.protocol.files import parse_protocol
+from mmbench.protocol.vocabulary import Task
+from mmbench.store.environment import Environment
+from mmbench.store.record import CellRecord, DomainSummary
+from mmbench.store.store import ResultStore
+
+DOMAINS = {
+    Task.CLASSIFICATION: ("paediatric_ap", "hospital"),
+    Task.SEGMENTATION: ("adult_pa", "county"),
+}
+OVERLAPS = ("dice", "jaccard", "precision", "recall", "nsd", "ssim")
+DISTANCES = ("hausdorff", "hd95", "assd")
+ENVIRONMENT = Environment.model_validate(
+    {
+        "python": "3.11.7",
+        "platform": "Linux",
+        "cpu": "made up",
+        "device": "cpu",
+        "device_name": "made up",
+        "packages": {"mmbench": "0.1.0"},
+    }
+)
+
+
+def protocol_text(
+    rows: Sequence[str], budgets: Sequence[str], seeds: int, draws: int, name: str = "made_up", more: str = ""
+) -> str:
+    pairs = ", ".join(f"{{classification: {b}, segmentation: {b}}}" for b in budgets)
+    methods = ", ".join(f'{{method: multimix, name: "{row}"}}' for row in rows)
+    return f"""
+name: {name}
+sources: {{classification: "phantom:paediatric_ap", segmentation: "phantom:adult_pa"}}
+targets: {{classification: ["phantom:hospital"], segmentation: ["phantom:county"]}}
+budgets: {{pairs: [{pairs}]}}
+seeds: {seeds}
+draws: {draws}
+methods: [{methods}]
+floors: []
+{more}
+"""
+
+
+def write_results(
+    root: Path,
+    rows: Mapping[str, float] | Sequence[str],
+    *,
+    budgets: Sequence[str] = ("10", "full"),
+    seeds: int = 3,
+    draws: int = 1,
+    cases: int = 40,
+    shown: Mapping[str, str] | None = None,
+    case_name: str = "case {:03d}",
+    data_digest: str = "d" * 64,
+    split_digest: str = "s" * 64,
+    stream: int = 0,
+    more: str = "",
+    extra_files=None,
+) -> ResultStore:
+    """Write records of made-up scores.
+
+    Parameters
+    ----------
+    root : Path
+        The results folder.
+    rows : mapping of str to float, or sequence of str
+        Rows, and how much better each is than the first, in standard deviations of a case.
+    shown : mapping of str to str
+        Names that take the place of rows in cells and plan, such as no protocol file could hold.
+    stream : int
+        Of the random scores.
+    more : str
+        Further lines of the protocol.
+    extra_files : callable
+        Called with a cell's folder.
+    """
+    strengths = dict(rows) if isinstance(rows, Mapping) else dict.fromkeys(rows, 0.0)
+    protocol = parse_protocol(protocol_text(list(strengths), budgets, seeds, draws, root.name, more))
+    names = [case_name.format(number) for number in range(cases)]
+    truth = np.random.default_rng(0).random(cases) < 0.4
+    store, cells = ResultStore(root), []
+    for number, (row, strength) in enumerate(strengths.items()):
+        for budget in budgets:
+            for draw in range(draws):
+                for seed in range(seeds):
+                    label = (shown or {}).get(row, row)
+                    cell = _cell(protocol, label, number, budget, draw, seed, data_digest, split_digest)
+                    cells.append(cell)
+                    rng = np.random.default_rng([stream, number, draw, seed, budget == "full"])
+                    frames = [
+                        _cases(task, place, names, truth, strength + 0.1 * rng.normal(), rng)
+                        for task in Task
+                        for place in range(2)
+                    ]
+                    record = _record(cell, frames)
+                    whole = pd.concat(frames, ignore_index=True)
+                    store.write(record, whole, pd.DataFrame({"step": [1]}), extra_files=extra_files)
+    report = {
+        "floors": [],
+        "case_counts": {},
+        "notes": [],
+        "part_counts": {task.value: {"train": 160, "validation": 0, "test": cases} for task in Task},
+    }
+    store.save_plan(protocol, cells, report)
+    return store
+
+
+def _cell(protocol, label, number, budget, draw, seed, data_digest, split_digest) -> Cell:
+    digests = {
+        task: [DomainDigest(domain=name, data=data_digest, split=split_digest, part="test") for name in names]
+        for task, names in DOMAINS.items()
+    }
+    return Cell(
+        label=label,
+        method="multimix",
+        hyperparameters={"number": number},
+        budgets=dict.fromkeys(Task, budget if budget == "full" else int(budget)),
+        draw=draw,
+        seed=seed,
+        protocol_seed=protocol.seed,
+        backbone=protocol.backbone,
+        image_size=protocol.image_size,
+        training=protocol.training,
+        selection=protocol.selection,
+        evaluation=protocol.evaluation,
+        sources={task: own[0] for task, own in digests.items()},
+        targets=digests,
+    )
+
+
+def _cases(task, place, names, truth, strength, rng) -> pd.DataFrame:
+    about = {"domain": DOMAINS[task][place], "task": task.value, "in_domain": place == 0, "case_id": names}
+    frame = pd.DataFrame({**about, "patient_id": names})
+    count = len(names)
+    if task is Task.CLASSIFICATION:
+        probability = 1 / (1 + np.exp(-((2.0 + strength) * truth - 1 + rng.normal(0, 1.2, count))))
+        predicted = (probability >= 0.5).astype(int)
+        return frame.assign(
+            label=truth.astype(int), probability=probability, predicted=predicted, correct=predicted == truth
+        )
+    # The cases' own difficulty is the same for every training.
+    hard = np.random.default_rng(1).normal(0, 0.05, count)
+    dice = np.clip(0.85 + 0.04 * strength + hard + rng.normal(0, 0.03, count), 0, 1)
+    scores = dict.fromkeys(OVERLAPS, dice) | dict.fromkeys(DISTANCES, 20 * (1 - dice))
+    return frame.assign(**scores, empty_prediction=False, empty_truth=False)
+
+
+def _record(cell: Cell, frames) -> CellRecord:
+    summary = []
+    for frame in frames:
+        first = frame.iloc[0]
+        if "correct" in frame:
+            metrics = {"accuracy": float(frame["correct"].mean())}
+        else:
+            metrics = {name: float(frame[name].mean()) for name in (*OVERLAPS, *DISTANCES)}
+        summary.append(
+            DomainSummary(
+                domain=first["domain"],
+                task=first["task"],
+                in_domain=bool(first["in_domain"]),
+                cases=len(frame),
+                metrics=metrics,
+            )
+        )
+    return CellRecord(
+        id=cell.id,
+        cell=cell,
+        summary=summary,
+        parameters=1000,
+        seconds={"total": 1.0, "train": 0.8, "evaluate": 0.1},
+        environment=ENVIRONMENT,
+        created="2026-01-01T00:00:00+00:00",
+    )

@@ -1,0 +1,30 @@
+"""Intervals of printed numbers against statsmodels and scipy."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+from statsmodels.stats.proportion import proportion_confint
+
+from mmbench.stats.intervals import t_interval, wilson
+
+
+@pytest.mark.parametrize(("hits", "n"), [(0, 10), (5, 10), (10, 10), (411, 624), (2754, 4185)])
+@pytest.mark.parametrize("confidence", [0.9, 0.95])
+def test_wilson_is_statsmodels(hits, n, confidence):
+    found = wilson(hits, n, confidence)
+    expected = proportion_confint(hits, n, alpha=1 - confidence, method="wilson")
+    assert (found.low, found.high) == pytest.approx(expected, abs=1e-12)
+
+
+def test_wilson_of_nothing_is_nothing():
+    assert math.isnan(wilson(0, 0).low)
+
+
+def test_t_interval_is_scipys(rng):
+    values = rng.normal(3, 2, 7)
+    found = t_interval(values)
+    expected = stats.ttest_1samp(values, 0).confidence_interval(0.95)
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
+    assert math.isnan(t_interval(np.array([1.0])).high)

@@ -1,0 +1,117 @@
+"""Estimates over trainings and patients: by hand, and by simulation."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from mmbench.stats.mixed import complete_part, described, mixed_estimate, training_variance
+
+
+def test_without_noise_of_cases_seeds_alone_give_students_interval(rng):
+    values = rng.normal(1, 2, (1, 6))
+    found = mixed_estimate(values, np.zeros((6, 6)), patients=50)
+    expected = stats.ttest_1samp(values[0], 0)
+    assert found.p == pytest.approx(expected.pvalue)
+    interval = expected.confidence_interval(0.95)
+    assert (found.low, found.high) == pytest.approx((interval.low, interval.high))
+    assert found.df == pytest.approx(5)
+    assert found.over == "cases and 6 seeds"
+
+
+def test_one_training_is_known_by_its_cases_alone():
+    found = mixed_estimate(np.array([[0.8]]), np.array([[0.0004]]), patients=101)
+    half = stats.t.ppf(0.975, 100) * 0.02
+    assert (found.low, found.high) == pytest.approx((0.8 - half, 0.8 + half))
+    assert found.over == "cases of one training"
+
+
+def test_obuchowski_rockette_and_cochran_by_hand():
+    # Values 1, 2, 3: s^2 / 3 = 1/3 with 2 degrees of freedom; shared covariance 1/2 of 40 patients. The
+    # variance is 5/6, the critical value (2 t_2 + 3 t_39) / 5 = (2 * 4.3027 + 3 * 2.0227) / 5.
+    covariance = np.full((3, 3), 0.5) + np.eye(3)
+    found = mixed_estimate(np.array([[1.0, 2.0, 3.0]]), covariance, patients=40)
+    assert found.value == 2
+    assert found.se == pytest.approx(math.sqrt(5 / 6))
+    half = (2 * 4.30265 + 3 * 2.02269) / 5 * math.sqrt(5 / 6)
+    assert (found.low, found.high) == pytest.approx((2 - half, 2 + half), abs=1e-4)
+
+
+def test_p_is_the_level_at_which_the_interval_touches_0():
+    covariance = np.full((3, 3), 0.05) + np.eye(3)
+    values = np.array([[1.0, 2.0, 3.0]])
+    p = mixed_estimate(values, covariance, patients=40).p
+    touching = mixed_estimate(values, covariance, patients=40, confidence=1 - p)
+    assert touching.low == pytest.approx(0, abs=1e-6)
+
+
+def test_a_negative_covariance_does_not_narrow_the_interval():
+    values = np.array([[1.0, 2.0, 3.0]])
+    narrow = mixed_estimate(values, np.eye(3) - 0.4, patients=40)
+    assert narrow.se == pytest.approx(math.sqrt(1 / 3))
+
+
+def test_crossed_mean_squares_by_hand():
+    # Two draws by two seeds, 0 2 / 4 10: mean 4, MS_draw = 2 (3^2 + 3^2) = 36, MS_seed = 2 (2^2 + 2^2) = 16,
+    # interaction 4 * 1^2 / 1 = 4; (36 + 16 - 4) / 4 = 12.
+    variance, parts = training_variance(np.array([[0.0, 2.0], [4.0, 10.0]]))
+    assert variance == pytest.approx(12)
+    assert parts == [(pytest.approx(9), 1), (pytest.approx(4), 1)]
+    # A large interaction cannot pull it below the larger mean square.
+    variance, _ = training_variance(np.array([[0.0, 4.0], [5.0, 0.0]]))
+    assert variance == pytest.approx(0.25 / 4)
+
+
+def test_p_and_interval_say_the_same(rng):
+    for _ in range(50):
+        values = rng.normal(0.7, 1, (2, 3))
+        noise = rng.normal(0, 0.3, (6, 40))
+        found = mixed_estimate(values, np.cov(noise), patients=40, confidence=0.9)
+        assert (found.p < 0.1) == (not found.low <= 0 <= found.high)
+
+
+def test_gaps_are_left_out_and_nothing_is_nothing():
+    values = np.array([[1.0, np.nan, 3.0], [2.0, 5.0, 4.0]])
+    draws, seeds = complete_part(values)
+    assert (draws.tolist(), seeds.tolist()) in (([0, 1], [0, 2]), ([1], [0, 1, 2]))
+    covariance = np.full((6, 6), np.nan)
+    kept = [d * 3 + s for d in draws for s in seeds]
+    covariance[np.ix_(kept, kept)] = 0.0
+    found = mixed_estimate(values, covariance, patients=10)
+    assert found.trainings == len(kept)
+    assert found.value == pytest.approx(values[np.ix_(draws, seeds)].mean())
+    empty = mixed_estimate(np.full((2, 2), np.nan), np.zeros((4, 4)), patients=10)
+    assert math.isnan(empty.value)
+    assert not empty.has_interval
+
+
+def test_trainings_that_do_not_differ_leave_the_patients():
+    found = mixed_estimate(np.full((1, 3), 0.5), np.full((3, 3), 0.01), patients=30)
+    assert found.se == pytest.approx(0.1)
+    assert found.df == 29
+
+
+def test_words_for_what_varies():
+    assert described(1, 1) == "cases of one training"
+    assert described(3, 1) == "cases and 3 label draws"
+    assert described(5, 2) == "cases, 2 seeds and 5 label draws"
+
+
+@pytest.mark.parametrize(("draws", "seeds"), [(1, 3), (1, 8), (3, 3), (5, 2)])
+def test_intervals_cover_a_known_truth(draws, seeds):
+    """Score = draw + seed + training + patient + rest; the expected score is 0."""
+    rng = np.random.default_rng(11)
+    patients, hits, count = 60, 0, 600
+    for _ in range(count):
+        between = (
+            rng.normal(0, 0.5, (draws, 1)) * (draws > 1)
+            + rng.normal(0, 0.5, (1, seeds))
+            + rng.normal(0, 0.5, (draws, seeds))
+        )
+        cases = rng.normal(0, 2, patients) + rng.normal(0, 1, (draws * seeds, patients))
+        values = between + cases.mean(1).reshape(draws, seeds)
+        found = mixed_estimate(values, np.cov(cases) / patients, patients)
+        hits += found.low <= 0 <= found.high
+    # Three standard errors of a share of 600 are 0.027.
+    assert 0.923 <= hits / count <= 0.99
