@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from mmbench import __version__
 from mmbench.files import digest_json, write_text
@@ -178,9 +180,21 @@ def _write(results: Path, folder: Path, extras: Extras) -> list[Path]:
     figures = draw_figures(analysis, folder / "figures")
     paths += [path for figure in figures for path in (figure.svg, figure.png)]
     page = folder / "index.html"
-    text = render_html(analysis, figures, published=published, sensitivity=sensitivity, tried=tried)
+    text = render_html(
+        analysis,
+        figures,
+        published=published,
+        sensitivity=sensitivity,
+        tried=tried,
+        records=_link(folder, ResultStore(results).cells_folder),
+    )
     write_text(page, text)
     return [page, *paths]
+
+
+def _link(folder: Path, target: Path) -> str:
+    """Return the address of a folder, seen from a page in another one."""
+    return quote(Path(os.path.relpath(target.resolve(), folder.resolve())).as_posix())
 
 
 def _inputs(store: ResultStore, plan: StoredPlan) -> str:

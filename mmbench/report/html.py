@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from mmbench.report.figures.style import GRID, INK, Figure
 from mmbench.report.payload import embedded, page_context
+from mmbench.report.render import plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,6 +24,7 @@ def render_html(
     published: pd.DataFrame | None = None,
     sensitivity: pd.DataFrame | None = None,
     tried: Sequence[str] = (),
+    records: str = "../cells",
 ) -> str:
     """Return the page.
 
@@ -38,6 +40,8 @@ def render_html(
         Verdicts under other metric policies, from :func:`mmbench.report.sensitivity.sensitivity`.
     tried : sequence of str
         Which policies those are.
+    records : str
+        Where the records lie, seen from the page.
     """
     import jinja2
     from markupsafe import Markup
@@ -51,6 +55,7 @@ def render_html(
     return template.render(
         **context,
         tried=list(tried),
+        records=records,
         figures=[
             {"name": figure.name, "title": figure.title, "svg": Markup(inline_svg(figure))}
             for figure in figures
@@ -78,7 +83,7 @@ def inline_svg(figure: Figure) -> str:
     named = (
         f'<svg role="img" aria-labelledby="{prefix}title {prefix}desc"'
         f"{text[len('<svg') : text.index('>')]}>"
-        f'<title id="{prefix}title">{escape(figure.title)}</title>'
-        f'<desc id="{prefix}desc">{escape(figure.description)}</desc>'
+        f'<title id="{prefix}title">{escape(plain(figure.title))}</title>'
+        f'<desc id="{prefix}desc">{escape(plain(figure.description))}</desc>'
     )
     return named + text[text.index(">") + 1 :]

@@ -101,7 +101,7 @@ def _filters(analysis: Analysis) -> dict[str, list[str]]:
         "task": list(dict.fromkeys(estimates["task"])),
         "domain": list(dict.fromkeys(estimates["domain"])),
         "budget": list(dict.fromkeys(_budget(record) for record in estimates.to_dict("records"))),
-        "method": list(dict.fromkeys(line.row for line in analysis.table.lines)),
+        "method": list(dict.fromkeys(plain(line.row) for line in analysis.table.lines)),
     }
 
 
@@ -142,7 +142,6 @@ def _main(table: MarkedTable) -> dict[str, Any]:
         lines.append(
             {
                 "row": plain(line.row),
-                "key": line.row,
                 "floor": line.floor,
                 "budgets": list(table.budgets[line]),
                 "budget": "/".join(table.budgets[line]),
@@ -177,7 +176,6 @@ def _estimates(analysis: Analysis) -> list[dict[str, Any]]:
     return [
         {
             "row": plain(record["row"]),
-            "key": record["row"],
             "budget": _budget(record),
             "task": record["task"],
             "domain": record["domain"],
@@ -203,7 +201,7 @@ def _comparisons(analysis: Analysis) -> list[dict[str, Any]]:
         {
             "a": plain(record["row_a"]),
             "b": plain(record["row_b"]),
-            "methods": [record["row_a"], record["row_b"]],
+            "methods": [plain(record["row_a"]), plain(record["row_b"])],
             "budget": record["budget"],
             "task": record["task"],
             "domain": record["domain"],
@@ -220,7 +218,6 @@ def _ranks(analysis: Analysis) -> list[dict[str, Any]]:
     return [
         {
             "row": plain(record["row"]),
-            "key": record["row"],
             "task": record["task"],
             "domain": record["domain"],
             "metric": METRICS[record["metric"]].title,
@@ -252,7 +249,6 @@ def _lines(analysis: Analysis) -> list[dict[str, Any]]:
             {
                 "anchor": id,
                 "row": plain(cell["row"]),
-                "key": cell["row"],
                 "budget": _budget(cell),
                 "cells": [],
             },
@@ -276,7 +272,6 @@ def _rows(analysis: Analysis) -> list[dict[str, Any]]:
     return [
         {
             "row": plain(record["row"]),
-            "key": record["row"],
             "method": record["method"],
             "tasks": record["tasks"],
             "cells": record["cells"],

@@ -22,7 +22,7 @@ NOT_THERE = "…"
 UNDEFINED = "undefined"
 ANY_BUDGET = "any"
 HEADS = ("Model", "|Dc|", "|Ds|", "n")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]+")
 _MARKDOWN = re.compile(r"([\\`*\[\]|~#])")
 
 
@@ -160,7 +160,7 @@ def csv_text(text: str) -> str:
 
 
 def plain(text: str) -> str:
-    """Return text on one line, without control characters."""
+    """Return text on one line, without control characters and what turns the direction of writing."""
     return _CONTROL.sub(" ", text).strip()
 
 

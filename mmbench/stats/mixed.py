@@ -179,10 +179,12 @@ def _variance(grid: np.ndarray, covariance: np.ndarray, patients: int) -> list[P
     if grid.size == 1:
         return [Part(float(covariance[0, 0]), patients - 1)]
     shared = float(covariance[~np.eye(grid.size, dtype=bool)].mean())
+    own = float(np.diag(covariance).mean()) - shared
     variance, squares = training_variance(grid)
     uncertain = sum(square**2 / df for square, df in squares)
-    trainings = Part(variance, variance**2 / uncertain if uncertain > 0 else grid.size - 1)
-    return [trainings, Part(max(shared, 0.0), patients - 1)]
+    df = variance**2 / uncertain if uncertain > 0 else min(df for _, df in squares)
+    # Trainings that agree by chance, as accuracies do, are no surer than their own cases make them.
+    return [Part(max(variance, own / grid.size), df), Part(max(shared, 0.0), patients - 1)]
 
 
 def complete_part(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

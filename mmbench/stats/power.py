@@ -156,6 +156,7 @@ def _limits(design: Design, noise: Noise, samples: int = 4000) -> np.ndarray:
         parts = [(squares["draw"], draws - 1), (squares["seed"], seeds - 1)]
     uncertain = np.add.reduce([part**2 / df for part, df in parts])
     freedom = np.where(uncertain > 0, variance**2 / np.maximum(uncertain, 1e-300), count - 1)
+    variance = np.maximum(variance, noise.patient_training**2 / design.patients / count)
     total = variance + shared
     of_trainings, of_patients = stats.t.ppf(level, freedom), stats.t.ppf(level, design.patients - 1)
     # Cochran's critical value, as in mmbench.stats.mixed.

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from made_up import write_results
 
 from mmbench.protocol.files import parse_protocol
 from mmbench.protocol.vocabulary import Task
+from mmbench.report.analysis import analyse
 from mmbench.store.frames import SUMMARY_COLUMNS
 
 PROTOCOL = parse_protocol("""\
@@ -85,3 +87,40 @@ def golden():
         assert text == path.read_text()
 
     return compare
+
+
+@pytest.fixture(scope="session")
+def made_up(tmp_path_factory):
+    """A results folder of three rows, the second better than the first and the third like it."""
+    root = tmp_path_factory.mktemp("results") / "made_up"
+    write_results(root, {"plain": 0.0, "stronger": 2.0, "alike": 0.0}, seeds=4)
+    return root
+
+
+@pytest.fixture(scope="session")
+def analysis(made_up):
+    return analyse(made_up)
+
+
+HOSTILE = {
+    "second": "<script>alert('row')</script>",
+    "third": "a_b & 100% $x^2$ {y} #1 ~ \\end{tabular}",
+    "fourth": "two\nlines | and [a](http://x) *bold* `code`",
+    "fifth": '"quoted", ; =cmd() \u202e\u2028é',
+}
+
+
+@pytest.fixture(scope="session")
+def hostile(tmp_path_factory):
+    """A results folder whose rows and cases have names that no page or table may trust."""
+    root = tmp_path_factory.mktemp("results") / "hostile"
+    write_results(
+        root,
+        ["first", *HOSTILE],
+        seeds=2,
+        budgets=("full",),
+        shown=HOSTILE,
+        cases=24,
+        case_name="<img src=x onerror=alert(1)> & _%{:03d}\n</script>",
+    )
+    return root

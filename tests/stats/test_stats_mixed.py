@@ -92,6 +92,15 @@ def test_trainings_that_do_not_differ_leave_the_patients():
     assert found.df == 29
 
 
+def test_trainings_that_agree_by_chance_are_not_certain():
+    # Two equal differences of accuracy whose patients do not even vary together: s^2 = 0, covariance < 0.
+    covariance = np.array([[0.02, -0.001], [-0.001, 0.02]])
+    found = mixed_estimate(np.full((1, 2), 0.125), covariance, patients=24)
+    assert found.se == pytest.approx(math.sqrt(0.021 / 2))
+    assert found.df == 1
+    assert found.p > 0.3
+
+
 def test_words_for_what_varies():
     assert described(1, 1) == "cases of one training"
     assert described(3, 1) == "cases and 3 label draws"

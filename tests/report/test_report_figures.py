@@ -1,0 +1,35 @@
+"""Figures of results that leave little to draw."""
+
+import xml.dom.minidom
+
+import pytest
+from made_up import write_results
+
+from mmbench.report.analysis import analyse
+from mmbench.report.figures import draw_figures
+
+SETTINGS = {
+    "one training of one row": {"rows": ["only"], "seeds": 1, "budgets": ("full",)},
+    "two rows, one training": {"rows": ["one", "other"], "seeds": 1, "budgets": ("full",)},
+    "draws and seeds": {"rows": ["one", "other", "third"], "seeds": 2, "draws": 2, "budgets": ("10", "full")},
+    "many rows": {"rows": [f"method {n}" for n in range(14)], "seeds": 2, "budgets": ("full",)},
+}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_what_makes_sense_is_drawn(tmp_path, name):
+    setting = dict(SETTINGS[name])
+    write_results(tmp_path / "r", setting.pop("rows"), cases=20, **setting)
+    figures = draw_figures(analyse(tmp_path / "r"), tmp_path / "figures")
+    names = [figure.name for figure in figures]
+    assert len(names) == len(set(names))
+    if name == "one training of one row":
+        assert "critical_difference" not in names
+        assert "pairwise" not in names
+    if name == "draws and seeds":
+        assert len(names) == 7
+    for figure in figures:
+        assert figure.title
+        assert len(figure.description) > 20
+        xml.dom.minidom.parse(str(figure.svg))
+        assert figure.png.read_bytes().startswith(b"\x89PNG")

@@ -1,0 +1,148 @@
+"""Pairs of rows, within a folder and between two folders, and what is refused."""
+
+import pytest
+from made_up import write_results
+from scipy import stats
+from statsmodels.stats.contingency_tables import mcnemar
+
+from mmbench.errors import StoreError
+from mmbench.report.pairing import Side, check_digests, compare_sides, describe
+from mmbench.stats.delong import delong_test
+from mmbench.store.frames import load_results
+
+
+def side(store, row, name=None):
+    return Side(name or row, store, store.load_plan(), row)
+
+
+@pytest.fixture
+def folders(tmp_path):
+    def make(name, **changes):
+        return write_results(
+            tmp_path / name / "made_up",
+            {"plain": 0.0, "stronger": 2.0},
+            **{"seeds": 2, "budgets": ("full",), "cases": 30} | changes,
+        )
+
+    return make
+
+
+def test_two_rows_of_a_folder_are_compared_as_the_report_does(folders):
+    from mmbench.report.analysis import analyse
+
+    store = folders("a")
+    tests = compare_sides(side(store, "stronger"), side(store, "plain"))
+    by_key = {(test["domain"], test["metric"]): test for test in tests}
+    report = analyse(store.root).comparisons
+    assert set(by_key) == set(zip(report["domain"], report["metric"], strict=True))
+    for (domain, metric), test in by_key.items():
+        (same,) = report[(report["domain"] == domain) & (report["metric"] == metric)].to_dict("records")
+        assert test["difference"] == pytest.approx(-same["difference"])
+        assert test["signed_rank_p"] == pytest.approx(same["signed_rank_p"])
+        # Other random patients, the same interval but for that.
+        assert test["low"] == pytest.approx(-same["high"], abs=0.1 * (same["high"] - same["low"]) + 1e-9)
+
+
+def test_each_pair_of_trainings_is_tested_across_cases_too(folders):
+    store = folders("a")
+    scores = load_results(store.root)
+    tests = {
+        (test["domain"], test["metric"]): test["case_tests"]
+        for test in compare_sides(
+            side(store, "stronger"), side(store, "plain"), metrics=["accuracy", "auroc", "dice"]
+        )
+    }
+
+    def values(row, domain, column):
+        own = scores[(scores["row"] == row) & (scores["domain"] == domain)]
+        return own.pivot_table(index="case_id", columns="seed", values=column)
+
+    dice = values("stronger", "county", "dice") - values("plain", "county", "dice")
+    expected = [
+        stats.wilcoxon(dice[seed], zero_method="pratt", method="asymptotic").pvalue for seed in (0, 1)
+    ]
+    assert tests["county", "dice"]["p"] == pytest.approx(expected)
+    for seed in (0, 1):
+        ours, theirs = (values(row, "hospital", "correct")[seed] > 0.5 for row in ("stronger", "plain"))
+        table = [[0, (ours & ~theirs).sum()], [(~ours & theirs).sum(), 0]]
+        known = mcnemar(table, exact=sum(map(sum, table)) < 25, correction=True).pvalue
+        assert tests["hospital", "accuracy"]["p"][seed] == pytest.approx(known)
+    labels = values("plain", "hospital", "label")[0]
+    ours, theirs = (values(row, "hospital", "probability")[0] for row in ("stronger", "plain"))
+    known = delong_test(labels.to_numpy(), ours.to_numpy(), theirs.to_numpy()).test.p
+    assert tests["hospital", "auroc"]["p"][0] == pytest.approx(known)
+
+
+def test_two_folders_are_paired_by_row(folders):
+    ours, theirs = folders("a"), folders("b", stream=1)
+    (test,) = compare_sides(
+        side(ours, "plain", "plain (a)"),
+        side(theirs, "plain", "plain (b)"),
+        metrics=["dice"],
+        domains=["county"],
+    )
+    assert (test["row_a"], test["row_b"]) == ("plain (a)", "plain (b)")
+    assert test["trainings"] == 2
+    assert test["family"] == 1
+
+
+def test_the_same_folder_twice_has_no_difference(folders):
+    store = folders("a")
+    (test,) = compare_sides(
+        side(store, "plain", "one"), side(store, "plain", "other"), metrics=["dice"], domains=["county"]
+    )
+    assert (test["difference"], test["low"], test["high"]) == (0, 0, 0)
+    assert test["verdict"] == "equivalent"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"data_digest": "e" * 64},
+            "the data digests of paediatric_ap differ (dddddddddddd and eeeeeeeeeeee)",
+        ),
+        (
+            {"split_digest": "t" * 64},
+            "the split digests of paediatric_ap differ (ssssssssssss and tttttttttttt)",
+        ),
+        ({"more": "evaluation: {class_threshold: 0.4}"}, "evaluation.class_threshold is 0.5 and 0.4"),
+        ({"more": "evaluation: {spacing: 2}"}, "evaluation.spacing is 1.0 and 2.0"),
+        ({"more": "image_size: 128"}, "pixels wide; run both at one image_size"),
+        ({"cases": 31}, "not scored on the same cases, so they cannot be paired"),
+    ],
+)
+def test_rows_that_cannot_be_paired_are_refused_and_told_why(folders, changes, message):
+    ours, theirs = folders("a"), folders("b", **changes)
+    with pytest.raises(StoreError) as caught:
+        compare_sides(side(ours, "plain", "a"), side(theirs, "plain", "b"))
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_digests_of_domains_that_only_one_side_has_do_not_matter(folders):
+    check_digests(side(folders("a"), "plain"), side(folders("b"), "stronger"))
+
+
+def test_unknown_names_are_one_line_with_a_suggestion(folders):
+    store = folders("a")
+    a, b = side(store, "stronger"), side(store, "plain")
+    with pytest.raises(StoreError, match="has no row 'plian'; did you mean 'plain'"):
+        compare_sides(a, side(store, "plian"))
+    with pytest.raises(StoreError, match="no metric 'dise'; did you mean 'dice'"):
+        compare_sides(a, b, metrics=["dise"])
+    with pytest.raises(StoreError, match="no scores on a domain 'countie'; did you mean 'county'"):
+        compare_sides(a, b, domains=["countie"])
+    with pytest.raises(StoreError, match="share no task, domain, metric and label budget"):
+        compare_sides(a, b, metrics=["dice"], domains=["hospital"])
+
+
+def test_the_answer_in_words(folders):
+    store = folders("a", seeds=4)
+    a = side(store, "stronger")
+    (test,) = compare_sides(a, side(store, "plain"), metrics=["dice"], domains=["county"])
+    words = describe(test, a.plan.protocol)
+    assert words.startswith("Dice, county (cross-domain), full/full labels: stronger is higher by 0.")
+    assert "95 % interval of the difference +0." in words
+    assert "over cases and 4 seeds" in words
+    assert words.endswith("stronger is better.")

@@ -1,0 +1,84 @@
+"""Other metric policies from stored masks and probabilities."""
+
+import numpy as np
+import pytest
+from made_up import write_results
+
+from mmbench.evaluation.segmentation import segmentation_scores
+from mmbench.protocol.schema import MetricPolicy
+from mmbench.report.analysis import analyse
+from mmbench.report.sensitivity import NOT_KEPT, sensitivity
+from mmbench.store.frames import load_results
+
+
+def test_a_verdict_that_depends_on_the_threshold_is_listed(tmp_path):
+    store = write_results(tmp_path / "r", {"plain": 0.0, "stronger": 4.0}, seeds=4, budgets=("full",))
+    analysis = analyse(tmp_path / "r")
+    flips, tried = sensitivity(tmp_path / "r", analysis)
+    assert "class threshold 0.3" in tried
+    assert NOT_KEPT in tried
+    assert len(flips)
+    for flip in flips.to_dict("records"):
+        assert flip["verdict"] != flip["other_verdict"]
+        own = analysis.estimates[
+            (analysis.estimates["row"] == flip["row"])
+            & (analysis.estimates["metric"] == flip["metric"])
+            & (analysis.estimates["domain"] == flip["domain"])
+        ]
+        assert own["verdict"].item() == flip["verdict"]
+        if flip["metric"] == "accuracy":
+            threshold = float(flip["policy"].rsplit(" ", 1)[1])
+            scores = load_results(store.root)
+            scores = scores[scores["domain"] == flip["domain"]]
+            right = (scores["probability"] >= threshold) == (scores["label"] == 1)
+            means = right.groupby([scores["row"], scores["seed"]]).mean().groupby("row").mean()
+            assert flip["other_difference"] == pytest.approx(means["stronger"] - means["plain"])
+
+
+@pytest.fixture
+def with_masks(tmp_path):
+    """Records whose masks were kept: squares that grow with the pixel threshold."""
+    rng = np.random.default_rng(0)
+    size, cases = 16, 12
+    truth = np.zeros((cases, size, size), bool)
+    truth[:, 4:12, 4:12] = True
+
+    def keep(folder):
+        arrays = {}
+        for domain in ("adult_pa", "county"):
+            probability = np.clip(truth * 0.6 + rng.normal(0.1, 0.15, truth.shape), 0, 1)
+            arrays[domain] = np.floor(65535 * probability).astype(np.uint16)
+            arrays[f"truth:{domain}"] = np.packbits(truth)
+        np.savez_compressed(folder / "masks.npz", **arrays)
+
+    return write_results(
+        tmp_path / "r", ["plain", "other"], seeds=2, budgets=("full",), cases=cases, extra_files=keep
+    )
+
+
+def test_masks_are_scored_again_under_every_policy(with_masks):
+    flips, tried = sensitivity(with_masks.root, analyse(with_masks.root))
+    assert NOT_KEPT not in tried
+    assert {"mask threshold 0.3", "surfaces of 8 neighbours", "spacing 2"} <= set(tried)
+    assert any("single empty mask" in text for text in tried)
+    # Every row's masks are alike, whatever its made-up scores were.
+    distances = flips[flips["metric"].isin(["dice", "hausdorff"])]
+    assert set(distances["other_verdict"]) <= {"equivalent", "undecided"}
+
+
+def test_scores_under_another_threshold_are_those_of_the_masks(with_masks):
+    from mmbench.report.sensitivity import _scored_again
+
+    scores = load_results(with_masks.root)
+    scores = scores[scores["task"] == "segmentation"]
+    policy = MetricPolicy(mask_threshold=0.3)
+    again = _scored_again(with_masks, scores, policy, 4)
+    cell = scores["cell"].iloc[0]
+    predicted, truth = with_masks.masks(cell)["county"]
+    expected = [
+        segmentation_scores(one >= 0.3 * 65536, other, policy)
+        for one, other in zip(predicted, truth, strict=True)
+    ]
+    found = again[(again["cell"] == cell) & (again["domain"] == "county")]
+    for name in ("dice", "hausdorff", "assd"):
+        assert found[name].to_numpy() == pytest.approx([row[name] for row in expected])
