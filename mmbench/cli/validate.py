@@ -58,9 +58,8 @@ def _show(found: Outlook) -> None:
     recorded = f", {found.recorded} recorded, {left} to train" if found.recorded else ""
     out.print(f"{found.protocol}: {plural(found.cells, 'cell')}{recorded}", style="bold")
     time = "unknown" if math.isnan(found.seconds) else f"about {duration(found.seconds)}"
-    out.print(
-        f"expected time   {time} with {plural(found.workers, 'worker')} ({found.timed_by})", soft_wrap=True
-    )
+    with_workers = f"{time} with {plural(found.workers, 'worker')}" if left else "none"
+    out.print(f"expected time   {with_workers} ({found.timed_by})", soft_wrap=True)
     out.print(
         f"smallest p      {found.smallest_p:.3g} by the exact signed-rank test over "
         f"{plural(found.trainings, 'training')}; after Holm over {found.family} comparisons "
@@ -77,18 +76,19 @@ def _show(found: Outlook) -> None:
         "scope",
         "cases",
         "metric",
-        "detectable difference",
+        "one pair",
+        "after Holm",
         "from",
-        right=("cases", "detectable difference"),
+        right=("cases", "one pair", "after Holm"),
     )
     for one in found.detectable:
-        size = "none" if math.isinf(one.difference) else f"{one.difference:.3f}"
-        table.add_row(one.domain, one.scope, str(one.cases), one.metric, size, one.basis)
+        sizes = ("none" if math.isinf(size) else f"{size:.3f}" for size in (one.alone, one.corrected))
+        table.add_row(one.domain, one.scope, str(one.cases), one.metric, *sizes, one.basis)
     out.print(table)
     out.print()
     out.print(
-        "detectable difference: the smallest true difference that is significant in 80 of 100 such runs, by "
-        f"the report's t test at Holm's first step over {found.family} comparisons",
+        "one pair, after Holm: the smallest true difference that the report's t test finds in 80 of 100 such "
+        f"runs, alone and at Holm's first step over {found.family} comparisons; none: not even 1",
         style="dim",
         soft_wrap=True,
     )

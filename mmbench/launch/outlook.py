@@ -37,13 +37,27 @@ ASSUMED = {
 
 @dataclass(frozen=True)
 class Detectable:
-    """The smallest true difference that one domain would show with 80 % power."""
+    """The smallest true difference that one domain would show with 80 % power.
+
+    Attributes
+    ----------
+    metric, domain, scope : str
+        What is compared where.
+    cases : int
+        In the test part.
+    alone, corrected : float
+        The difference if two methods are all that is compared, and at Holm's first step over the whole
+        family; infinite where no difference that the metric can show is found.
+    basis : str
+        Where the noise is known from.
+    """
 
     metric: str
     domain: str
     scope: str
     cases: int
-    difference: float
+    alone: float
+    corrected: float
     basis: str
 
 
@@ -169,7 +183,7 @@ def family_size(plan: Plan) -> int:
 def _expected_seconds(plan: Plan, missing: list[Cell], results: Path, workers: int) -> tuple[float, str]:
     """Scale the cost model by recorded cells: those of this protocol first, else any like them."""
     if not missing:
-        return 0.0, "nothing is missing"
+        return 0.0, "every cell is recorded"
     costs = plan_costs(plan)
     rates, found = [], 0
     finished = ResultStore(results).finished()
@@ -227,10 +241,16 @@ def _detectable(plan: Plan, store: ResultStore, family: int) -> list[Detectable]
             metric = METRICS[task]
             noise = measured.get((metric, domain))
             basis = "noise of the recorded cells" if noise else "assumed noise"
-            design = Design(protocol.draws, protocol.seeds, cases, max(family, 1), alpha)
-            smallest = minimum_detectable_difference(design, noise or ASSUMED[metric])
+            alone, corrected = (
+                minimum_detectable_difference(
+                    Design(protocol.draws, protocol.seeds, cases, count, alpha),
+                    noise or ASSUMED[metric],
+                    largest=1.0,
+                )
+                for count in (1, max(family, 1))
+            )
             scope = "in-domain" if domain == source else "cross-domain"
-            found.append(Detectable(metric, domain, scope, cases, smallest, basis))
+            found.append(Detectable(metric, domain, scope, cases, alone, corrected, basis))
     return found
 
 

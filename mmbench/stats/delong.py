@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mmbench.stats.paired import TestResult
+from mmbench.stats.paired import TestResult, midranks
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def delong_test(labels: np.ndarray, a: np.ndarray, b: np.ndarray) -> DeLong:
     DeLong
         With NaN where a class has fewer than two cases.
     """
-    from scipy import stats
+    from scipy import special
 
     positive = labels > 0.5
     ones, zeros = int(positive.sum()), int((~positive).sum())
@@ -66,16 +66,14 @@ def delong_test(labels: np.ndarray, a: np.ndarray, b: np.ndarray) -> DeLong:
         statistic, p = (0.0, 1.0) if gap == 0 else (math.inf, 0.0)
     else:
         statistic = gap / math.sqrt(variance)
-        p = float(2 * stats.norm.sf(abs(statistic)))
+        p = float(2 * special.ndtr(-abs(statistic)))
     return DeLong((areas[0], areas[1]), covariance, TestResult("DeLong", statistic, p, len(labels)))
 
 
 def _components(scores: np.ndarray, positive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return, of each positive, the share of negatives below it; of each negative, of positives above."""
-    from scipy import stats
-
     ones, zeros = scores[positive], scores[~positive]
-    whole = stats.rankdata(np.concatenate([ones, zeros]))
-    above = (whole[: len(ones)] - stats.rankdata(ones)) / len(zeros)
-    below = 1 - (whole[len(ones) :] - stats.rankdata(zeros)) / len(ones)
+    whole = midranks(np.concatenate([ones, zeros]))
+    above = (whole[: len(ones)] - midranks(ones)) / len(zeros)
+    below = 1 - (whole[len(ones) :] - midranks(zeros)) / len(ones)
     return above, below

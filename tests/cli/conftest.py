@@ -1,13 +1,10 @@
-import sys
+import shutil
 from functools import partial
 from pathlib import Path
 
+import fake_work
 import pytest
 from typer.testing import CliRunner
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "launch"))
-
-import fake_work
 
 from mmbench.cli.main import app
 from mmbench.launch.devices import Placement
@@ -51,10 +48,16 @@ def work(monkeypatch):
     return choose
 
 
-@pytest.fixture
-def results(workplace):
-    """A results folder with 8 finished cells and 2 failed ones."""
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    """A results folder with 8 finished cells and 2 failed ones, to be copied."""
     executor = LocalExecutor(["cpu", "cpu"], function="fake_work:record_but_enc_seed_0")
-    folder = workplace / "results" / "tiny"
+    folder = tmp_path_factory.mktemp("finished") / "results" / "tiny"
     run_plan(fake_work.tiny_plan(), results=folder, workers=Placement(("cpu",), 1), executor=executor)
     return folder
+
+
+@pytest.fixture
+def results(workplace, finished):
+    """A results folder with 8 finished cells and 2 failed ones."""
+    return Path(shutil.copytree(finished, workplace / "results" / "tiny"))

@@ -3,6 +3,8 @@
 import json
 import shutil
 
+from test_claims_ledger import HEAD, ROW
+
 
 def test_report_writes_the_tables_again(mmbench, results):
     shutil.rmtree(results / "report")
@@ -44,3 +46,32 @@ def test_tables_that_cannot_be_written_are_one_line(mmbench, results):
     assert refused.exit_code == 2
     assert refused.stderr.startswith(f"error: {results / 'report'}")
     assert refused.stderr.count("\n") == 1
+
+
+def test_published_and_sensitivity_are_in_page_and_tables(mmbench, results, workplace):
+    (workplace / "mine.csv").write_text(f"{HEAD}\n{ROW}\n")
+    done = mmbench("report", "tiny", "--published", "--ledger", "mine.csv", "--sensitivity")
+    assert done.exit_code == 0, done.output
+    folder = results / "report"
+    assert (folder / "tables" / "published.csv").read_text().startswith("model,labels,metric")
+    assert (folder / "tables" / "sensitivity.csv").read_text().startswith("policy,row,labels")
+    page = (folder / "index.html").read_text()
+    assert 'id="published"' in page
+    assert "class threshold 0.3" in page
+
+
+def test_a_broken_ledger_leaves_the_report_as_it_was(mmbench, results, workplace):
+    page = results / "report" / "index.html"
+    before = page.read_bytes()
+    (workplace / "mine.csv").write_text("model\nx\n")
+    refused = mmbench("report", "tiny", "--ledger", "mine.csv")
+    assert refused.exit_code == 2
+    assert refused.stderr.startswith("error: mine.csv:1: no column 'source'")
+    assert page.read_bytes() == before
+    assert mmbench("report", "tiny").exit_code == 0
+
+
+def test_a_report_can_be_written_elsewhere(mmbench, results, workplace):
+    done = mmbench("report", "tiny", "--output", workplace / "elsewhere")
+    assert done.exit_code == 0, done.output
+    assert (workplace / "elsewhere" / "index.html").is_file()

@@ -1,0 +1,82 @@
+"""``mmbench compare``."""
+
+import json
+
+import pytest
+from made_up import write_results
+
+
+@pytest.fixture
+def folders(workplace):
+    rows = {"plain": 0.0, "stronger": 3.0}
+    write_results(workplace / "results" / "ours", rows, seeds=3, budgets=("full",), cases=30)
+    write_results(workplace / "theirs", rows, seeds=3, budgets=("full",), cases=30, stream=1)
+
+
+def test_two_rows_are_found_without_naming_the_folder(mmbench, folders):
+    done = mmbench("compare", "stronger", "plain", "--metric", "dice", "--domain", "county")
+    assert done.exit_code == 0, done.output
+    first = done.stdout.splitlines()[0]
+    assert first.startswith("Dice, county (cross-domain), full/full labels: stronger is higher by 0.")
+    assert "each pair of trainings by itself" in " ".join(done.stdout.split())
+    assert "signed-rank" in done.stdout
+
+
+def test_the_answer_as_json_is_the_report_s(mmbench, folders):
+    tests = json.loads(mmbench("compare", "stronger", "plain", "--metric", "dice", "--json").stdout)
+    assert [test["domain"] for test in tests] == ["adult_pa", "county"]
+    assert all(test["family"] == 2 for test in tests)
+    assert all(test["low"] <= test["difference"] <= test["high"] for test in tests)
+    assert len(tests[0]["case_tests"]["p"]) == 3
+
+
+def test_two_folders_are_paired_row_by_row(mmbench, folders):
+    done = mmbench("compare", "results/ours", "theirs", "--metric", "dice", "--json")
+    tests = json.loads(done.stdout)
+    assert {(test["row_a"], test["row_b"]) for test in tests} == {
+        ("plain (ours)", "plain (theirs)"),
+        ("stronger (ours)", "stronger (theirs)"),
+    }
+    one = json.loads(mmbench("compare", "ours", "theirs", "--method", "plain", "--json").stdout)
+    assert {test["row_a"] for test in one} == {"plain (ours)"}
+
+
+def test_folders_of_other_data_are_refused_by_digest(mmbench, folders, workplace):
+    write_results(
+        workplace / "other", {"plain": 0.0}, seeds=3, budgets=("full",), cases=30, data_digest="e" * 64
+    )
+    refused = mmbench("compare", "ours", "other")
+    assert refused.exit_code == 2
+    assert refused.stderr.count("\n") == 1
+    assert "data digests of paediatric_ap differ (dddddddddddd and eeeeeeeeeeee)" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["plain", "plian"], "no folder under results/ has the rows plain and plian"),
+        (["plain", "plain"], "plain cannot be compared with itself"),
+        (["plain", "stronger", "--method", "plain"], "--method goes with two results folders"),
+        (
+            ["ours", "theirs", "--method", "plian"],
+            "--method plian: not a row of both folders; did you mean 'plain'",
+        ),
+        (["plain", "stronger", "--metric", "dise"], "no metric 'dise'; did you mean 'dice'"),
+        (["plain", "stronger", "--results", "nowhere"], "nowhere"),
+        (["ours", "nowhere"], "nowhere"),
+    ],
+)
+def test_wrong_words_are_one_line(mmbench, folders, words, message):
+    refused = mmbench("compare", *words)
+    assert refused.exit_code == 2
+    assert message in refused.stderr
+    assert refused.stderr.count("\n") == 1
+
+
+def test_rows_in_several_folders_must_be_chosen(mmbench, folders, workplace):
+    write_results(
+        workplace / "results" / "again", {"plain": 0.0, "stronger": 0.0}, seeds=1, budgets=("full",)
+    )
+    refused = mmbench("compare", "plain", "stronger")
+    assert refused.exit_code == 2
+    assert "choose one with --results" in refused.stderr

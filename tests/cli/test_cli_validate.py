@@ -1,0 +1,100 @@
+"""``mmbench validate``: what a protocol would cost and could find."""
+
+import json
+from pathlib import Path
+
+import pytest
+from test_cli_end_to_end import PROTOCOL
+
+
+@pytest.fixture
+def protocol(workplace, cache):
+    def write(**changes):
+        text = PROTOCOL
+        for old, new in changes.items():
+            before, _, after = new.partition(" -> ")
+            assert before in text, old
+            text = text.replace(before, after)
+        Path("small.yaml").write_text(text)
+        return "small.yaml"
+
+    return write
+
+
+def words(result):
+    return " ".join(result.stdout.split())
+
+
+@pytest.mark.slow
+def test_cost_power_leaks_and_warnings_before_anything_is_trained(mmbench, protocol):
+    done = mmbench("validate", protocol(), "--jobs", "1")
+    assert done.exit_code == 0, done.output
+    text = words(done)
+    assert text.startswith("small: 4 cells")
+    assert "expected time unknown with 1 worker" in text
+    assert "smallest p 1 by the exact signed-rank test over 1 training" in text
+    assert "0 patient, 0 identical, 0 near between parts that must be apart" in text
+    assert "warning: 1 training per row (seeds x draws)" in text
+    assert "county has 20 test cases (segmentation): under 50" in text
+    assert not Path("results").exists()
+
+
+@pytest.mark.slow
+def test_known_smallest_p_values_and_numbers_of_trainings(mmbench, protocol):
+    file = protocol(
+        seeds="floors: -> seeds: 3\nfloors:",
+        methods="methods: [unet, umtl] -> methods: [unet, umtl, umtls, umtl_ssl, umtl_ssl_s, multimix]",
+    )
+    found = json.loads(mmbench("validate", file, "--json").stdout)
+    assert found["trainings"] == 3
+    assert found["smallest_p"] == 0.25
+    # Five methods against the reference within one metric and domain; Holm needs 8 trainings.
+    assert found["family"] == 5
+    assert found["trainings_needed"] == 8
+    assert found["seconds"] is None
+    for one in found["detectable"]:
+        assert one["basis"] == "assumed noise"
+        assert one["corrected"] is None or one["alone"] < one["corrected"]
+
+
+@pytest.mark.slow
+def test_a_budget_that_starves_a_class_is_named(mmbench, protocol):
+    file = protocol(budget="{classification: 10, -> {classification: 4,")
+    assert "classification budget 4 leaves " in words(mmbench("validate", file))
+    assert "labelled cases of normal: under 5" in words(mmbench("validate", file))
+
+
+@pytest.mark.slow
+def test_time_and_noise_come_from_recorded_cells(mmbench, protocol):
+    file = protocol(
+        methods="methods: [unet, umtl] -> methods: [umtl, umtls]", seeds="floors: -> seeds: 2\nfloors:"
+    )
+    ran = mmbench("run", file, "--jobs", "1", "--quiet")
+    assert ran.exit_code == 0, ran.output
+    everything = json.loads(mmbench("validate", file, "--json").stdout)
+    assert everything["recorded"] == everything["cells"]
+    assert everything["seconds"] == 0
+    assert {one["basis"] for one in everything["detectable"]} == {"noise of the recorded cells"}
+    assert "expected time none (every cell is recorded)" in words(mmbench("validate", file))
+    more = protocol(
+        methods="methods: [unet, umtl] -> methods: [umtl, umtls]", seeds="floors: -> seeds: 4\nfloors:"
+    )
+    half = json.loads(mmbench("validate", more, "--json", "--jobs", "1").stdout)
+    assert half["cells"] - half["recorded"] == 4
+    assert "recorded cells of this protocol" in half["timed_by"]
+    store = [json.loads(path.read_text()) for path in Path("results/small/cells").glob("*/cell.json")]
+    spent = [record["seconds"]["total"] for record in store if record["cell"]["label"].startswith("umtl")]
+    assert half["seconds"] == pytest.approx(4 * sum(spent) / len(spent), rel=0.8)
+    other = Path(more).read_text().replace("name: small", "name: sibling").replace("steps: 3", "steps: 30")
+    Path("sibling.yaml").write_text(other)
+    scaled = json.loads(mmbench("validate", "sibling.yaml", "--json", "--jobs", "1").stdout)
+    assert "other protocols" in scaled["timed_by"]
+    assert scaled["seconds"] > half["seconds"]
+
+
+def test_a_wrong_protocol_is_one_line(mmbench, workplace):
+    Path("wrong.yaml").write_text("name: wrong\nsource: {}\n")
+    refused = mmbench("validate", "wrong.yaml")
+    assert refused.exit_code == 2
+    assert refused.stderr.startswith("error: wrong.yaml")
+    assert refused.stderr.count("\n") == 1
