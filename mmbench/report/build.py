@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from mmbench import __version__
-from mmbench.files import digest_json, write_text
+from mmbench.files import digest_file, digest_json, write_text
 from mmbench.report.main_table import MainTable, main_table
 from mmbench.store.frames import summaries
 from mmbench.store.record import StoredPlan
@@ -203,6 +203,7 @@ def _inputs(store: ResultStore, plan: StoredPlan) -> str:
     return digest_json(
         {
             "version": __version__,
+            "source": _source(),
             "plan": plan.model_dump(mode="json", exclude={"created"}),
             "records": {
                 cell.id: store.content(cell.id)["digest"] for cell in plan.cells if cell.id in finished
@@ -210,6 +211,14 @@ def _inputs(store: ResultStore, plan: StoredPlan) -> str:
             "failed": sorted(failed),
         }
     )
+
+
+def _source() -> str:
+    """Return a digest of the code that makes reports: a copy from git changes without its version."""
+    package = Path(__file__).resolve().parents[1]
+    paths = sorted(path for room in ("report", "stats") for path in (package / room).rglob("*.*"))
+    kept = [path for path in paths if "__pycache__" not in path.parts]
+    return digest_json({path.relative_to(package).as_posix(): digest_file(path) for path in kept})
 
 
 def _known(folder: Path, inputs: str, extras: Extras | None) -> tuple[Path, ...] | None:

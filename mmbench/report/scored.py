@@ -18,6 +18,7 @@ from mmbench.protocol.schema import Protocol
 from mmbench.protocol.vocabulary import Task
 from mmbench.report.main_table import SCOPES, Line
 from mmbench.stats.blocks import Block
+from mmbench.stats.intervals import Interval, logit_interval
 from mmbench.stats.mixed import Estimate, mixed_estimate
 from mmbench.stats.resampling import Replicates
 
@@ -57,12 +58,17 @@ class Scored:
         return np.where(grid >= 0, self.replicates.resampled[:, grid], np.nan)
 
     def estimate(self, line: Line, confidence: float) -> Estimate:
-        """Return a line's mean over trainings, its interval clipped to the metric's range."""
+        """Return a line's mean over trainings, its interval within the metric's range."""
         flat = self.grids[line].ravel()
         covariance = self.covariance[np.ix_(flat, flat)]
         found = mixed_estimate(self.values(line), covariance, self.block.patient_count, confidence)
-        ends = np.clip([found.low, found.high], self.metric.lowest, self.metric.highest)
-        return replace(found, low=float(ends[0]), high=float(ends[1]))
+        ends = Interval(
+            float(np.maximum(found.low, self.metric.lowest)),
+            float(np.minimum(found.high, self.metric.highest)),
+        )
+        if (self.metric.lowest, self.metric.highest) == (0, 1) and 0 < found.value < 1 and found.has_interval:
+            ends = logit_interval(found.value, found.value - found.low)
+        return replace(found, low=ends.low, high=ends.high)
 
     def difference(self, a: Line, b: Line, confidence: float) -> Estimate:
         """Return the mean difference a - b over the trainings that share draw and seed."""

@@ -39,6 +39,25 @@ def wilson(successes: float, n: int, confidence: float = 0.95) -> Interval:
     return Interval(max(0.0, centre - half), min(1.0, centre + half))
 
 
+def logit_interval(value: float, half: float) -> Interval:
+    """Return an interval of a score in (0, 1) from its half-width, worked out on the logit scale.
+
+    Near 0 and 1 a symmetric interval leaves the range and covers too little; by the delta method a
+    half-width h of p is h / (p (1 - p)) of logit p (Pepe 2003, section 5.2.4).
+
+    Parameters
+    ----------
+    value : float
+        In (0, 1).
+    half : float
+        Critical value times standard error.
+    """
+    from scipy import special
+
+    centre, reach = float(special.logit(value)), half / (value * (1 - value))
+    return Interval(float(special.expit(centre - reach)), float(special.expit(centre + reach)))
+
+
 def t_interval(values: np.ndarray, confidence: float = 0.95) -> Interval:
     """Return Student's interval of a mean; NaN with fewer than two values.
 

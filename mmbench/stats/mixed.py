@@ -9,9 +9,10 @@ the mean over trainings is, after Obuchowski and Rockette (1995, doi:10.1080/036
 with the covariance that resampling patients gives between two trainings. The two parts are known with
 different certainty, three trainings with two degrees of freedom and a hundred patients with many: the
 critical value is Cochran's (1964, doi:10.2307/2528003), each part's own t weighted by its variance. Hillis'
-single degrees of freedom (2007, doi:10.1002/sim.2532) are too many where three trainings happen to agree,
-and a percentile bootstrap over three seeds takes three values for the whole population
-(``python -m tests.validity`` shows what each covers).
+single degrees of freedom (2007, doi:10.1002/sim.2532) are too many where three trainings happen to agree. An
+interval over trainings and patients is also never narrower than that of the patients alone with these
+trainings: accuracies of two seeds can be equal by chance. ``python -m tests.validity`` shows what intervals
+cover, beside a percentile bootstrap, which takes three seeds for the whole population.
 """
 
 from __future__ import annotations
@@ -83,14 +84,15 @@ def mixed_estimate(
     if grid.size == 0:
         return Estimate(math.nan, math.nan, math.nan, math.nan, 0.0, math.nan, 0, "")
     chosen = (draws[:, None] * values.shape[1] + seeds[None, :]).ravel()
-    parts = _variance(grid, covariance[np.ix_(chosen, chosen)], patients)
+    bounds = _bounds(grid, covariance[np.ix_(chosen, chosen)], patients)
     value, over = float(grid.mean()), described(*grid.shape)
-    if not all(part.df > 0 and part.variance >= 0 for part in parts):
+    if not all(part.df > 0 and part.variance >= 0 for parts in bounds for part in parts):
         return Estimate(value, math.nan, math.nan, math.nan, 0.0, math.nan, grid.size, over)
-    se = math.sqrt(sum(part.variance for part in parts))
-    half = critical_value(1 - confidence, parts) * se
-    df = next((part.df for part in parts if part.variance > 0), parts[-1].df)
-    return Estimate(value, value - half, value + half, se, df, _p_value(value, parts), grid.size, over)
+    errors = [math.sqrt(sum(part.variance for part in parts)) for parts in bounds]
+    half = max(critical_value(1 - confidence, parts) * se for parts, se in zip(bounds, errors, strict=True))
+    p = max(_p_value(value, parts) for parts in bounds)
+    df = next((part.df for part in bounds[0] if part.variance > 0), bounds[-1][-1].df)
+    return Estimate(value, value - half, value + half, max(errors), df, p, grid.size, over)
 
 
 @dataclass(frozen=True)
@@ -176,17 +178,18 @@ def training_variance(grid: np.ndarray) -> tuple[float, list[tuple[float, int]]]
     return total / count, [(of_draw / count, draws - 1), (of_seed / count, seeds - 1)]
 
 
-def _variance(grid: np.ndarray, covariance: np.ndarray, patients: int) -> list[Part]:
-    """Return the variance of the mean between trainings, and that of the patients they share."""
+def _bounds(grid: np.ndarray, covariance: np.ndarray, patients: int) -> list[list[Part]]:
+    """Return the variance of the mean in parts: over trainings and patients, and over patients alone."""
     if grid.size == 1:
-        return [Part(float(covariance[0, 0]), patients - 1)]
+        return [[Part(float(covariance[0, 0]), patients - 1)]]
     shared = float(covariance[~np.eye(grid.size, dtype=bool)].mean())
-    own = float(np.diag(covariance).mean()) - shared
+    own = max(float(np.diag(covariance).mean()) - shared, 0.0) / grid.size
     variance, squares = training_variance(grid)
+    # Satterthwaite's rule for the sum of the mean squares, without the one that is taken off.
     uncertain = sum(square**2 / df for square, df in squares)
-    df = variance**2 / uncertain if uncertain > 0 else min(df for _, df in squares)
-    # Trainings that agree by chance, as accuracies do, are no surer than their own cases make them.
-    return [Part(max(variance, own / grid.size), df), Part(max(shared, 0.0), patients - 1)]
+    df = sum(square for square, _ in squares) ** 2 / uncertain if uncertain > 0 else 1.0
+    of_patients = Part(max(shared, 0.0), patients - 1)
+    return [[Part(variance, df), of_patients], [Part(of_patients.variance + own, patients - 1)]]
 
 
 def complete_part(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

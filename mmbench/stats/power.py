@@ -155,10 +155,13 @@ def _limits(design: Design, noise: Noise, samples: int = 4000) -> np.ndarray:
         variance = np.maximum.reduce([both, squares["draw"], squares["seed"]])
         parts = [(squares["draw"], draws - 1), (squares["seed"], seeds - 1)]
     uncertain = np.add.reduce([part**2 / df for part, df in parts])
-    freedom = np.where(uncertain > 0, variance**2 / np.maximum(uncertain, 1e-300), count - 1)
-    variance = np.maximum(variance, noise.patient_training**2 / design.patients / count)
-    total = variance + shared
+    whole = np.add.reduce([part for part, _ in parts])
+    freedom = np.where(uncertain > 0, whole**2 / np.maximum(uncertain, 1e-300), count - 1)
     of_trainings, of_patients = stats.t.ppf(level, freedom), stats.t.ppf(level, design.patients - 1)
-    # Cochran's critical value, as in mmbench.stats.mixed.
-    limits: np.ndarray = (variance * of_trainings + shared * of_patients) / np.sqrt(np.maximum(total, 1e-300))
+    total = np.maximum(variance + shared, 1e-300)
+    alone = shared + noise.patient_training**2 / design.patients / count
+    # As in mmbench.stats.mixed: Cochran's critical value, and never less than patients alone would ask.
+    limits: np.ndarray = np.maximum(
+        (variance * of_trainings + shared * of_patients) / np.sqrt(total), of_patients * np.sqrt(alone)
+    )
     return limits
