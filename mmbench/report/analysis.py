@@ -19,6 +19,7 @@ from mmbench.report.estimates import estimate_records
 from mmbench.report.main_table import Line, MainTable, main_table
 from mmbench.report.matrix import rank_records, variance_records
 from mmbench.report.scored import Scored, lines_of
+from mmbench.report.workers import spread
 from mmbench.stats.blocks import Block, blocks
 from mmbench.stats.resampling import patient_weights, replicates
 from mmbench.store.frames import load_results, summaries
@@ -28,6 +29,7 @@ from mmbench.store.store import ResultStore
 if TYPE_CHECKING:
     import pandas as pd
 
+_NUMBERS = ("estimates", "comparisons", "ranks", "rank_pairs", "variance", "curves", "cases", "cliques")
 _TEXT = ("budget_classification", "budget_segmentation", "verdict", "clears_floor")
 
 
@@ -164,25 +166,13 @@ def compare(scores: pd.DataFrame, plan: StoredPlan, order: Iterable[Line]) -> Nu
     """
     order = list(order)
     floors = plan.report.get("floors", plan.protocol.floors)
-    found: dict[str, list[dict[str, Any]]] = {
-        name: []
-        for name in (
-            "estimates",
-            "comparisons",
-            "ranks",
-            "rank_pairs",
-            "variance",
-            "curves",
-            "cases",
-            "cliques",
-        )
-    }
     try:
         parts = blocks(scores)
     except ValueError as error:
         raise StoreError(f"{error}; their data or splits differ, so report them apart") from None
-    for block in sorted(parts, key=lambda block: (not block.in_domain, block.task)):
-        _add_block(found, block, plan, order, floors)
+    parts.sort(key=lambda block: (not block.in_domain, block.task))
+    answers = spread(_numbers_of, [(block, plan, order, list(floors)) for block in parts], len(scores))
+    found = {name: [record for answer in answers for record in answer[name]] for name in _NUMBERS}
     return Numbers(
         **{name: _frame(found[name]) for name in found if name != "cliques"}, cliques=found["cliques"]
     )
@@ -198,14 +188,12 @@ def metrics_in(block: Block) -> list[Metric]:
     ]
 
 
-def _add_block(
-    found: dict[str, list[dict[str, Any]]],
-    block: Block,
-    plan: StoredPlan,
-    order: list[Line],
-    floors: Iterable[str],
-) -> None:
+def _numbers_of(
+    block: Block, plan: StoredPlan, order: list[Line], floors: list[str]
+) -> dict[str, list[dict[str, Any]]]:
+    """Return the records of one block, by the frame of :class:`Numbers` that they belong to."""
     protocol = plan.protocol
+    found: dict[str, list[dict[str, Any]]] = {name: [] for name in _NUMBERS}
     rng = generator(protocol.seed, "report", block.task, block.domain)
     weights = patient_weights(block.patients, protocol.statistics.resamples, rng)
     grids = lines_of(block, floors)
@@ -228,6 +216,7 @@ def _add_block(
     first = Scored(block, metric, resampled, resampled.covariance, grids)
     found["curves"] += curve_records(first, order)
     found["cases"] += case_records(first, order)
+    return found
 
 
 def _frame(records: list[dict[str, Any]]) -> pd.DataFrame:

@@ -28,6 +28,7 @@ def main() -> None:
 
     labels = (rng.random(CASES) < 0.34).astype(float)
     a, b = labels + rng.normal(0, 1, CASES), labels + rng.normal(0, 1, CASES)
+    delong_test(labels[:100], a[:100], b[:100])  # imports
     begin = time.perf_counter()
     delong_test(labels, a, b)
     ranks = time.perf_counter() - begin

@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mmbench.stats.mixed import complete_part, described, mixed_estimate, training_variance
+from mmbench.stats.mixed import (
+    Part,
+    _p_value,
+    complete_part,
+    critical_value,
+    described,
+    mixed_estimate,
+    training_variance,
+)
 
 
 def test_without_noise_of_cases_seeds_alone_give_students_interval(rng):
@@ -125,3 +133,13 @@ def test_intervals_cover_a_known_truth(draws, seeds):
         hits += found.low <= 0 <= found.high
     # Three standard errors of a share of 600 are 0.027.
     assert 0.923 <= hits / count <= 0.99
+
+
+def test_p_inverts_the_critical_value(rng):
+    for _ in range(200):
+        parts = [Part(rng.exponential(), rng.integers(1, 9)), Part(rng.exponential(), rng.integers(5, 200))]
+        p = 10 ** -rng.uniform(0, 8)
+        ratio = critical_value(p, parts)
+        value = ratio * math.sqrt(parts[0].variance + parts[1].variance)
+        assert _p_value(value, parts) == pytest.approx(p, rel=1e-6)
+    assert _p_value(0.0, parts) == 1.0

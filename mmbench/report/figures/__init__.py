@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from mmbench.report.figures.scatter import scatter
 from mmbench.report.figures.slope import slope
 from mmbench.report.figures.style import Drawn, Figure, save, theme
 from mmbench.report.figures.variance_budget import variance_budget
+from mmbench.report.workers import spread
 
 if TYPE_CHECKING:
     from mmbench.report.analysis import Analysis
@@ -43,10 +45,13 @@ def draw_figures(analysis: Analysis, folder: Path) -> list[Figure]:
         Where; made if it is not there.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    found = []
+    # No figure needs the per-case scores, most of what would travel to another process.
+    light = replace(analysis, scores=analysis.scores.iloc[:0])
+    drawn = spread(_draw, [(name, light, folder) for name in FIGURES], len(analysis.scores))
+    return [figure for figure in drawn if figure is not None]
+
+
+def _draw(name: str, analysis: Analysis, folder: Path) -> Figure | None:
     with theme():
-        for name, draw in FIGURES.items():
-            drawn = draw(analysis)
-            if drawn is not None:
-                found.append(save(drawn, name, folder))
-    return found
+        drawn = FIGURES[name](analysis)
+        return None if drawn is None else save(drawn, name, folder)

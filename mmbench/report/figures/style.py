@@ -107,12 +107,19 @@ def panels(
 
 def save(drawn: Drawn, name: str, folder: Path) -> Figure:
     """Write a figure as SVG, the same bytes for the same numbers, and as PNG on white."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
     svg, png = folder / f"{name}.svg", folder / f"{name}.png"
-    drawn.canvas.savefig(svg, metadata={"Date": None, "Creator": None})
-    # The layout was found for the SVG; finding it again would take as long as drawing.
-    drawn.canvas.set_layout_engine("none")
+    figure = drawn.canvas
+    # The layout is found once, and each file drawn once: savefig draws twice for every file.
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    FigureCanvasSVG(figure).print_svg(svg, metadata={"Date": None, "Creator": None})  # type: ignore[no-untyped-call]
     svg.write_text(_trimmed(svg.read_text(encoding="utf-8")), encoding="utf-8")
-    drawn.canvas.savefig(png, dpi=110, facecolor="white")
+    figure.set_dpi(110)
+    figure.set_facecolor("white")
+    FigureCanvasAgg(figure).print_png(png)  # type: ignore[no-untyped-call]
     return Figure(name, drawn.title, drawn.description, svg, png)
 
 
