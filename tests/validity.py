@@ -235,7 +235,7 @@ def draw(rows: pd.DataFrame, benchmarks: int, path: str) -> None:
     from matplotlib import pyplot as plt
 
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
-    names = [f"{row['metric']}\n{row['design']}" for _, row in rows.iterrows()]
+    names = [f"{row['metric'].replace('accuracy', 'Acc')}\n{row['design']}" for _, row in rows.iterrows()]
     places = np.arange(len(rows))
     for axes, series, limits in (
         (left, {"better": "any method called better", "significant": "any p < 0.05 after Holm"}, (0, 10)),
