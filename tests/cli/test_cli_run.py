@@ -130,7 +130,7 @@ def test_ctrl_c_says_how_to_go_on_and_leaves_no_process(workplace):
 
     wait_until(lambda: len(pids()) == 4, 60)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=20)
+    _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert errors == "stopped; the same command goes on from here\n"
     wait_until(lambda: not any(map(alive, pids())))

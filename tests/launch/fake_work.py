@@ -187,7 +187,7 @@ def alive(pid):
         return False
 
 
-def wait_until(condition, seconds=15.0):
+def wait_until(condition, seconds=60.0):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "waited in vain"

@@ -173,13 +173,13 @@ def test_no_orphans_when_the_parent_is_stopped(tmp_path, number):
     process = script(tmp_path, "endless", stderr=subprocess.DEVNULL)
     wait_until(lambda: len(pids(tmp_path)) == 4)
     process.send_signal(number)
-    process.wait(10)
+    process.wait(60)
     wait_until(lambda: not any(map(alive, pids(tmp_path))))
     process.stdout.close()
 
 
 def test_no_orphans_when_the_parent_fails(tmp_path):
     process = script(tmp_path, "endless", after="event.nonsense", stderr=subprocess.DEVNULL)
-    process.communicate(timeout=30)
+    process.communicate(timeout=60)
     assert process.returncode == 1
     wait_until(lambda: not any(map(alive, pids(tmp_path))))
