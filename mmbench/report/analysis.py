@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,12 +29,47 @@ from mmbench.store.store import ResultStore
 if TYPE_CHECKING:
     import pandas as pd
 
-_NUMBERS = ("estimates", "comparisons", "ranks", "rank_pairs", "variance", "curves", "cases", "cliques")
 _TEXT = ("budget_classification", "budget_segmentation", "verdict", "clears_floor")
 
 
 @dataclass(frozen=True)
-class Analysis:
+class Numbers:
+    """What is computed from per-case scores.
+
+    Attributes
+    ----------
+    estimates : DataFrame
+        One line per row, budgets, domain and metric: mean over trainings, interval, floor, ceiling, and
+        the comparison with the reference.
+    comparisons : DataFrame
+        One line per two rows at one budget pair, domain and metric.
+    ranks, rank_pairs : DataFrame
+        Mean ranks over trainings per domain and metric; pairs of rows with their corrected p-values.
+    variance : DataFrame
+        Components of variance per row, budgets, domain and metric.
+    curves : DataFrame
+        Points of ROC and calibration curves.
+    cases : DataFrame
+        Each case's Dice or probability of pneumonia, mean over trainings.
+    cliques : list of dict
+        Rows that no test tells apart, per domain and metric.
+    """
+
+    estimates: pd.DataFrame
+    comparisons: pd.DataFrame
+    ranks: pd.DataFrame
+    rank_pairs: pd.DataFrame
+    variance: pd.DataFrame
+    curves: pd.DataFrame
+    cases: pd.DataFrame
+    cliques: list[dict[str, Any]]
+
+
+NUMBERS = tuple(field.name for field in fields(Numbers))
+
+
+@dataclass(frozen=True)
+class Analysis(Numbers):
     """What a results folder says.
 
     Attributes
@@ -51,23 +86,8 @@ class Analysis:
         One line per row: tasks, parameters, time and memory.
     cells : DataFrame
         One line per planned cell: budgets, draw, seed and state.
-    estimates : DataFrame
-        One line per row, budgets, domain and metric: mean over trainings, interval, floor, ceiling, and
-        the comparison with the reference.
-    comparisons : DataFrame
-        One line per two rows at one budget pair, domain and metric.
-    ranks, rank_pairs : DataFrame
-        Mean ranks over trainings per domain and metric; pairs of rows with their corrected p-values.
     scores : DataFrame
         Every per-case score, as :func:`mmbench.store.frames.load_results` makes it.
-    cliques : list of dict
-        Rows that no test tells apart, per domain and metric.
-    variance : DataFrame
-        Components of variance per row, budgets, domain and metric.
-    curves : DataFrame
-        Points of ROC and calibration curves.
-    cases : DataFrame
-        Each case's Dice or probability of pneumonia, mean over trainings.
     """
 
     results: Path
@@ -76,15 +96,7 @@ class Analysis:
     about: dict[str, Any]
     rows: pd.DataFrame
     cells: pd.DataFrame
-    estimates: pd.DataFrame
-    comparisons: pd.DataFrame
-    ranks: pd.DataFrame
-    rank_pairs: pd.DataFrame
-    variance: pd.DataFrame
-    curves: pd.DataFrame
-    cases: pd.DataFrame
     scores: pd.DataFrame
-    cliques: list[dict[str, Any]] = field(default_factory=list)
 
 
 def analyse(results: Path) -> Analysis | None:
@@ -115,36 +127,15 @@ def analyse(results: Path) -> Analysis | None:
     numbers = compare(scores, plan, table.lines)
     cells = cells_frame(store, plan)
     return Analysis(
+        **vars(numbers),
         results=store.root,
         protocol=plan.protocol,
         table=table,
         about=about(store, plan, table, numbers.estimates),
         rows=rows_frame(store, plan, cells),
         cells=cells,
-        estimates=numbers.estimates,
-        comparisons=numbers.comparisons,
-        ranks=numbers.ranks,
-        rank_pairs=numbers.rank_pairs,
-        variance=numbers.variance,
-        curves=numbers.curves,
-        cases=numbers.cases,
         scores=scores,
-        cliques=numbers.cliques,
     )
-
-
-@dataclass(frozen=True)
-class Numbers:
-    """The computed part of an :class:`Analysis`; attributes as there."""
-
-    estimates: pd.DataFrame
-    comparisons: pd.DataFrame
-    ranks: pd.DataFrame
-    rank_pairs: pd.DataFrame
-    variance: pd.DataFrame
-    curves: pd.DataFrame
-    cases: pd.DataFrame
-    cliques: list[dict[str, Any]]
 
 
 def compare(scores: pd.DataFrame, plan: StoredPlan, order: Iterable[Line]) -> Numbers:
@@ -172,7 +163,7 @@ def compare(scores: pd.DataFrame, plan: StoredPlan, order: Iterable[Line]) -> Nu
         raise StoreError(f"{error}; their data or splits differ, so report them apart") from None
     parts.sort(key=lambda block: (not block.in_domain, block.task))
     answers = spread(_numbers_of, [(block, plan, order, list(floors)) for block in parts], len(scores))
-    found = {name: [record for answer in answers for record in answer[name]] for name in _NUMBERS}
+    found = {name: [record for answer in answers for record in answer[name]] for name in NUMBERS}
     return Numbers(
         **{name: _frame(found[name]) for name in found if name != "cliques"}, cliques=found["cliques"]
     )
@@ -193,7 +184,7 @@ def _numbers_of(
 ) -> dict[str, list[dict[str, Any]]]:
     """Return the records of one block, by the frame of :class:`Numbers` that they belong to."""
     protocol = plan.protocol
-    found: dict[str, list[dict[str, Any]]] = {name: [] for name in _NUMBERS}
+    found: dict[str, list[dict[str, Any]]] = {name: [] for name in NUMBERS}
     rng = generator(protocol.seed, "report", block.task, block.domain)
     weights = patient_weights(block.patients, protocol.statistics.resamples, rng)
     grids = lines_of(block, floors)
