@@ -129,17 +129,11 @@ def _p_value(value: float, parts: Sequence[Part]) -> float:
         math.log(max(end(float(2 * special.stdtr(part.df, -ratio)) for part in used), 1e-300))
         for end in (min, max)
     )
-    # Regula falsi after Illinois: importing scipy.optimize would take longer than all tests of a comparison.
-    above, below = (critical_value(math.exp(end), used) - ratio for end in (low, high))
+    # Halving ends whatever the values are, infinite quantiles included. Importing scipy.optimize would take
+    # longer than all the tests of a comparison.
     while high - low > 1e-7:
-        middle = high - below * (high - low) / (below - above)
-        gap = critical_value(math.exp(middle), used) - ratio
-        if abs(gap) < 1e-9 * ratio:
-            return math.exp(middle)
-        if gap > 0:
-            low, above, below = middle, gap, below / 2
-        else:
-            high, below, above = middle, gap, above / 2
+        middle = (low + high) / 2
+        low, high = (low, middle) if critical_value(math.exp(middle), used) < ratio else (middle, high)
     return math.exp((low + high) / 2)
 
 
