@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from mmbench.claims.consistency import constant_scores, dice_against_jaccard, fits_confusion_matrix
 from mmbench.claims.ledger import CLASSIFICATION, Claim
@@ -122,29 +123,16 @@ def _near_constant(rows: list[dict[str, Claim]], source: str, scope: str) -> Fin
     )
 
 
-def _misfits(rows: list[dict[str, Claim]], source: str, scope: str) -> Finding:
-    return Finding(
-        "accuracy, F1-N and F1-P fit no confusion matrix",
-        source,
-        scope,
-        "",
-        *_misfitting(rows, 0.0),
-        "no single run, or a wrong digit; the mean of several runs need not fit",
-    )
-
-
-def _gross_misfits(rows: list[dict[str, Claim]], source: str, scope: str) -> Finding:
-    return Finding(
-        "accuracy, F1-N and F1-P fit no confusion matrix, two decimals allowed",
-        source,
-        scope,
-        "",
-        *_misfitting(rows, TWO_DECIMALS),
-        "further off than rounding every run to two decimals before averaging can explain",
-    )
-
-
-def _misfitting(rows: list[dict[str, Claim]], slack: float) -> tuple[int, int, list[str]]:
+def _misfits(
+    rows: list[dict[str, Claim]],
+    source: str,
+    scope: str,
+    *,
+    slack: float = 0.0,
+    allowed: str = "",
+    meaning: str = "no single run, or a wrong digit; the mean of several runs need not fit",
+) -> Finding:
+    """Find rows that no confusion matrix gives, each number off by its rounding and ``slack`` at most."""
     own = [
         row
         for row in rows
@@ -159,7 +147,16 @@ def _misfitting(rows: list[dict[str, Claim]], slack: float) -> tuple[int, int, l
             numbers[0], numbers[1], numbers[2], first.cases - first.positives, first.positives
         )
 
-    return _count(own, misfit)
+    check = f"accuracy, F1-N and F1-P fit no confusion matrix{allowed}"
+    return Finding(check, source, scope, "", *_count(own, misfit), meaning)
+
+
+_gross_misfits = partial(
+    _misfits,
+    slack=TWO_DECIMALS,
+    allowed=", two decimals allowed",
+    meaning="further off than rounding every run to two decimals before averaging can explain",
+)
 
 
 def _dice(rows: list[dict[str, Claim]], source: str, scope: str, model: str, bound: str) -> Finding:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 
 from mmbench.data.draws import labeled_rows
+from mmbench.errors import UserError
 from mmbench.launch.plan import Plan
 from mmbench.launch.schedule import plan_costs
 from mmbench.protocol.cells import Cell
+from mmbench.protocol.cost import cell_cost
 from mmbench.protocol.schema import domain_name
 from mmbench.protocol.vocabulary import Task
 from mmbench.stats.power import (
@@ -27,6 +29,8 @@ from mmbench.store.store import ResultStore
 
 METRICS = {Task.CLASSIFICATION: "accuracy", Task.SEGMENTATION: "dice"}
 FEW_CASES, FEW_LABELS, FEW_TRAININGS = 50, 5, 6
+MOST_SIBLINGS = 50
+"""Cells read of each sibling folder: enough for a median."""
 ASSUMED = {
     "accuracy": Noise(seed=0.05, patient=0.15, patient_training=0.40),
     "dice": Noise(seed=0.02, patient=0.02, patient_training=0.03),
@@ -127,7 +131,7 @@ def outlook(plan: Plan, results: Path, workers: int) -> Outlook:
     store = ResultStore(results)
     finished = store.finished()
     missing = [cell for cell in plan.cells if cell.id not in finished]
-    seconds, timed_by = _expected_seconds(plan, missing, results, workers)
+    seconds, timed_by = _expected_seconds(plan, store, missing, workers)
     trainings = protocol.draws * protocol.seeds
     family = family_size(plan)
     alpha = 1 - protocol.statistics.confidence
@@ -180,51 +184,44 @@ def family_size(plan: Plan) -> int:
     return largest
 
 
-def _expected_seconds(plan: Plan, missing: list[Cell], results: Path, workers: int) -> tuple[float, str]:
+def _expected_seconds(plan: Plan, store: ResultStore, missing: list[Cell], workers: int) -> tuple[float, str]:
     """Scale the cost model by recorded cells: those of this protocol first, else any like them."""
     if not missing:
         return 0.0, "every cell is recorded"
     costs = plan_costs(plan)
-    rates, found = [], 0
-    finished = ResultStore(results).finished()
-    for cell in plan.cells:
-        if cell.id in finished and not plan.methods[cell.label].floor:
-            rates.append(ResultStore(results).content(cell.id)["seconds"]["total"] / costs[cell.id])
-            found += 1
-    source = f"{found} recorded cells of this protocol"
+    finished = store.finished()
+    rates = [
+        store.content(cell.id)["seconds"]["total"] / costs[cell.id]
+        for cell in plan.cells
+        if cell.id in finished and not plan.methods[cell.label].floor
+    ]
+    source = f"{len(rates)} recorded cells of this protocol"
     if not rates:
-        rates, found = _sibling_rates(plan, results, costs)
-        source = f"{found} recorded cells of other protocols, scaled by the cost model"
+        rates = list(_sibling_rates(plan, store.root.parent))
+        source = f"{len(rates)} recorded cells of other protocols, scaled by the cost model"
     if not rates:
         return math.nan, "no recorded cell tells how fast this machine is; run quickstart first"
-    rate = float(np.median(rates))
-    return sum(costs[cell.id] for cell in missing) * rate / workers, source
+    return sum(costs[cell.id] for cell in missing) * float(np.median(rates)) / workers, source
 
 
-def _sibling_rates(plan: Plan, results: Path, costs: dict[str, float]) -> tuple[list[float], int]:
-    """Return seconds per unit of cost of recorded cells of the same methods in sibling folders."""
-    from mmbench.errors import UserError
-    from mmbench.protocol.cost import cell_cost
-
-    rates = []
-    for folder in sorted(results.parent.glob("*/plan.json")):
-        store = ResultStore(folder.parent)
-        for id in sorted(store.finished())[:50]:
+def _sibling_rates(plan: Plan, results: Path) -> Iterator[float]:
+    """Give seconds per unit of cost of recorded cells of the same rows in sibling folders."""
+    for path in sorted(results.glob("*/plan.json")):
+        store = ResultStore(path.parent)
+        for id in sorted(store.finished())[:MOST_SIBLINGS]:
             try:
                 content = store.content(id)
                 cell = Cell.model_validate(content["cell"])
             except (UserError, ValueError):
                 continue
-            known = [entry for entry in plan.methods.values() if not entry.floor]
-            own = plan.methods.get(cell.label)
-            if own is None or own.floor or own not in known:
+            method = plan.methods.get(cell.label)
+            if method is None or method.floor:
                 continue
             evaluated = {
                 task: sum(part["cases"] for part in content["summary"] if part["task"] == task.value)
                 for task in cell.budgets
             }
-            rates.append(content["seconds"]["total"] / cell_cost(cell, own, evaluated=evaluated))
-    return rates, len(rates)
+            yield content["seconds"]["total"] / cell_cost(cell, method, evaluated=evaluated)
 
 
 def _detectable(plan: Plan, store: ResultStore, family: int) -> list[Detectable]:
