@@ -49,6 +49,10 @@ class StoreError(UserError):
     """A results folder that cannot be read or written."""
 
 
+class UnwritableStoreError(StoreError):
+    """A results folder that cannot be written: full, read-only, or gone."""
+
+
 @contextmanager
 def located(*at: str | int) -> Iterator[None]:
     """Say of every user error that leaves the block that it lies under the key ``at``."""

@@ -40,6 +40,17 @@ def digest_file(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def digest_code(*rooms: str) -> str:
+    """Return a digest of this package's files, or of some of its folders.
+
+    A version number is not enough: a copy from git changes without one.
+    """
+    package = Path(__file__).resolve().parent
+    paths = sorted(path for room in rooms or (".",) for path in (package / room).rglob("*.*"))
+    kept = [path for path in paths if "__pycache__" not in path.parts and path.is_file()]
+    return digest_json({path.relative_to(package).as_posix(): digest_file(path) for path in kept})
+
+
 def fsync_path(path: Path) -> None:
     """Flush a file or a folder's entries to the disk."""
     handle = os.open(path, os.O_RDONLY)
@@ -50,13 +61,18 @@ def fsync_path(path: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write ``text`` to ``path`` by way of a flushed temporary file and a rename."""
+    """Write ``text`` to ``path`` as :func:`write_bytes` does."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write ``data`` to ``path`` by way of a flushed temporary file and a rename."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     temporary = Path(name)
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(text)
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
         temporary.chmod(0o644)
@@ -64,6 +80,31 @@ def write_text(path: Path, text: str) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+class DamagedFileError(Exception):
+    """A file's content does not match its checksum."""
+
+
+def write_sealed(path: Path, data: bytes) -> None:
+    """Write a file that carries its own checksum: a sha256, then ``data``."""
+    write_bytes(path, hashlib.sha256(data).digest() + data)
+
+
+def read_sealed(path: Path) -> bytes:
+    """Return what :func:`write_sealed` wrote.
+
+    Raises
+    ------
+    DamagedFileError
+        If the content does not match the checksum.
+    """
+    content = path.read_bytes()
+    size = hashlib.sha256().digest_size
+    seal, data = content[:size], content[size:]
+    if hashlib.sha256(data).digest() != seal:
+        raise DamagedFileError(f"{path}: does not match its checksum")
+    return data
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mmbench.cli.output import Json, console, make_table, print_json
+from mmbench.cli.output import AllowMixed, Json, console, make_table, print_json
 
 if TYPE_CHECKING:
     from mmbench.report.pairing import Side
@@ -35,24 +35,32 @@ def compare(
     domain: Annotated[
         list[str] | None, typer.Option("--domain", metavar="NAME", help="These domains only; repeatable.")
     ] = None,
+    allow_mixed: AllowMixed = False,
     json: Json = False,
 ) -> None:
     """Say which of two methods is better, by how much, and how sure that is.
 
     A and B are rows of one results folder, or two results folders whose rows of the same name are paired.
     """
-    from mmbench.report.pairing import compare_sides
+    from mmbench.report.pairing import compare_sides, differences_in_making
+    from mmbench.store.provenance import refuse_mixtures
 
-    tests = []
+    tests, mixed = [], {}
     for one, other in _sides(a, b, results, method or []):
+        differences = differences_in_making(one, other)
+        if one.store.root == other.store.root and not allow_mixed:
+            refuse_mixtures(one.store, differences)
+        mixed.update(dict.fromkeys(map(str, differences)))
         tests += [
             (test, one.plan.protocol)
             for test in compare_sides(one, other, metrics=metric or (), domains=domain or ())
         ]
     if json:
-        print_json([test for test, _ in tests])
+        print_json([{**test, "mixed": list(mixed)} for test, _ in tests])
         return
     _show(tests)
+    for difference in mixed:
+        console().print(f"Mixed records differ in {difference}.", style="yellow", soft_wrap=True)
 
 
 def _sides(a: str, b: str, results: Path | None, methods: list[str]) -> list[tuple[Side, Side]]:

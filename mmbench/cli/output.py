@@ -19,6 +19,12 @@ FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 PIPED_WIDTH = 200
 """Columns of a table that goes into a file or a pipe, where nothing needs to be cut off."""
 
+AllowMixed = Annotated[
+    bool,
+    typer.Option(
+        "--allow-mixed", help="Show records together that other sources or library versions made; marked."
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on standard output.")]
 
 

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mmbench.cli.output import duration, plural, shown
-from mmbench.launch.executor import Failed, Finished, Progress, Started
+from mmbench.launch.executor import Elsewhere, Ending, Failed, Finished, Found, Progress, Started
 from mmbench.launch.run import Planned, Preparing, RunEvent
 
 ETA_AFTER = 2.0
@@ -56,6 +56,7 @@ class RunDisplay:
         self._descriptions: dict[str, str] = {}
         self._costs: dict[str, float] = {}
         self._running: dict[int, _Running] = {}
+        self._elsewhere: set[str] = set()
         self._ended = 0
         self._cost_ended = 0.0
         self._begin = time.monotonic()
@@ -97,7 +98,10 @@ class RunDisplay:
                 self._running[worker] = _Running(id)
             case Progress(id=id, worker=worker):
                 self._running[worker] = _Running(id, event.phase, event.step, event.steps)
-            case Finished() | Failed():
+            case Elsewhere(id=id) if id not in self._elsewhere:
+                self._elsewhere.add(id)
+                self._say(f"another run computes {self._descriptions.get(id, id)}", "dim")
+            case Finished() | Found() | Failed():
                 self._end(event)
 
     def _introduce(self, planned: Planned) -> None:
@@ -116,7 +120,7 @@ class RunDisplay:
         if planned.pending:
             self._say(f"to run         {plural(len(planned.pending), 'cell')} into {shown(planned.results)}")
 
-    def _end(self, event: Finished | Failed) -> None:
+    def _end(self, event: Ending) -> None:
         self._running.pop(event.worker, None)
         self._ended += 1
         self._cost_ended += self._costs.get(event.id, 0.0)
@@ -126,6 +130,9 @@ class RunDisplay:
         if isinstance(event, Failed):
             line.append("failed  ", "bold red").append(f"{what}  ").append(event.error, "red")
             self.console.print(line, soft_wrap=True)
+            return
+        if isinstance(event, Found):
+            self._say(line.append("done  ", "green").append(f"{what}  by another run", "dim"))
             return
         longest = max(map(len, self._descriptions.values()), default=0)
         line.append("done  ", "green").append(f"{what:<{longest}}  {event.seconds:7.1f} s")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mmbench.cli.output import Json, console, print_json, shown
+from mmbench.cli.output import AllowMixed, Json, console, print_json, shown
 from mmbench.cli.status import Where, results_folder
 
 
@@ -42,6 +42,7 @@ def report(
     command: Annotated[
         str, typer.Option(metavar="TEXT", help="With --reference: the command that made the results.")
     ] = "",
+    allow_mixed: AllowMixed = False,
     json: Json = False,
 ) -> None:
     """Write page, tables and figures from the records that are there: no training, no data, no GPU."""
@@ -49,7 +50,9 @@ def report(
 
     folder = results_folder(target, results)
     extras = Extras(tuple(ledger or ()), with_published=published or bool(ledger), sensitivity=sensitivity)
-    made = make_report(folder, output.resolve() if output is not None else None, extras)
+    made = make_report(
+        folder, output.resolve() if output is not None else None, extras, allow_mixed=allow_mixed
+    )
     if reference is not None:
         from mmbench.report.reference import write_reference
 

@@ -9,6 +9,7 @@ import typer
 
 from mmbench.cli.output import (
     INTERRUPTED,
+    AllowMixed,
     Json,
     complain,
     console,
@@ -59,6 +60,15 @@ def run(
     force: Annotated[
         bool, typer.Option("--force", help="Train the selected cells again, finished or not.")
     ] = False,
+    checkpoint_every: Annotated[
+        float,
+        typer.Option(metavar="SECONDS", min=0.0, help="Save a training on the way, to go on after a kill."),
+    ] = 60.0,
+    time_limit: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", min=0.0, help="End a cell that takes longer; it counts as failed."),
+    ] = None,
+    allow_mixed: AllowMixed = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no table.")] = False,
     json: Json = False,
 ) -> None:
@@ -82,6 +92,9 @@ def run(
                 only=only,
                 force=force,
                 retry_failed=retry_failed,
+                checkpoint_every=checkpoint_every,
+                time_limit=time_limit,
+                allow_mixed=allow_mixed,
                 listener=display,
             )
     except KeyboardInterrupt:

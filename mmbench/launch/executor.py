@@ -36,6 +36,12 @@ class CellTask:
         CPU threads the cell may use.
     force : bool
         Replace the cell's record if there is one.
+    failure : int or None
+        The version of the cell's failure that this run repeats, if it failed earlier.
+    checkpoint_every : float
+        Seconds between two checkpoints of the training.
+    time_limit : float or None
+        Seconds that the cell may take before it is ended and counts as failed.
     """
 
     cell: Cell
@@ -46,6 +52,9 @@ class CellTask:
     device: str = "cpu"
     threads: int = 1
     force: bool = False
+    failure: int | None = None
+    checkpoint_every: float = 60.0
+    time_limit: float | None = None
 
     @property
     def id(self) -> str:
@@ -83,24 +92,47 @@ class Finished:
 
 
 @dataclass(frozen=True)
+class Found:
+    """A cell's record is there: another run on the same folder wrote it meanwhile."""
+
+    id: str
+    worker: int
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """Another run on the same folder is computing the cell now; it is looked at again later."""
+
+    id: str
+    worker: int
+
+
+@dataclass(frozen=True)
 class Failed:
-    """A cell left no record: ``error`` is one line, ``traceback`` may be empty."""
+    """A cell left no record: ``error`` is one line, ``traceback`` may be empty.
+
+    ``recorded`` says that the failure is in the store; ``unwritable`` that the store is what failed, so
+    that no other cell can do better.
+    """
 
     id: str
     worker: int
     error: str
     traceback: str = ""
     seconds: float = 0.0
+    recorded: bool = False
+    unwritable: bool = False
 
 
-Event = Started | Progress | Finished | Failed
+Ending = Finished | Found | Failed
+Event = Started | Progress | Elsewhere | Ending
 
 
 class Executor(TypingProtocol):
     """Runs tasks somewhere."""
 
     def run(self, tasks: Sequence[CellTask]) -> Iterator[Event]:
-        """Yield events until every task has had exactly one :class:`Finished` or :class:`Failed`."""
+        """Yield events until every task has had exactly one ``Ending``."""
         ...
 
     def stop(self) -> None:

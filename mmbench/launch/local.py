@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from mmbench.launch.executor import CellTask, Event, Failed, Finished
+from mmbench.launch.executor import CellTask, Elsewhere, Ending, Event, Failed, Started
 from mmbench.launch.worker import log_file
 
 EXECUTE = "mmbench.launch.work:execute"
@@ -29,6 +29,8 @@ POLL = 1.0
 """Seconds between two looks at whether a silent worker still lives."""
 GRACE = 3.0
 """Seconds that a worker has to end after being asked to."""
+AGAIN = 1.0
+"""Seconds until a cell that another run is computing is looked at again."""
 
 _BOOT = """
 import sys
@@ -47,6 +49,16 @@ class _Worker:
     connection: Connection[Any, Any]
     task: CellTask | None = None
     begin: float = 0.0
+
+    @property
+    def limit(self) -> float:
+        """Seconds that the task may take."""
+        limit = self.task.time_limit if self.task is not None else None
+        return float("inf") if limit is None else limit
+
+    def overdue(self) -> bool:
+        """Whether the task has taken longer than it may."""
+        return time.monotonic() - self.begin > self.limit
 
 
 class LocalExecutor:
@@ -70,26 +82,31 @@ class LocalExecutor:
         self._workers: dict[int, _Worker] = {}
 
     def run(self, tasks: Sequence[CellTask]) -> Iterator[Event]:
-        """Yield events until every task has had exactly one ``Finished`` or ``Failed``.
+        """Yield events until every task has had exactly one ``Ending``.
 
-        A worker that dies fails its cell only; another takes its place. Leaving the iterator early, by
-        an exception or by closing it, ends the workers.
+        A worker that dies, or takes longer than a task's time limit, fails its cell only; another takes its
+        place. Cells that another run is computing are waited for. Leaving the iterator early, by an
+        exception or by closing it, ends the workers.
         """
-        waiting = deque(tasks)
+        waiting, elsewhere = deque(tasks), deque[tuple[float, CellTask]]()
         try:
             for number, device in enumerate(self.devices[: len(waiting)]):
                 self._start(number, device)
                 self._feed(number, waiting)
-            while busy := {w.connection: w for w in self._workers.values() if w.task is not None}:
-                ready = wait(list(busy), timeout=POLL)
-                gone = [
-                    w for w in busy.values() if w.connection not in ready and w.process.poll() is not None
-                ]
-                for worker in [busy[c] for c in ready if isinstance(c, Connection)] + gone:
-                    for event in self._hear(worker):
-                        yield event
-                        if isinstance(event, Finished | Failed):
-                            self._feed(worker.number, waiting)
+            while (busy := self._busy()) or elsewhere:
+                for event in self._listen(busy):
+                    worker = self._workers[event.worker]
+                    if isinstance(event, Elsewhere):
+                        assert worker.task is not None
+                        elsewhere.append((time.monotonic() + AGAIN, worker.task))
+                    yield event
+                    if isinstance(event, Elsewhere | Ending):
+                        self._feed(worker.number, waiting)
+                while elsewhere and elsewhere[0][0] <= time.monotonic():
+                    waiting.append(elsewhere.popleft()[1])
+                for worker in list(self._workers.values()):
+                    if worker.task is None and waiting:
+                        self._feed(worker.number, waiting)
         finally:
             self.stop()
 
@@ -105,6 +122,20 @@ class LocalExecutor:
                 worker.process.wait(max(0.0, end - time.monotonic()))
             _signal_group(worker.process, signal.SIGKILL)
             worker.process.wait()
+
+    def _busy(self) -> list[_Worker]:
+        return [worker for worker in self._workers.values() if worker.task is not None]
+
+    def _listen(self, busy: list[_Worker]) -> Iterator[Event]:
+        """Wait a while for the busy workers and yield what they say, or that they died or took too long."""
+        if not busy:  # every cell left is another run's
+            time.sleep(POLL)
+        ready = wait([worker.connection for worker in busy], timeout=POLL)
+        for worker in busy:
+            if worker.connection in ready or worker.process.poll() is not None:
+                yield from self._hear(worker)
+            elif worker.overdue():
+                yield self._end(worker, f"took longer than the time limit of {worker.limit:g} s")
 
     def _start(self, number: int, device: str) -> None:
         ours, theirs = socket.socketpair()
@@ -152,10 +183,11 @@ class LocalExecutor:
 
     def _hear(self, worker: _Worker) -> Iterator[Event]:
         """Yield what a worker has to say; its death says that its cell failed."""
-        assert worker.task is not None
         try:
             if worker.connection.poll():
                 event: Event = worker.connection.recv()
+                if isinstance(event, Started):
+                    worker.begin = time.monotonic()
                 yield event
                 return
         except (EOFError, OSError):
@@ -165,9 +197,15 @@ class LocalExecutor:
         except subprocess.TimeoutExpired:
             _signal_group(worker.process, signal.SIGKILL)
             code = worker.process.wait()
+        yield self._end(worker, _cause(code))
+
+    def _end(self, worker: _Worker, why: str) -> Failed:
+        """End a worker and whatever it has started, and return the failure of its cell."""
+        assert worker.task is not None
         _signal_group(worker.process, signal.SIGKILL)
+        worker.process.wait()
         seconds = time.monotonic() - worker.begin
-        yield Failed(worker.task.id, worker.number, _cause(code), _last_output(worker.task), seconds)
+        return Failed(worker.task.id, worker.number, why, _last_output(worker.task), seconds)
 
 
 def _cause(code: int) -> str:

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from mmbench.errors import UserError
+from mmbench.errors import UnwritableStoreError, UserError
 from mmbench.files import write_text
 from mmbench.launch.devices import Placement, place
-from mmbench.launch.executor import CellTask, Event, Executor, Failed, Finished
+from mmbench.launch.executor import CellTask, Event, Executor, Failed, Found
 from mmbench.launch.local import LocalExecutor
 from mmbench.launch.schedule import longest_first, plan_costs
 from mmbench.launch.selection import select
 from mmbench.launch.staleness import stale_notes
+from mmbench.protocol.cells import Cell
 from mmbench.protocol.files import load_protocol, naming_lines
 from mmbench.protocol.schema import Protocol
 from mmbench.report.build import Report, make_report
+from mmbench.store.environment import capture
+from mmbench.store.provenance import mixtures, refuse_mixtures
 from mmbench.store.store import ResultStore
 
 if TYPE_CHECKING:
@@ -130,6 +133,9 @@ def run(
     only: str | None = None,
     force: bool = False,
     retry_failed: bool = False,
+    checkpoint_every: float = 60.0,
+    time_limit: float | None = None,
+    allow_mixed: bool = False,
     listener: Callable[[RunEvent], None] | None = None,
 ) -> RunSummary:
     """Run what is missing of a protocol and make its table.
@@ -156,6 +162,12 @@ def run(
         Train the selected cells again, whether they are finished or not.
     retry_failed : bool
         Repeat the selected cells that failed earlier, and only those.
+    checkpoint_every : float
+        Seconds between two checkpoints of a training.
+    time_limit : float, optional
+        Seconds after which a cell is ended and counts as failed.
+    allow_mixed : bool
+        Put records into one table that were made with different sources or library versions.
     listener : callable, optional
         Told every event as it happens.
 
@@ -184,6 +196,9 @@ def run(
         only=only,
         force=force,
         retry_failed=retry_failed,
+        checkpoint_every=checkpoint_every,
+        time_limit=time_limit,
+        allow_mixed=allow_mixed,
         listener=tell,
     )
 
@@ -198,6 +213,9 @@ def run_plan(
     only: str | None = None,
     force: bool = False,
     retry_failed: bool = False,
+    checkpoint_every: float = 60.0,
+    time_limit: float | None = None,
+    allow_mixed: bool = False,
     listener: Callable[[RunEvent], None] | None = None,
     executor: Executor | None = None,
 ) -> RunSummary:
@@ -231,6 +249,8 @@ def run_plan(
     running = {cell.id for cell in pending}
     skipped = [cell for cell in open_cells if cell.id not in running]
     failed = {cell.id: failures[cell.id].error for cell in skipped if cell.id in failures}
+    if not allow_mixed:
+        refuse_mixtures(store, mixtures(_makings(plan, store, finished - running, pending)))
 
     store.save_plan(plan.protocol, plan.cells, plan_report(plan))
     if plan.splits is not None:
@@ -247,19 +267,31 @@ def run_plan(
         )
     )
     tasks = [
-        CellTask(cell, plan.protocol, results, data_root, plugins, threads=workers.threads, force=force)
+        CellTask(
+            cell,
+            plan.protocol,
+            results,
+            data_root,
+            plugins,
+            threads=workers.threads,
+            force=force,
+            failure=store.failure_version(cell.id),
+            checkpoint_every=checkpoint_every,
+            time_limit=time_limit,
+        )
         for cell in pending
     ]
-    failed_now = _follow(tasks, store, tell, executor or LocalExecutor(workers.devices, workers.threads))
+    executor = executor or LocalExecutor(workers.devices, workers.threads)
+    found, failed_now = _follow(tasks, store, tell, executor)
     return RunSummary(
         protocol=plan.protocol.name,
         results=results,
-        done=tuple(cell.id for cell in pending if cell.id not in failed_now),
-        cached=tuple(cell.id for cell in cached),
+        done=tuple(cell.id for cell in pending if cell.id not in failed_now.keys() | found),
+        cached=(*(cell.id for cell in cached), *found),
         failed={**failed, **failed_now},
         skipped=tuple(cell.id for cell in skipped),
         descriptions={cell.id: cell.describe() for cell in chosen},
-        report=make_report(results),
+        report=make_report(results, allow_mixed=allow_mixed),
         seconds=time.monotonic() - begin,
     )
 
@@ -270,23 +302,43 @@ def _ignore(event: RunEvent) -> None:
 
 def _follow(
     tasks: Sequence[CellTask], store: ResultStore, tell: Listener, executor: Executor
-) -> dict[str, str]:
-    """Run the tasks and return the errors by id. A failure is on the disk before anyone is told."""
+) -> tuple[set[str], dict[str, str]]:
+    """Run the tasks; return the ids that another run has done meanwhile, and the errors by id.
+
+    A failure is on the disk before anyone is told.
+    """
     cells = {task.id: task.cell for task in tasks}
+    found: set[str] = set()
     failed: dict[str, str] = {}
     if not tasks:
-        return failed
+        return found, failed
     try:
         for event in executor.run(tasks):
             if isinstance(event, Failed):
+                if event.unwritable:
+                    raise UnwritableStoreError(event.error)
                 failed[event.id] = event.error
-                store.write_failure(cells[event.id], event.error, event.traceback, event.seconds)
-            elif isinstance(event, Finished):
-                store.clear_failure(event.id)
+                if not event.recorded:
+                    store.write_failure(cells[event.id], event.error, event.traceback, event.seconds)
+            elif isinstance(event, Found):
+                found.add(event.id)
             tell(event)
     finally:
         executor.stop()
-    return failed
+    return found, failed
+
+
+def _makings(
+    plan: Plan, store: ResultStore, kept: Collection[str], pending: Iterable[Cell]
+) -> Iterator[Mapping[str, Any]]:
+    """Yield how every record of the plan was made, or is going to be."""
+    for cell in plan.cells:
+        if cell.id in kept:
+            yield store.content(cell.id)
+    environment = capture().model_dump(mode="json")
+    for cell in pending:
+        source = plan.methods[cell.label].source_digest
+        yield {"cell": {"label": cell.label}, "method_source": source, "environment": environment}
 
 
 def plan_report(plan: Plan) -> dict[str, object]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +16,7 @@ import torch
 from mmbench.data.dataset import Dataset
 from mmbench.errors import DataError
 from mmbench.evaluation.domains import DomainScores, EvaluatedPart, evaluate, main_scores
+from mmbench.files import DamagedFileError, digest_code, digest_json
 from mmbench.launch.executor import CellTask
 from mmbench.launch.memory import peak_mb, reset_peak
 from mmbench.launch.plan import cached_dataset, cached_registry, source_choice, target_choices
@@ -25,6 +28,7 @@ from mmbench.randomness import derive_seed
 from mmbench.store.environment import capture
 from mmbench.store.record import CellRecord, DomainSummary
 from mmbench.store.store import MASKS, TRUTH, ResultStore
+from mmbench.training.checkpoint import Checkpoint
 from mmbench.training.loop import History, train
 from mmbench.training.selection import BestWeights, LastWeights, SelectionRule
 from mmbench.training.streams import StreamLoader, TaskData, labeled_data, task_data
@@ -63,13 +67,16 @@ def execute(task: CellTask, on_progress: OnProgress) -> dict[str, float]:
     method = _build(task, data, device)
 
     clock.append(time.perf_counter())
+    store = ResultStore(task.results)
+    checkpoint = _StoredCheckpoint(task, store)
     history, rule = History(), _selection_rule(cell, sources, targets, device)
     if not method.floor:
         loader = StreamLoader(
             data, method.streams, cell.training, protocol_seed=cell.protocol_seed, seed=cell.seed
         )
         on_step = partial(_report_step, on_progress)
-        history = train(method, loader, cell.training, rule, device=device, on_step=on_step)
+        go = partial(train, method, loader, cell.training, rule, device=device, on_step=on_step)
+        history = _resuming(go, checkpoint, store)
 
     clock.append(time.perf_counter())
     on_progress(cell.training.steps, cell.training.steps, "evaluate")
@@ -80,7 +87,7 @@ def execute(task: CellTask, on_progress: OnProgress) -> dict[str, float]:
 
     clock.append(time.perf_counter())
     record = _record(task, method, history, targets, scores, np.diff(clock).tolist())
-    ResultStore(task.results).write(
+    store.write(
         record,
         pd.concat([found.cases for found in scores], ignore_index=True),
         pd.DataFrame(history.losses),
@@ -88,7 +95,42 @@ def execute(task: CellTask, on_progress: OnProgress) -> dict[str, float]:
         partial(_write_extras, keep=task.protocol.keep, method=method, targets=targets, scores=scores),
         replace=task.force,
     )
+    checkpoint.remove()
     return _headline(record)
+
+
+class _StoredCheckpoint(Checkpoint):
+    """A checkpoint in a results folder; it belongs to one cell, one state of the code, one device."""
+
+    def __init__(self, task: CellTask, store: ResultStore):
+        environment = capture(task.device)
+        origin = {
+            "cell": task.id,
+            "method": cached_registry(task.plugins).get(task.cell.method).source_digest,
+            "code": digest_code(),
+            "packages": environment.packages,
+            "python": environment.python,
+            "device": [task.device.partition(":")[0], environment.device_name],
+            "threads": task.threads,
+        }
+        super().__init__(store.checkpoint(task.id), digest_json(origin), task.checkpoint_every)
+        self._store = store
+        if task.force:
+            self.remove()
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Replace the saved state; a full disk ends the run, not the cell."""
+        with self._store.writing():
+            super().save(state)
+
+
+def _resuming(go: Callable[..., History], checkpoint: Checkpoint, store: ResultStore) -> History:
+    """Train from the checkpoint; from the first step where it is damaged."""
+    try:
+        return go(checkpoint=checkpoint)
+    except DamagedFileError as error:
+        print(f"{error}; set aside as {store.quarantine(checkpoint.path)}", file=sys.stderr)
+        return go(checkpoint=checkpoint)
 
 
 def _source(task: CellTask, kind: Task) -> Dataset:
@@ -179,13 +221,21 @@ def _record(
             for where, found in zip(targets, scores, strict=True)
         ],
         parameters=sum(p.numel() for module in method.modules().values() for p in module.parameters()),
-        seconds={**dict(zip(("load", "train", "evaluate"), seconds, strict=True)), "total": sum(seconds)},
+        seconds=_seconds(seconds, history),
         peak_memory_mb=peak_mb(task.device),
         selected_step=None if method.floor else history.selected_step,
+        resumed_at=history.resumed_at,
         last_losses={name: value for name, value in last.items() if name != "step"},
         method_source=found.source_digest,
         environment=capture(task.device),
     )
+
+
+def _seconds(phases: list[float], history: History) -> dict[str, float]:
+    load, train, evaluate = phases
+    # The training's own clock also counts what was trained before an interruption.
+    train = history.seconds if history.resumed_at else train
+    return {"load": load, "train": train, "evaluate": evaluate, "total": load + train + evaluate}
 
 
 def _write_extras(

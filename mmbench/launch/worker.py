@@ -21,8 +21,10 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from mmbench.errors import UserError
-from mmbench.launch.executor import CellTask, Event, Failed, Finished, Progress, Started
+from mmbench.errors import StoreError, UnwritableStoreError, UserError
+from mmbench.launch.executor import CellTask, Elsewhere, Event, Failed, Finished, Found, Progress, Started
+from mmbench.store.lease import lease
+from mmbench.store.store import ResultStore
 
 PROGRESS_INTERVAL = 0.2
 """Smallest time between two progress events of a worker, in seconds."""
@@ -44,6 +46,7 @@ def main(descriptor: int, worker: int, function: str) -> None:
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.set_inheritable(descriptor, False)
+    _offer_to_die_first()
     connection: Connection[Any, Any] = Connection(descriptor)
     tasks: queue.SimpleQueue[CellTask | None] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(connection, tasks), daemon=True).start()
@@ -51,6 +54,12 @@ def main(descriptor: int, worker: int, function: str) -> None:
         with _output_to(log_file(task)):
             event = _attempt(task, worker, function, connection.send)
         connection.send(event)
+
+
+def _offer_to_die_first() -> None:
+    """Let the kernel, when memory runs out, end a worker and not the run or somebody else's program."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("800", encoding="ascii")
 
 
 def log_file(task: CellTask) -> Path:
@@ -79,7 +88,36 @@ def _listen(connection: Connection[Any, Any], tasks: queue.SimpleQueue[CellTask 
 
 
 def _attempt(task: CellTask, worker: int, function: str, send: Callable[[Event], None]) -> Event:
-    """Run one task and return the event that ends it."""
+    """Run one task, unless another run does or did, and return the event that ends the attempt."""
+    store = ResultStore(task.results)
+    try:
+        with store.writing(), lease(store.leases_folder, task.id) as held:
+            if not held:
+                return Elsewhere(task.id, worker)
+            store.sweep(task.id)
+            return _known(task, store, worker) or _compute(task, store, worker, function, send)
+    except UnwritableStoreError as error:
+        return Failed(task.id, worker, one_line(error), unwritable=True)
+
+
+def _known(task: CellTask, store: ResultStore, worker: int) -> Event | None:
+    """Return how another run has ended the cell since this one was planned."""
+    if store.is_finished(task.id) and not task.force:
+        return Found(task.id, worker)
+    version = store.failure_version(task.id)
+    if version is None or version == task.failure:
+        return None
+    try:
+        failure = store.failed()[task.id]
+    except (StoreError, KeyError):
+        return None
+    return Failed(task.id, worker, failure.error, failure.traceback, failure.seconds, recorded=True)
+
+
+def _compute(
+    task: CellTask, store: ResultStore, worker: int, function: str, send: Callable[[Event], None]
+) -> Event:
+    """Run a task whose lease is held, and return the event that ends it."""
     send(Started(task.id, worker))
     begin = time.monotonic()
     latest = float("-inf")
@@ -94,9 +132,13 @@ def _attempt(task: CellTask, worker: int, function: str, send: Callable[[Event],
     try:
         headline = _resolve(function)(task, on_progress)
         numbers = {str(name): float(value) for name, value in headline.items()}
+    except UnwritableStoreError:
+        raise
     except (Exception, SystemExit) as error:
-        lines = traceback.format_exc()
-        return Failed(task.id, worker, one_line(error), lines, time.monotonic() - begin)
+        lines, seconds = traceback.format_exc(), time.monotonic() - begin
+        # While the lease is held, so that no other run repeats what has just failed.
+        store.write_failure(task.cell, one_line(error), lines, seconds)
+        return Failed(task.id, worker, one_line(error), lines, seconds, recorded=True)
     return Finished(task.id, worker, time.monotonic() - begin, numbers)
 
 

@@ -186,6 +186,17 @@ class Method:
         """Return further values to record beside the losses of the last step."""
         return {}
 
+    def state(self) -> dict[str, Any]:
+        """Return what a checkpoint must keep beside the modules and the optimiser.
+
+        That is whatever ``losses`` or ``after_step`` change in other attributes: tensors, numbers, text, and
+        lists or dicts of them.
+        """
+        return {}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take back what :meth:`state` returned."""
+
     @classmethod
     def skip(cls, problem: Problem) -> str | None:
         """Return why the method cannot run on this problem, or None if it can."""

@@ -16,13 +16,13 @@ from mmbench.report.about import about, cells_frame, rows_frame, test_share
 from mmbench.report.comparisons import against_reference, comparison_records, mark_ties
 from mmbench.report.curves import case_records, curve_records
 from mmbench.report.estimates import estimate_records
-from mmbench.report.main_table import Line, MainTable, main_table
+from mmbench.report.main_table import Line, MainTable, stored_table
 from mmbench.report.matrix import rank_records, variance_records
 from mmbench.report.scored import Scored, lines_of
 from mmbench.report.workers import spread
 from mmbench.stats.blocks import Block, blocks
 from mmbench.stats.resampling import patient_weights, replicates
-from mmbench.store.frames import load_results, summaries
+from mmbench.store.frames import load_results
 from mmbench.store.record import StoredPlan
 from mmbench.store.store import ResultStore
 
@@ -121,8 +121,7 @@ def analyse(results: Path) -> Analysis | None:
     plan, finished = store.load_plan(), store.finished()
     if not any(cell.id in finished for cell in plan.cells):
         return None
-    floors = plan.report.get("floors", plan.protocol.floors)
-    table = main_table(summaries(store), plan.protocol, floors, cells=plan.cells, failed=set(store.failed()))
+    table = stored_table(store, plan)
     scores = load_results(store.root)
     numbers = compare(scores, plan, table.lines)
     cells = cells_frame(store, plan)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from mmbench import __version__
-from mmbench.files import digest_file, digest_json, write_text
-from mmbench.report.main_table import MainTable, main_table
-from mmbench.store.frames import summaries
+from mmbench.files import digest_code, digest_json, write_text
+from mmbench.report.main_table import MainTable, stored_table
+from mmbench.store.provenance import refuse_mixtures, stored_mixtures
 from mmbench.store.record import StoredPlan
 from mmbench.store.store import ResultStore
 
@@ -105,7 +105,12 @@ class Extras:
 
 
 def make_report(
-    results: Path, folder: Path | None = None, extras: Extras | None = None, *, force: bool = False
+    results: Path,
+    folder: Path | None = None,
+    extras: Extras | None = None,
+    *,
+    force: bool = False,
+    allow_mixed: bool = False,
 ) -> Report:
     """Write a results folder's report, unless the one there is of the same records.
 
@@ -119,11 +124,13 @@ def make_report(
         What else to show; when left out, whatever the report there shows is fine.
     force : bool
         Write it in any case.
+    allow_mixed : bool
+        Show records together that were made with different sources or library versions, and say so.
 
     Raises
     ------
     StoreError
-        If there is no plan, or a record is damaged.
+        If there is no plan, a record is damaged, or records are mixed without leave.
     """
     store = ResultStore(results)
     plan, finished = store.load_plan(), store.finished()
@@ -131,13 +138,9 @@ def make_report(
     name = plan.protocol.name
     if not any(cell.id in finished for cell in plan.cells):
         return Report(name, results, folder)
-    main = main_table(
-        summaries(store),
-        plan.protocol,
-        plan.report.get("floors", plan.protocol.floors),
-        cells=plan.cells,
-        failed=set(store.failed()),
-    )
+    if not allow_mixed:
+        refuse_mixtures(store, stored_mixtures(store))
+    main = stored_table(store, plan)
     inputs = _inputs(store, plan)
     known = None if force else _known(folder, inputs, extras)
     if known is not None:
@@ -203,7 +206,7 @@ def _inputs(store: ResultStore, plan: StoredPlan) -> str:
     return digest_json(
         {
             "version": __version__,
-            "source": _source(),
+            "source": digest_code("report", "stats"),
             "plan": plan.model_dump(mode="json", exclude={"created"}),
             "records": {
                 cell.id: store.content(cell.id)["digest"] for cell in plan.cells if cell.id in finished
@@ -211,14 +214,6 @@ def _inputs(store: ResultStore, plan: StoredPlan) -> str:
             "failed": sorted(failed),
         }
     )
-
-
-def _source() -> str:
-    """Return a digest of the code that makes reports: a copy from git changes without its version."""
-    package = Path(__file__).resolve().parents[1]
-    paths = sorted(path for room in ("report", "stats") for path in (package / room).rglob("*.*"))
-    kept = [path for path in paths if "__pycache__" not in path.parts]
-    return digest_json({path.relative_to(package).as_posix(): digest_file(path) for path in kept})
 
 
 def _known(folder: Path, inputs: str, extras: Extras | None) -> tuple[Path, ...] | None:

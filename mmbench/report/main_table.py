@@ -16,6 +16,10 @@ from mmbench.evaluation.catalogue import METRICS
 from mmbench.protocol.cells import Cell
 from mmbench.protocol.schema import Protocol, domain_name
 from mmbench.protocol.vocabulary import Budget, Task, budget_order
+from mmbench.store.frames import summaries
+from mmbench.store.provenance import stored_mixtures
+from mmbench.store.record import StoredPlan
+from mmbench.store.store import ResultStore
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -223,6 +227,25 @@ def main_table(
             failed=len(missing & set(failed)),
         )
     )
+    return table
+
+
+def stored_table(store: ResultStore, plan: StoredPlan) -> MainTable:
+    """Lay out what a store holds of its plan; records that were made differently are told of in a caption.
+
+    Raises
+    ------
+    StoreError
+        If a record is damaged, or one training has two.
+    """
+    table = main_table(
+        summaries(store),
+        plan.protocol,
+        plan.report.get("floors", plan.protocol.floors),
+        cells=plan.cells,
+        failed=set(store.failed()),
+    )
+    table.captions.extend(f"Mixed records differ in {mixture}." for mixture in stored_mixtures(store))
     return table
 
 

@@ -22,6 +22,7 @@ from mmbench.stats.delong import delong_test
 from mmbench.stats.paired import mcnemar, wilcoxon_cases
 from mmbench.stats.resampling import patient_weights, replicates
 from mmbench.store.frames import scores
+from mmbench.store.provenance import Mixture, mixtures
 from mmbench.store.record import StoredPlan
 from mmbench.store.store import ResultStore
 
@@ -164,6 +165,17 @@ def check_digests(a: Side, b: Side) -> None:
             f"{a.name} and {b.name} cannot be paired: their images are {a.cells[0].image_size} and "
             f"{b.cells[0].image_size} pixels wide; run both at one image_size"
         )
+
+
+def differences_in_making(a: Side, b: Side) -> list[Mixture]:
+    """Return in what the making of two rows' records differs: versions, or a method's source in two folders.
+
+    Raises
+    ------
+    StoreError
+        If a record is damaged.
+    """
+    return mixtures(side.store.content(cell.id) for side in (a, b) for cell in side.cells)
 
 
 def _digests(cells: Sequence[Cell]) -> dict[tuple[str, Task, str], DomainDigest]:

@@ -64,6 +64,8 @@ class CellRecord(Strict):
     """Of the device, in MB; None where it cannot be told."""
     selected_step: int | None = None
     """Step whose weights were evaluated; None for a floor."""
+    resumed_at: list[int] = Field(default_factory=list)
+    """Steps after which the training went on from a checkpoint, having been interrupted."""
     last_losses: dict[str, Measured] = Field(default_factory=dict)
     """Loss terms of the last step, by name."""
     method_source: str = ""

@@ -6,6 +6,9 @@
         plan.json             what the protocol asks for
         cells/<id>/           cell.json, cases.parquet, losses.parquet, ...; whole or absent
         failures/<id>.json    cells that ended with an error
+        checkpoints/<id>      trainings that were interrupted
+        leases/               cells that a process is computing now
+        quarantine/           damaged files, set aside
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from mmbench.errors import StoreError
+from mmbench.errors import StoreError, UnwritableStoreError
 from mmbench.files import digest_file, whole_folder, write_text
 from mmbench.protocol.cells import Cell
 from mmbench.protocol.schema import Protocol
@@ -57,6 +60,9 @@ class ResultStore:
         self.root = Path(root)
         self.cells_folder = self.root / "cells"
         self.failures_folder = self.root / "failures"
+        self.checkpoints_folder = self.root / "checkpoints"
+        self.leases_folder = self.root / "leases"
+        self.quarantine_folder = self.root / "quarantine"
         self._read: dict[str, tuple[tuple[int, int], dict[str, Any]]] = {}
 
     def folder(self, id: str) -> Path:
@@ -67,6 +73,10 @@ class ResultStore:
         """Return the ids of every cell that has a record and did not fail since; nothing is opened."""
         recorded = {entry.name for entry in _entries(self.cells_folder) if _ID.fullmatch(entry.name)}
         return recorded - {entry.name.removesuffix(".json") for entry in _entries(self.failures_folder)}
+
+    def is_finished(self, id: str) -> bool:
+        """Whether a cell is among :meth:`finished`."""
+        return self.folder(id).is_dir() and not self._failure_path(id).exists()
 
     def failed(self) -> dict[str, Failure]:
         """Return the failures, by id; one beside a record is a later attempt to replace it.
@@ -119,7 +129,7 @@ class ResultStore:
         if record.id != record.cell.id:
             raise ValueError(f"record {record.id} is not of cell {record.cell.id}")
         target = self.folder(record.id)
-        with self._writing(), self._replacing(target, replace) as set_aside, whole_folder(target) as folder:
+        with self.writing(), self._replacing(target, replace) as set_aside, whole_folder(target) as folder:
             _write_parquet(cases, folder / CASES)
             _write_parquet(losses, folder / LOSSES)
             if validation is not None:
@@ -136,8 +146,13 @@ class ResultStore:
         """Record that a cell ended with an error; of ``error`` the first line is kept."""
         line = next(iter(error.strip().splitlines()), "unknown error")
         failure = Failure(id=cell.id, cell=cell, error=line, traceback=traceback, seconds=seconds)
-        with self._writing():
+        with self.writing():
             write_text(self._failure_path(cell.id), failure.model_dump_json(indent=1) + "\n")
+
+    def failure_version(self, id: str) -> int | None:
+        """Return what changes when a cell's failure is written again; None if it has none."""
+        version = _version(self._failure_path(id))
+        return None if version is None else version[0]
 
     def clear_failure(self, id: str) -> None:
         """Forget a cell's failure, if there is one."""
@@ -146,7 +161,7 @@ class ResultStore:
     def remove(self, id: str) -> None:
         """Remove a cell's record and failure, if there are any."""
         self.clear_failure(id)
-        with self._writing():
+        with self.writing():
             for old in _set_aside(self.folder(id)):
                 shutil.rmtree(old)
 
@@ -234,6 +249,41 @@ class ResultStore:
             self._checked(id, name, record.checksums)
         return record
 
+    def checkpoint(self, id: str) -> Path:
+        """Return where a cell's unfinished training is saved, whether or not it is."""
+        return self.checkpoints_folder / id
+
+    def checkpoints(self) -> list[Path]:
+        """Return the saved trainings."""
+        found = _entries(self.checkpoints_folder)
+        return sorted(Path(entry.path) for entry in found if _ID.fullmatch(entry.name))
+
+    def quarantine(self, path: Path) -> Path:
+        """Set a damaged file or folder aside, and return where it is now."""
+        with self.writing():
+            self.quarantine_folder.mkdir(parents=True, exist_ok=True)
+            place = Path(tempfile.mkdtemp(prefix=f"{path.name}.", dir=self.quarantine_folder))
+            path.rename(place / path.name)
+        return place / path.name
+
+    def sweep(self, id: str) -> None:
+        """Clear what killed writers left of a cell; only for the process that holds its lease.
+
+        An old record that was set aside and never replaced is put back.
+        """
+        with self.writing():
+            for folder in (self.cells_folder, self.checkpoints_folder, self.failures_folder):
+                for entry in _entries(folder):
+                    if not entry.name.startswith(f".{id}."):
+                        continue
+                    old = Path(entry.path) / id
+                    if old.is_dir() and not self.folder(id).exists():
+                        old.rename(self.folder(id))
+                    if entry.is_dir(follow_symlinks=False):
+                        shutil.rmtree(entry.path, ignore_errors=True)
+                    else:
+                        Path(entry.path).unlink(missing_ok=True)
+
     def save_plan(self, protocol: Protocol, cells: list[Cell], report: Mapping[str, Any]) -> None:
         """Write down what the protocol asks for.
 
@@ -248,7 +298,7 @@ class ResultStore:
         """
         plan = StoredPlan(protocol=protocol, cells=cells, report=dict(report))
         text = json.dumps(plan.model_dump(mode="json"), indent=1, allow_nan=False) + "\n"
-        with self._writing():
+        with self.writing():
             write_text(self.root / "plan.json", text)
 
     def has_plan(self) -> bool:
@@ -295,12 +345,19 @@ class ResultStore:
         return path
 
     @contextmanager
-    def _writing(self) -> Iterator[None]:
+    def writing(self) -> Iterator[None]:
+        """Say of every error of the operating system that the folder cannot be written.
+
+        Raises
+        ------
+        UnwritableStoreError
+            In place of the error.
+        """
         try:
             yield
         except OSError as error:
             where = error.filename or self.root
-            raise StoreError(
+            raise UnwritableStoreError(
                 f"{where}: cannot be written ({error.strerror or error}); free space, or choose "
                 "another folder with --results"
             ) from error

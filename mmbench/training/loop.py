@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import math
+import random
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import chain
+from typing import Any
 
+import numpy as np
 import torch
 
 from mmbench.methods.base import Method
 from mmbench.protocol.schema import Training
 from mmbench.randomness import derive_seed
+from mmbench.training.checkpoint import Checkpoint
 from mmbench.training.optimization import make_optimizer, make_scheduler
 from mmbench.training.selection import SelectionRule
 from mmbench.training.streams import StreamLoader
@@ -31,10 +36,16 @@ class History:
         One row per step: ``step`` and the named, weighted loss terms.
     selected_step : int
         The step whose weights were kept.
+    resumed_at : list of int
+        The steps after which the training went on from a checkpoint.
+    seconds : float
+        Spent on all steps, those before an interruption included.
     """
 
     losses: list[dict[str, float]] = field(default_factory=list)
     selected_step: int = 0
+    resumed_at: list[int] = field(default_factory=list)
+    seconds: float = 0.0
 
 
 def train(
@@ -44,11 +55,14 @@ def train(
     rule: SelectionRule,
     *,
     device: torch.device,
+    checkpoint: Checkpoint | None = None,
     on_step: Callable[[int, int], None] = lambda step, steps: None,
 ) -> History:
     """Train a built method and leave it with the weights that the selection rule keeps.
 
-    Every step's dropout is seeded by (protocol seed, seed, step).
+    Every step's random numbers (dropout, and whatever a method draws from the global generators of torch,
+    NumPy or Python) are seeded by (protocol seed, seed, step), so a training that goes on from a checkpoint
+    is the one that was not interrupted.
 
     Parameters
     ----------
@@ -62,22 +76,30 @@ def train(
         Which weights to keep.
     device : torch.device
         Where the method's modules are.
+    checkpoint : Checkpoint, optional
+        Where to go on from, and where to save on the way.
     on_step : callable
         Told (steps done, steps) after each step.
 
     Raises
     ------
+    DamagedFileError
+        If the checkpoint does not match its checksum.
     NonFiniteLossError
         At the first step with a loss term that is not finite; names the step and the term.
     """
     parameters = [p for p in chain(*(m.parameters() for m in method.modules().values())) if p.requires_grad]
     optimizer = method.optimizer(parameters) or make_optimizer(parameters, training.optimizer)
     scheduler = make_scheduler(optimizer, training.steps, training.schedule)
+    saved = _Saved(method, optimizer, scheduler, rule)
     history = History()
+    if checkpoint is not None and (state := checkpoint.load(device)) is not None:
+        saved.load(state, history)
+    begin = time.perf_counter() - history.seconds
     for module in method.modules().values():
         module.train()
-    for step in range(training.steps):
-        torch.manual_seed(derive_seed(loader.protocol_seed, "step", loader.seed, step))
+    for step in range(len(history.losses), training.steps):
+        _seed(derive_seed(loader.protocol_seed, "step", loader.seed, step))
         batch = loader.batch(step)
         with torch.autocast(device.type, torch.bfloat16, enabled=training.precision == "bf16"):
             terms = method.losses(batch)
@@ -93,6 +115,48 @@ def train(
         method.after_step(step)
         history.losses.append({"step": step + 1, **values, **method.log()})
         rule.after_step(step + 1, training.steps, method)
+        if checkpoint is not None and checkpoint.due():
+            history.seconds = time.perf_counter() - begin
+            checkpoint.save(saved.state(history))
         on_step(step + 1, training.steps)
     history.selected_step = rule.finish(training.steps, method)
+    history.seconds = time.perf_counter() - begin
     return history
+
+
+def _seed(seed: int) -> None:
+    torch.manual_seed(seed)
+    random.seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002  # a method may use the global generator
+
+
+@dataclass(frozen=True)
+class _Saved:
+    """What a checkpoint keeps of a training."""
+
+    method: Method
+    optimizer: torch.optim.Optimizer
+    scheduler: torch.optim.lr_scheduler.LambdaLR
+    rule: SelectionRule
+
+    def state(self, history: History) -> dict[str, Any]:
+        return {
+            "modules": {name: module.state_dict() for name, module in self.method.modules().items()},
+            "method": self.method.state(),
+            "optimizer": self.optimizer.state_dict(),
+            "scheduler": self.scheduler.state_dict(),
+            "rule": self.rule.state(),
+            "losses": history.losses,
+            "resumed_at": history.resumed_at,
+            "seconds": history.seconds,
+        }
+
+    def load(self, state: dict[str, Any], history: History) -> None:
+        for name, module in self.method.modules().items():
+            module.load_state_dict(state["modules"][name])
+        self.method.load_state(state["method"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scheduler.load_state_dict(state["scheduler"])
+        self.rule.load_state(state["rule"])
+        history.losses, history.seconds = state["losses"], state["seconds"]
+        history.resumed_at = [*state["resumed_at"], len(history.losses)]

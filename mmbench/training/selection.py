@@ -37,6 +37,13 @@ class LastWeights:
         """Return the last step."""
         return steps
 
+    def state(self) -> dict[str, Any]:
+        """Return what a checkpoint keeps: nothing."""
+        return {}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Do nothing."""
+
 
 class BestWeights:
     """Keep the weights with the best mean score; the earliest of equals.
@@ -86,6 +93,15 @@ class BestWeights:
         for name, module in method.modules().items():
             module.load_state_dict(weights[name])
         return step
+
+    def state(self) -> dict[str, Any]:
+        """Return what a checkpoint keeps: the scores so far, and the best weights."""
+        return {"scores": self.scores, "best": self._best}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take back what :meth:`state` returned."""
+        self.scores = state["scores"]
+        self._best = state["best"]
 
 
 SelectionRule = LastWeights | BestWeights

@@ -111,10 +111,17 @@ def test_an_interpreter_that_cannot_start_fails_every_cell(tasks, monkeypatch):
 
 
 def test_an_unwritable_log_folder_does_not_hide_the_work(tasks, tmp_path):
+    (tmp_path / "logs").write_text("")
+    (*_, event) = executor("fine").run([replace(tasks[0], results=tmp_path)])
+    assert isinstance(event, Finished)
+
+
+def test_a_results_folder_that_cannot_be_written_is_told_apart_from_a_bad_cell(tasks, tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("")
-    (*_, event) = executor("fine").run([replace(tasks[0], results=blocked)])
-    assert isinstance(event, Finished)
+    (event,) = executor("fine").run([replace(tasks[0], results=blocked)])
+    assert event.unwritable
+    assert "cannot be written (Not a directory); free space, or choose another folder" in event.error
 
 
 @pytest.mark.parametrize("work", ["endless", "stubborn"])
