@@ -12,7 +12,19 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from mmbench.cli import claims, compare, data, listing, method, protocol, report, run, status, validate
+from mmbench.cli import (
+    claims,
+    compare,
+    data,
+    doctor,
+    listing,
+    method,
+    protocol,
+    report,
+    run,
+    status,
+    validate,
+)
 from mmbench.cli.output import BAD_INPUT, INTERRUPTED, complain
 from mmbench.errors import UserError
 
@@ -65,6 +77,7 @@ app.command("status")(status.status)
 app.command("validate")(validate.validate)
 app.command("report")(report.report)
 app.command("compare")(compare.compare)
+app.command("doctor")(doctor.doctor)
 app.add_typer(listing.app, name="list")
 app.add_typer(data.app, name="data")
 app.add_typer(protocol.app, name="protocol")

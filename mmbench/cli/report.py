@@ -8,14 +8,11 @@ from typing import Annotated
 import typer
 
 from mmbench.cli.output import AllowMixed, Json, console, print_json, shown
-from mmbench.cli.status import Where, results_folder
+from mmbench.cli.status import Results, Where, results_folder
 
 
 def report(
-    target: Annotated[
-        str,
-        typer.Argument(metavar="RESULTS", help="A results folder, or the name or file of a protocol."),
-    ],
+    target: Results,
     results: Where = None,
     output: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where to write; RESULTS/report when left out.")

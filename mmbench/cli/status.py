@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from mmbench.protocol.cells import Cell
 
 STATES = ("done", "failed", "missing")
+Results = Annotated[
+    str, typer.Argument(metavar="RESULTS", help="A results folder, or the name or file of a protocol.")
+]
 Where = Annotated[
     Path | None, typer.Option("--results", metavar="DIR", help="The results folder, if not the usual one.")
 ]

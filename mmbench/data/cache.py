@@ -1,27 +1,33 @@
 """Decoded datasets on disk: one folder per dataset, image size and state of its files.
 
-An entry is written whole or not at all, opened memory-mapped, and never changed.
+An entry is written whole or not at all, checked against its checksums whenever it is opened, opened
+memory-mapped, and never changed. One that does not match is made again.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
+import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from zipfile import BadZipFile
 
 import numpy as np
 
 from mmbench.data.fingerprints import Fingerprints
-from mmbench.files import canonical_json, digest_json, whole_folder
+from mmbench.errors import DataError
+from mmbench.files import canonical_json, digest_file, digest_json, whole_folder
 
 if TYPE_CHECKING:
     import pandas as pd
 
-ENTRY_VERSION = 1
+ENTRY_VERSION = 2
+META = "meta.json"
+DAMAGED = "the cache entry was damaged and has been made again"
 _COLUMNS = ("case_id", "patient_id", "official_part", "label", "has_mask", "finding", "group", "digest")
 
 
@@ -88,23 +94,43 @@ def entry_folder(name: str, key: Any) -> Path:
     return cache_root() / "datasets" / f"{name.replace(':', '-')}-{digest}"
 
 
+def entries() -> list[Path]:
+    """Return the folders of every entry there is."""
+    return sorted(path.parent for path in (cache_root() / "datasets").glob(f"*/{META}"))
+
+
+def damage(folder: Path) -> str | None:
+    """Return what is wrong with an entry's files, or None if they match their checksums."""
+    try:
+        meta = json.loads((folder / META).read_text(encoding="utf-8"))
+        if meta["digest"] != _meta_digest(meta):
+            return f"{META} does not match its checksum"
+        for name, checksum in meta["checksums"].items():
+            if digest_file(folder / name) != checksum:
+                return f"{name} does not match its checksum"
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return f"cannot be read ({error})"
+    return None
+
+
 def read_entry(folder: Path) -> Entry | None:
     """Open an entry, or return None if there is none or it is damaged."""
     import pandas as pd
 
-    try:
-        meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
-        cases = pd.read_parquet(folder / "cases.parquet")[list(_COLUMNS)]
-        images = np.load(folder / "images.npy", mmap_mode="r")
-        masks = np.load(folder / "masks.npy", mmap_mode="r") if meta["masks"] else None
-        with np.load(folder / "fingerprints.npz") as arrays:
-            prints = Fingerprints(arrays["pixels"], arrays["hashes"], arrays["thumbnails"])
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+    if damage(folder) is not None:
         return None
-    if not len(images) == len(cases) == len(prints.hashes) == meta["cases"]:
-        return None
+    meta = json.loads((folder / META).read_text(encoding="utf-8"))
+    cases = pd.read_parquet(folder / "cases.parquet")[list(_COLUMNS)]
+    images = np.load(folder / "images.npy", mmap_mode="r")
+    masks = np.load(folder / "masks.npy", mmap_mode="r") if meta["masks"] else None
+    with np.load(folder / "fingerprints.npz") as arrays:
+        prints = Fingerprints(arrays["pixels"], arrays["hashes"], arrays["thumbnails"])
     skipped = [(str(file), str(reason)) for file, reason in meta["skipped"]]
     return Entry(cases, images, masks, prints, list(meta["notes"]), skipped, float(meta["seconds"]))
+
+
+def _meta_digest(meta: dict[str, Any]) -> str:
+    return digest_json({key: value for key, value in meta.items() if key != "digest"})
 
 
 class EntryWriter:
@@ -114,11 +140,18 @@ class EntryWriter:
         from numpy.lib.format import open_memmap
 
         self.folder = folder
-        shape = (count, size, size)
-        self.images = open_memmap(folder / "images.npy", mode="w+", dtype=np.uint8, shape=shape)
-        self.masks = (
-            open_memmap(folder / "masks.npy", mode="w+", dtype=np.uint8, shape=shape) if masks else None
-        )
+
+        def allocated(name: str) -> np.memmap[Any, Any]:
+            path = folder / name
+            array = open_memmap(path, mode="w+", dtype=np.uint8, shape=(count, size, size))
+            if hasattr(os, "posix_fallocate"):
+                # A disk that fills up under a memory map ends the process; here it is an error.
+                with path.open("r+b") as stream:
+                    os.posix_fallocate(stream.fileno(), 0, path.stat().st_size)
+            return array
+
+        self.images = allocated("images.npy")
+        self.masks = allocated("masks.npy") if masks else None
 
     def keep(self, rows: np.ndarray) -> None:
         """Drop every row but these."""
@@ -152,8 +185,10 @@ class EntryWriter:
             "notes": notes,
             "skipped": skipped,
             "seconds": round(seconds, 3),
+            "checksums": {path.name: digest_file(path) for path in sorted(self.folder.iterdir())},
         }
-        (self.folder / "meta.json").write_text(canonical_json(meta), encoding="utf-8")
+        meta["digest"] = _meta_digest(meta)
+        (self.folder / META).write_text(canonical_json(meta), encoding="utf-8")
 
 
 def store_entry(folder: Path, make: Callable[[Path], None]) -> Entry:
@@ -165,19 +200,35 @@ def store_entry(folder: Path, make: Callable[[Path], None]) -> Entry:
         From :func:`entry_folder`.
     make : callable
         Takes an empty folder and fills it through an :class:`EntryWriter`.
-    """
-    import shutil
 
+    Raises
+    ------
+    DataError
+        If the cache cannot be written.
+    """
     if (entry := read_entry(folder)) is not None:
         return entry
-    if folder.exists():
-        # Another process may have finished it since; a folder that stands is whole.
-        if (entry := read_entry(folder)) is not None:
-            return entry
-        shutil.rmtree(folder)
-    with whole_folder(folder) as temporary:
-        make(temporary)
+    try:
+        damaged = _clear(folder)
+        with whole_folder(folder) as temporary:
+            make(temporary)
+    except OSError as error:
+        raise DataError(
+            f"{error.filename or folder}: the cache cannot be written ({error.strerror or error}); free "
+            "space, or choose another folder with MMBENCH_CACHE"
+        ) from error
     entry = read_entry(folder)
     if entry is None:
-        raise OSError(f"{folder}: the cache entry just written cannot be read")
-    return entry
+        raise DataError(f"{folder}: the cache entry just written cannot be read; check the disk")
+    return replace(entry, notes=[*entry.notes, f"{folder}: {DAMAGED}"]) if damaged else entry
+
+
+def _clear(folder: Path) -> bool:
+    """Remove a damaged entry, and say whether there was one; whoever has it open keeps what it sees."""
+    if not folder.exists():
+        return False
+    aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.old.", dir=folder.parent))
+    with suppress(FileNotFoundError):  # another process was faster
+        folder.rename(aside / folder.name)
+    shutil.rmtree(aside, ignore_errors=True)
+    return True

@@ -28,6 +28,7 @@ from mmbench.randomness import derive_seed
 from mmbench.store.environment import capture
 from mmbench.store.record import CellRecord, DomainSummary
 from mmbench.store.store import MASKS, TRUTH, ResultStore
+from mmbench.store.upkeep import quarantine
 from mmbench.training.checkpoint import Checkpoint
 from mmbench.training.loop import History, train
 from mmbench.training.selection import BestWeights, LastWeights, SelectionRule
@@ -129,7 +130,7 @@ def _resuming(go: Callable[..., History], checkpoint: Checkpoint, store: ResultS
     try:
         return go(checkpoint=checkpoint)
     except DamagedFileError as error:
-        print(f"{error}; set aside as {store.quarantine(checkpoint.path)}", file=sys.stderr)
+        print(f"{error}; set aside as {quarantine(store, checkpoint.path)}", file=sys.stderr)
         return go(checkpoint=checkpoint)
 
 

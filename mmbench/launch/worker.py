@@ -25,6 +25,7 @@ from mmbench.errors import StoreError, UnwritableStoreError, UserError
 from mmbench.launch.executor import CellTask, Elsewhere, Event, Failed, Finished, Found, Progress, Started
 from mmbench.store.lease import lease
 from mmbench.store.store import ResultStore
+from mmbench.store.upkeep import sweep
 
 PROGRESS_INTERVAL = 0.2
 """Smallest time between two progress events of a worker, in seconds."""
@@ -94,7 +95,7 @@ def _attempt(task: CellTask, worker: int, function: str, send: Callable[[Event],
         with store.writing(), lease(store.leases_folder, task.id) as held:
             if not held:
                 return Elsewhere(task.id, worker)
-            store.sweep(task.id)
+            sweep(store, task.id)
             return _known(task, store, worker) or _compute(task, store, worker, function, send)
     except UnwritableStoreError as error:
         return Failed(task.id, worker, one_line(error), unwritable=True)

@@ -115,6 +115,8 @@ class StoredPlan(Strict):
     report: dict[str, Any] = Field(default_factory=dict)
     """Leak counts, notes on the data, cases per domain, floors: whatever the report shows."""
     created: str = Field(default_factory=now)
+    digest: str = ""
+    """sha256 of the canonical JSON of everything above; filled in by the store."""
 
     @property
     def labels(self) -> dict[str, str]:

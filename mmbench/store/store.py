@@ -71,8 +71,13 @@ class ResultStore:
 
     def finished(self) -> set[str]:
         """Return the ids of every cell that has a record and did not fail since; nothing is opened."""
-        recorded = {entry.name for entry in _entries(self.cells_folder) if _ID.fullmatch(entry.name)}
-        return recorded - {entry.name.removesuffix(".json") for entry in _entries(self.failures_folder)}
+        return set(self.recorded()) - {
+            entry.name.removesuffix(".json") for entry in _entries(self.failures_folder)
+        }
+
+    def recorded(self) -> list[str]:
+        """Return the ids of every cell that has a record, whether or not it failed since."""
+        return sorted(entry.name for entry in _entries(self.cells_folder) if _ID.fullmatch(entry.name))
 
     def is_finished(self, id: str) -> bool:
         """Whether a cell is among :meth:`finished`."""
@@ -86,13 +91,22 @@ class ResultStore:
         StoreError
             If a failure's file is damaged.
         """
-        found = {}
-        for entry in sorted(_entries(self.failures_folder), key=lambda entry: entry.name):
-            id = entry.name.removesuffix(".json")
-            if _ID.fullmatch(id):
-                path = Path(entry.path)
-                found[id] = _parse(Failure, _read_json(path, f"delete {path}"), path, f"delete {path}")
-        return found
+        return {path.stem: self.read_failure(path) for path in self.failure_files()}
+
+    def failure_files(self) -> list[Path]:
+        """Return the file of every failure."""
+        found = _entries(self.failures_folder)
+        return sorted(Path(e.path) for e in found if _ID.fullmatch(e.name.removesuffix(".json")))
+
+    def read_failure(self, path: Path) -> Failure:
+        """Return the failure that a file holds.
+
+        Raises
+        ------
+        StoreError
+            If it is damaged.
+        """
+        return _parse(Failure, _read_json(path, self._mend()), path, self._mend())
 
     def write(
         self,
@@ -173,7 +187,7 @@ class ResultStore:
         StoreError
             If there is none, or it does not match its digest or schema.
         """
-        return _parse(CellRecord, self.content(id), self.folder(id) / RECORD, self._mend(id))
+        return _parse(CellRecord, self.content(id), self.folder(id) / RECORD, self._mend())
 
     def content(self, id: str) -> dict[str, Any]:
         """Return a record's JSON as plain data, checked against its digest but not its schema."""
@@ -182,9 +196,9 @@ class ResultStore:
         known = self._read.get(id)
         if known is not None and known[0] == version:
             return known[1]
-        content = _read_json(path, self._mend(id))
+        content = _read_json(path, self._mend())
         if content.get("id") != id or content.get("digest") != content_digest(content):
-            raise StoreError(f"{path}: the record was changed after it was written; {self._mend(id)}")
+            raise StoreError(f"{path}: the record was changed after it was written; {self._mend()}")
         if version is not None:
             self._read[id] = (version, content)
         return content
@@ -258,32 +272,6 @@ class ResultStore:
         found = _entries(self.checkpoints_folder)
         return sorted(Path(entry.path) for entry in found if _ID.fullmatch(entry.name))
 
-    def quarantine(self, path: Path) -> Path:
-        """Set a damaged file or folder aside, and return where it is now."""
-        with self.writing():
-            self.quarantine_folder.mkdir(parents=True, exist_ok=True)
-            place = Path(tempfile.mkdtemp(prefix=f"{path.name}.", dir=self.quarantine_folder))
-            path.rename(place / path.name)
-        return place / path.name
-
-    def sweep(self, id: str) -> None:
-        """Clear what killed writers left of a cell; only for the process that holds its lease.
-
-        An old record that was set aside and never replaced is put back.
-        """
-        with self.writing():
-            for folder in (self.cells_folder, self.checkpoints_folder, self.failures_folder):
-                for entry in _entries(folder):
-                    if not entry.name.startswith(f".{id}."):
-                        continue
-                    old = Path(entry.path) / id
-                    if old.is_dir() and not self.folder(id).exists():
-                        old.rename(self.folder(id))
-                    if entry.is_dir(follow_symlinks=False):
-                        shutil.rmtree(entry.path, ignore_errors=True)
-                    else:
-                        Path(entry.path).unlink(missing_ok=True)
-
     def save_plan(self, protocol: Protocol, cells: list[Cell], report: Mapping[str, Any]) -> None:
         """Write down what the protocol asks for.
 
@@ -297,7 +285,9 @@ class ResultStore:
             JSON-ready facts for the report, such as leak counts and notes on the data.
         """
         plan = StoredPlan(protocol=protocol, cells=cells, report=dict(report))
-        text = json.dumps(plan.model_dump(mode="json"), indent=1, allow_nan=False) + "\n"
+        content = plan.model_dump(mode="json")
+        content["digest"] = content_digest(content)
+        text = json.dumps(content, indent=1, allow_nan=False) + "\n"
         with self.writing():
             write_text(self.root / "plan.json", text)
 
@@ -317,13 +307,16 @@ class ResultStore:
         mend = f"make it with: mmbench run PROTOCOL --results {self.root}"
         if not path.is_file():
             raise StoreError(f"{self.root}: no plan.json, so no results folder; {mend}")
-        return _parse(StoredPlan, _read_json(path, mend), path, mend)
+        content = _read_json(path, mend)
+        if content.get("digest", "") not in ("", content_digest(content)):
+            raise StoreError(f"{path}: was changed after it was written; {mend}")
+        return _parse(StoredPlan, content, path, mend)
 
     def _failure_path(self, id: str) -> Path:
         return self.failures_folder / f"{id}.json"
 
-    def _mend(self, id: str) -> str:
-        return f"mend it with: rm -r {self.folder(id)}, then run the protocol again"
+    def _mend(self) -> str:
+        return f"mend it with: mmbench doctor {self.root} --repair"
 
     def _parquet(self, id: str, name: str) -> pd.DataFrame:
         import pandas as pd
@@ -335,13 +328,13 @@ class ResultStore:
     def _checked(self, id: str, name: str, checksums: Mapping[str, str]) -> Path:
         path = self.folder(id) / name
         if name not in checksums:
-            raise StoreError(f"{path}: the record has no such file; {self._mend(id)}")
+            raise StoreError(f"{path}: the record has no such file; {self._mend()}")
         try:
             found = digest_file(path)
         except OSError as error:
-            raise StoreError(f"{path}: cannot be read ({error.strerror}); {self._mend(id)}") from None
+            raise StoreError(f"{path}: cannot be read ({error.strerror}); {self._mend()}") from None
         if found != checksums[name]:
-            raise StoreError(f"{path}: does not match its checksum; {self._mend(id)}")
+            raise StoreError(f"{path}: does not match its checksum; {self._mend()}")
         return path
 
     @contextmanager

@@ -121,7 +121,7 @@ def test_a_damaged_record_is_named_with_its_mend(store, cell, tools, damage, mes
     path.write_text(damage(path.read_text()))
     with pytest.raises(StoreError) as error:
         store.read(cell.id)
-    mend = f"mend it with: rm -r {store.folder(cell.id)}, then run the protocol again"
+    mend = f"mend it with: mmbench doctor {store.root} --repair"
     assert one_line(error) == f"{path}: {message}; {mend}"
 
 
@@ -146,7 +146,7 @@ def test_a_changed_or_missing_table_is_named(store, cell, tools):
     path.write_bytes(path.read_bytes() + b"x")
     with pytest.raises(StoreError) as error:
         store.cases(cell.id)
-    assert one_line(error).startswith(f"{path}: does not match its checksum; mend it with: rm -r ")
+    assert one_line(error).startswith(f"{path}: does not match its checksum; mend it with: mmbench doctor ")
     with pytest.raises(StoreError, match="does not match its checksum"):
         store.verify(cell.id)
     path.unlink()
@@ -185,7 +185,7 @@ def test_a_damaged_failure_is_named(store, cell):
     path.write_text("{")
     with pytest.raises(StoreError) as error:
         store.failed()
-    assert one_line(error) == f"{path}: is not JSON; delete {path}"
+    assert one_line(error) == f"{path}: is not JSON; mend it with: mmbench doctor {store.root} --repair"
 
 
 def test_remove_forgets_a_cell(store, cell, tools):
