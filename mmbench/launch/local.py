@@ -132,9 +132,11 @@ class LocalExecutor:
             time.sleep(POLL)
         ready = wait([worker.connection for worker in busy], timeout=POLL)
         for worker in busy:
-            if worker.connection in ready or worker.process.poll() is not None:
-                yield from self._hear(worker)
-            elif worker.overdue():
+            heard = worker.connection in ready or worker.process.poll() is not None
+            event = self._hear(worker) if heard else None
+            if event is not None:
+                yield event
+            if worker.overdue() and not isinstance(event, Elsewhere | Ending):
                 yield self._end(worker, f"took longer than the time limit of {worker.limit:g} s")
 
     def _start(self, number: int, device: str) -> None:
@@ -181,15 +183,14 @@ class LocalExecutor:
         with contextlib.suppress(OSError):
             worker.connection.send(worker.task)
 
-    def _hear(self, worker: _Worker) -> Iterator[Event]:
-        """Yield what a worker has to say; its death says that its cell failed."""
+    def _hear(self, worker: _Worker) -> Event:
+        """Return what a worker has to say; its death says that its cell failed."""
         try:
             if worker.connection.poll():
                 event: Event = worker.connection.recv()
                 if isinstance(event, Started):
                     worker.begin = time.monotonic()
-                yield event
-                return
+                return event
         except (EOFError, OSError):
             pass
         try:
@@ -197,7 +198,7 @@ class LocalExecutor:
         except subprocess.TimeoutExpired:
             _signal_group(worker.process, signal.SIGKILL)
             code = worker.process.wait()
-        yield self._end(worker, _cause(code))
+        return self._end(worker, _cause(code))
 
     def _end(self, worker: _Worker, why: str) -> Failed:
         """End a worker and whatever it has started, and return the failure of its cell."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from mmbench.errors import UnwritableStoreError, UserError
 from mmbench.files import write_text
 from mmbench.launch.devices import Placement, place
-from mmbench.launch.executor import CellTask, Event, Executor, Failed, Found
+from mmbench.launch.executor import CellTask, Ending, Event, Executor, Failed, Found
 from mmbench.launch.local import LocalExecutor
 from mmbench.launch.schedule import longest_first, plan_costs
 from mmbench.launch.selection import select
@@ -322,6 +322,10 @@ def _follow(
                     store.write_failure(cells[event.id], event.error, event.traceback, event.seconds)
             elif isinstance(event, Found):
                 found.add(event.id)
+            if isinstance(event, Ending) and not store.has_plan():
+                raise UnwritableStoreError(
+                    f"{store.root}: the folder was removed while the run was going; run the command again"
+                )
             tell(event)
     finally:
         executor.stop()

@@ -1,0 +1,187 @@
+"""Small real protocols in real processes, and ways to end them.
+
+``python tests/faults/harness.py KILLS`` counts what docs/reliability.md reports.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+
+PROTOCOL = """
+name: small
+sources:
+  classification: {dataset: phantom:paediatric_ap, cases: 60}
+  segmentation: {dataset: phantom:adult_pa, cases: 60}
+targets:
+  segmentation: {dataset: phantom:county, cases: 20}
+budgets: {pairs: [{classification: 10, segmentation: 4}]}
+methods: [unet, umtl_ssl, multimix]
+floors: [majority]
+backbone: {name: paper_unet, width: 0.25, depth: 3}
+image_size: 32
+seeds: 2
+training: {steps: 60, batch_size: 4}
+selection: {rule: source_val, every: 20}
+"""
+"""Seven cells of a second or so each, with dropout, unlabeled streams and a rule that keeps the best."""
+
+RECORDS = 7
+
+
+def write_protocol(folder: Path, text: str = PROTOCOL) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "small.yaml"
+    path.write_text(text)
+    return path
+
+
+def command(protocol: Path, *options: object) -> list[str]:
+    """The installed command: two workers, a checkpoint every tenth of a second."""
+    words = ["run", str(protocol), "--results", str(protocol.parent / "results"), "--device", "cpu"]
+    words += ["-j", "2", "--checkpoint-every", "0.1", "--quiet", *map(str, options)]
+    return [sys.executable, "-m", "mmbench", *words]
+
+
+def start(protocol: Path, *options: object, **popen: object) -> subprocess.Popen:
+    log = (protocol.parent / "output.log").open("a")
+    with log:
+        return subprocess.Popen(
+            command(protocol, *options), stdout=log, stderr=log, cwd=protocol.parent, process_group=0, **popen
+        )
+
+
+def finish(protocol: Path, *options: object, timeout: float = 300) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        command(protocol, *options),
+        capture_output=True,
+        text=True,
+        cwd=protocol.parent,
+        timeout=timeout,
+        check=False,
+    )
+
+
+def children(process: int) -> list[int]:
+    """Return the process numbers of a process's children."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            try:
+                fields = (folder / "stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            if int(fields[1]) == process:
+                found.append(int(folder.name))
+    return found
+
+
+def kill_somebody(process: subprocess.Popen, choose: random.Random) -> str:
+    """Kill the run, or one of its workers if it has any, without a warning."""
+    workers = children(process.pid)
+    victim = choose.choice([process.pid, *workers])
+    try:
+        os.kill(victim, signal.SIGKILL)
+    except ProcessLookupError:
+        return "nobody"
+    return "run" if victim == process.pid else "worker"
+
+
+def kill_at_random(protocol: Path, seed: int, longest: float) -> str:
+    """Start a run, kill somebody at a random moment, and wait for the end of what is left."""
+    choose = random.Random(seed)
+    process = start(protocol, "--retry-failed") if failures(protocol) else start(protocol)
+    time.sleep(choose.uniform(0.0, longest))
+    victim = kill_somebody(process, choose) if process.poll() is None else "nobody"
+    process.wait(300)
+    return victim
+
+
+def failures(protocol: Path) -> list[Path]:
+    return sorted((protocol.parent / "results" / "failures").glob("*.json"))
+
+
+def outcome(protocol: Path) -> dict[str, tuple[pd.DataFrame, pd.DataFrame, list, int]]:
+    """Return everything of every record that must not depend on what happened on the way."""
+    found = {}
+    for folder in sorted((protocol.parent / "results" / "cells").glob("[0-9a-f]*")):
+        record = json.loads((folder / "cell.json").read_text())
+        cases, losses = (pd.read_parquet(folder / f"{name}.parquet") for name in ("cases", "losses"))
+        found[folder.name] = (cases, losses, record["summary"], record["selected_step"])
+    return found
+
+
+def assert_same(one: dict, other: dict) -> None:
+    assert one.keys() == other.keys()
+    for id in one:
+        pd.testing.assert_frame_equal(one[id][0], other[id][0], check_exact=True)
+        pd.testing.assert_frame_equal(one[id][1], other[id][1], check_exact=True)
+        assert one[id][2:] == other[id][2:]
+
+
+def assert_clean(protocol: Path) -> None:
+    """Nothing half-written is left, and every file matches its checksum."""
+    results = protocol.parent / "results"
+    for room in ("cells", "failures", "checkpoints", "leases"):
+        left = list((results / room).glob("*")) if room != "cells" else list((results / room).glob(".*"))
+        assert left == [], left
+    done = subprocess.run(
+        [sys.executable, "-m", "mmbench", "doctor", str(results), "--json"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert json.loads(done.stdout)["problems"] == [], done.stdout
+
+
+def survive(folder: Path, reference: dict, kills: int, seed: int = 0) -> dict[str, int]:
+    """Kill runs until ``kills`` processes died, finish, and compare with the uninterrupted run.
+
+    Each time that nothing is left to do, a new results folder begins.
+    """
+    counts = {"run": 0, "worker": 0, "resumed": 0, "rounds": 0}
+    moment = seed
+    while counts["run"] + counts["worker"] < kills:
+        counts["rounds"] += 1
+        protocol = write_protocol(folder / f"round{counts['rounds']}")
+        while counts["run"] + counts["worker"] < kills:
+            moment += 1
+            victim = kill_at_random(protocol, moment, longest=6.0)
+            if victim == "nobody":
+                break
+            counts[victim] += 1
+        if failures(protocol):
+            finish(protocol, "--retry-failed")
+        done = finish(protocol)
+        assert done.returncode == 0, done.stderr
+        assert_same(outcome(protocol), reference)
+        assert_clean(protocol)
+        for record in (protocol.parent / "results" / "cells").glob("*/cell.json"):
+            counts["resumed"] += bool(json.loads(record.read_text())["resumed_at"])
+    return counts
+
+
+def main() -> None:
+    import tempfile
+
+    kills = int(sys.argv[1]) if len(sys.argv) > 1 else 40
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["MMBENCH_CACHE"] = str(Path(folder) / "cache")
+        protocol = write_protocol(Path(folder) / "whole")
+        assert finish(protocol).returncode == 0
+        counts = survive(Path(folder), outcome(protocol), kills)
+    print(f"killed: {counts['run']} runs and {counts['worker']} workers, over {counts['rounds']} folders")
+    print(f"cells that went on from a checkpoint: {counts['resumed']}")
+    print("every record equal to the uninterrupted run's to the bit; lost: 0, partial: 0")
+
+
+if __name__ == "__main__":
+    main()

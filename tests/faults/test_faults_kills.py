@@ -1,0 +1,145 @@
+"""kill -9 anywhere: the same command goes on, and every record is that of an uninterrupted run."""
+
+import json
+import os
+import subprocess
+from collections import Counter
+from pathlib import Path
+
+import harness
+import pytest
+
+pytestmark = pytest.mark.slow
+KILLS = int(os.environ.get("MMBENCH_TEST_KILLS", "8"))
+"""docs/reliability.md reports more: ``python tests/faults/harness.py 40``."""
+
+
+def test_killed_at_random_moments(tmp_path, reference):
+    counts = harness.survive(tmp_path, reference, KILLS)
+    assert counts["run"] + counts["worker"] == KILLS
+
+
+POINTS = {
+    "cache: while it is written": "fsync:/datasets/:before",
+    "cache: written, not renamed": "rename:/datasets/:before",
+    "cache: just renamed": "rename:/datasets/:after",
+    "plan: written, not renamed": "replace:plan.json:before",
+    "record: while it is written": "fsync:/cells/:before",
+    "record: flushed, not renamed": "rename:/cells/:before",
+    "record: just renamed": "rename:/cells/:after",
+    "checkpoint: while it is written": "fsync:/checkpoints/:before",
+    "checkpoint: flushed, not renamed": "replace:/checkpoints/:before",
+    "checkpoint: just renamed": "replace:/checkpoints/:after",
+    "report: while it is written": "replace:/report/:before",
+}
+
+
+@pytest.mark.parametrize("point", POINTS.values(), ids=POINTS.keys())
+def test_killed_at_a_named_point(tmp_path, reference, point):
+    protocol = harness.write_protocol(tmp_path / "run")
+    once = tmp_path / "killed"
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(Path(__file__).parent / "killer"),
+        "MMBENCH_TEST_KILL": point,
+        "MMBENCH_TEST_KILL_ONCE": str(once),
+    }
+    if "datasets" in point:
+        environment["MMBENCH_CACHE"] = str(tmp_path / "cache")
+    harness.start(protocol, env=environment).wait(300)
+    assert once.exists(), "the point was never reached"
+    done = harness.finish(protocol, *(["--retry-failed"] if harness.failures(protocol) else []))
+    assert done.returncode == 0, done.stderr
+    done = harness.finish(protocol)
+    assert done.returncode == 0, done.stderr
+    harness.assert_same(harness.outcome(protocol), reference)
+    harness.assert_clean(protocol)
+
+
+def test_killed_between_setting_an_old_record_aside_and_the_new_one(finished, reference, tmp_path):
+    """A forced cell never leaves less than it found."""
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(Path(__file__).parent / "killer"),
+        "MMBENCH_TEST_KILL": "rename:.old.:after",
+        "MMBENCH_TEST_KILL_ONCE": str(tmp_path / "killed"),
+    }
+    harness.start(finished, "--force", "--only", "method=unet,seed=0", env=environment).wait(300)
+    assert (tmp_path / "killed").exists()
+    assert len(harness.outcome(finished)) == harness.RECORDS - 1
+    done = harness.finish(finished, *(["--retry-failed"] if harness.failures(finished) else []))
+    assert done.returncode == 0, done.stderr
+    harness.assert_same(harness.outcome(finished), reference)
+    harness.assert_clean(finished)
+
+
+COUNTED = """
+import os
+from mmbench.baselines.enc import Enc
+from mmbench.plugins import register_method
+
+@register_method("counted")
+class Counted(Enc):
+    '''Enc that notes every training that begins.'''
+
+    def build(self, problem):
+        with open(os.environ["COUNT"], "a") as log:
+            log.write(f"{problem.seed}\\n")
+        super().build(problem)
+"""
+MANY = """
+name: small
+sources: {classification: {dataset: phantom:paediatric_ap, cases: 60}}
+budgets: {pairs: [{classification: 10}]}
+methods: [counted]
+floors: []
+backbone: {name: paper_unet, width: 0.25, depth: 3}
+image_size: 32
+seeds: 12
+training: {steps: 20, batch_size: 4}
+"""
+
+
+@pytest.mark.parametrize("runners", [2, 8])
+def test_runs_that_share_a_folder_compute_every_cell_once(tmp_path, runners):
+    protocol = harness.write_protocol(tmp_path, MANY)
+    plugin = tmp_path / "counted.py"
+    plugin.write_text(COUNTED)
+    environment = {**os.environ, "COUNT": str(tmp_path / "count")}
+    together = [
+        harness.start(protocol, "--plugin", plugin, "-j", "1", env=environment) for _ in range(runners)
+    ]
+    assert [process.wait(500) for process in together] == [0] * runners, (tmp_path / "output.log").read_text()
+    begun = Counter((tmp_path / "count").read_text().split())
+    assert len(begun) == 12
+    assert set(begun.values()) == {1}
+    assert len(harness.outcome(protocol)) == 12
+    harness.assert_clean(protocol)
+
+
+def test_a_run_goes_on_with_the_cells_of_one_that_was_killed(tmp_path, reference):
+    """The other run waits for cells that it does not have, and takes them when their holder is dead."""
+    protocol = harness.write_protocol(tmp_path)
+    first = harness.start(protocol)
+    while not list((tmp_path / "results" / "leases").glob("*")):
+        assert first.poll() is None
+    second = subprocess.Popen(
+        harness.command(protocol, "--json"), stdout=subprocess.PIPE, text=True, cwd=tmp_path, process_group=0
+    )
+    while len(list((tmp_path / "results" / "cells").glob("*/cell.json"))) < 2:
+        assert first.poll() is None
+    first.kill()
+    first.wait()
+    output, _ = second.communicate(timeout=300)
+    assert second.returncode == 0
+    summary = json.loads(output)
+    assert summary["failed"] == 0
+    assert summary["done"] + summary["cached"] == harness.RECORDS
+    harness.assert_same(harness.outcome(protocol), reference)
+
+
+def test_the_same_cells_twice_are_the_same_to_the_bit(tmp_path, reference):
+    """In one process after another, with one worker or two."""
+    protocol = harness.write_protocol(tmp_path)
+    assert harness.finish(protocol, "-j", "1").returncode == 0
+    harness.assert_same(harness.outcome(protocol), reference)
