@@ -208,9 +208,7 @@ def _inputs(store: ResultStore, plan: StoredPlan) -> str:
             "version": __version__,
             "source": digest_code("report", "stats"),
             "plan": plan.model_dump(mode="json", exclude={"created", "digest"}),
-            "records": {
-                cell.id: store.content(cell.id)["digest"] for cell in plan.cells if cell.id in finished
-            },
+            "records": {cell.id: store.digest(cell.id) for cell in plan.cells if cell.id in finished},
             "failed": sorted(failed),
         }
     )

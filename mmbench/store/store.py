@@ -203,6 +203,12 @@ class ResultStore:
             self._read[id] = (version, content)
         return content
 
+    def digest(self, id: str) -> str:
+        """Return a record's digest, its scores checked against their sum."""
+        content = self.content(id)
+        self._checked(id, CASES, content["checksums"])
+        return str(content["digest"])
+
     def cases(self, id: str) -> pd.DataFrame:
         """Return a cell's scores, one row per case, task and target domain, checked against their sum."""
         return self._parquet(id, CASES)
