@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 Location = tuple[str | int, ...]
+MOST_NAMES = 24
+"""Names that a message lists before it stops."""
 
 
 class UserError(Exception):
@@ -81,6 +83,8 @@ def suggestion(name: str, valid: Iterable[str]) -> str:
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
     if close:
         return f"did you mean {close[0]!r}?"
+    if len(names) > MOST_NAMES:
+        return f"valid: {', '.join(names[:MOST_NAMES])}, … ({len(names)} in all)"
     return "valid: " + ", ".join(names) if names else "there are none"
 
 

@@ -21,6 +21,7 @@ from mmbench.errors import DataError
 FORMATS = ("PNG", "JPEG", "GIF", "TIFF", "BMP")
 MAX_FILE_BYTES = 512 * 1024**2
 MAX_PIXELS = 64_000_000
+MIN_SIDE = 16
 ASPECT_TOLERANCE = 0.02
 _DECODER_ERRORS = (
     OSError,
@@ -34,8 +35,6 @@ _DECODER_ERRORS = (
     MemoryError,
     struct.error,
     zlib.error,
-    Image.DecompressionBombError,
-    Image.DecompressionBombWarning,
 )
 
 
@@ -93,7 +92,8 @@ def decode(path: Path) -> Gray:
     Raises
     ------
     DataError
-        If the file is missing, empty, truncated, oversized, floating-point or no image.
+        If the file is missing, empty, truncated, too large, floating-point, several images or
+        none.
     """
     check_file(path)
     try:
@@ -104,8 +104,14 @@ def decode(path: Path) -> Gray:
                     f"{path}: {width} x {height} pixels are too many for a radiograph "
                     f"(limit {MAX_PIXELS // 10**6} megapixels)"
                 )
+            if (frames := getattr(image, "n_frames", 1)) > 1:
+                raise DataError(f"{path}: holds {frames} images; store the one that is meant")
             image.load()
             return _to_gray(image, path)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise DataError(
+            f"{path}: has too many pixels for a radiograph (limit {MAX_PIXELS // 10**6} megapixels)"
+        ) from None
     except UnidentifiedImageError:
         raise DataError(f"{path}: is not a readable {', '.join(FORMATS)} file") from None
     except _DECODER_ERRORS as error:
@@ -145,6 +151,21 @@ def to_square(gray: Gray, size: int) -> np.ndarray:
     levels = _resample(gray.levels, size) * (255 / gray.white)
     # Rounding first to 6 decimals makes ties fall alike whatever the order of summation.
     return np.clip(np.rint(np.round(levels, 6)), 0, 255).astype(np.uint8)
+
+
+def check_size(gray: Gray, path: Path) -> None:
+    """Refuse an image that is too small to be a radiograph.
+
+    Raises
+    ------
+    DataError
+        Naming the file.
+    """
+    width, height = gray.size
+    if min(width, height) < MIN_SIDE:
+        raise DataError(
+            f"{path}: {width} x {height} pixels are too few for a radiograph (at least {MIN_SIDE} each way)"
+        )
 
 
 def binarise(gray: Gray, path: Path) -> np.ndarray:

@@ -175,6 +175,7 @@ def _decoded_in_order(reader: Reader, cases: list[RawCase], size: int) -> Iterat
 
 def _decode_case(reader: Reader, case: RawCase, size: int) -> _Decoded:
     gray = reader.decode(case.image)
+    imaging.check_size(gray, case.image)
     union = _union(case, gray.size) if case.masks else None
     pixels = pixel_digest(gray.levels)
     return _Decoded(

@@ -131,12 +131,16 @@ def make_plan(
         [note for dataset in _unique(sources, targets) for note in dataset.notes] + leaks.notes() + skipped
     )
     covered = {cell.label for cell in cells}
-    notes += [
+    left_out = [
         f"{entry.label} is left out: it learns {' and '.join(sorted(summary.tasks))}, and the protocol has "
         "no source or no budget for that"
         for entry, summary in methods
         if entry.label not in covered and not summary.floor
     ]
+    if not covered & {entry.label for entry in protocol.methods}:
+        why = [*left_out, *skipped]
+        raise ProtocolError(f"no method can be trained: {why[0]}", at=("methods",))
+    notes += left_out
     counts = {}
     for task, source in sources.items():
         counts[f"{task.value} {source.domain}"] = len(source.rows("test", task))

@@ -51,6 +51,8 @@ def rank_records(
         two rows or blocks.
     """
     rows = list(dict.fromkeys(line.row for line in order if line in scored.grids and not line.floor))
+    if len(rows) < 2:
+        return [], [], []
     stacks, resampled = [], []
     for pair in pairs_of(protocol):
         lines = [line_at(scored.grids, row, pair) for row in rows]
@@ -59,7 +61,7 @@ def rank_records(
         present = [line for line in lines if line is not None]
         stacks.append(np.stack([scored.values(line) for line in present], axis=-1))
         resampled.append(np.stack([scored.resampled(line) for line in present], axis=-1))
-    if len(rows) < 2 or not stacks:
+    if not stacks:
         return [], [], []
     values = np.stack(stacks)  # budget pairs, draws, seeds, rows
     whole = np.isfinite(values).all(axis=-1)

@@ -138,6 +138,13 @@ def test_only_runs_a_part_and_keeps_the_rest_of_the_plan(go):
     assert summary.table["planned"].sum() == 10
 
 
+def test_floors_alone_make_a_report(go):
+    """There is nothing to compare or to rank."""
+    summary, _ = go(only="method=majority")
+    assert len(summary.done) == 2
+    assert summary.report.page.is_file()
+
+
 def test_force_trains_again_and_replaces(go):
     first, _ = go(only="id=" + tiny_plan().cells[0].id)
     record = first.results / "cells" / first.done[0] / "cell.json"

@@ -57,6 +57,8 @@ class Manifest(Reader):
             Naming the file and line of the first fault.
         """
         rows = list(_rows(table))
+        if not rows:
+            raise DataError(f"{table}: lists no image below its header")
         rows = _of_domain(table, rows, domain)
         cases = [_case(table, line, row) for line, row in rows]
         return Listing(
