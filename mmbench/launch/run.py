@@ -314,6 +314,10 @@ def _follow(
         return found, failed
     try:
         for event in executor.run(tasks):
+            if isinstance(event, Ending) and not store.has_plan():
+                raise UnwritableStoreError(
+                    f"{store.root}: the folder was removed while the run was going; run the command again"
+                )
             if isinstance(event, Failed):
                 if event.unwritable:
                     raise UnwritableStoreError(event.error)
@@ -322,10 +326,6 @@ def _follow(
                     store.write_failure(cells[event.id], event.error, event.traceback, event.seconds)
             elif isinstance(event, Found):
                 found.add(event.id)
-            if isinstance(event, Ending) and not store.has_plan():
-                raise UnwritableStoreError(
-                    f"{store.root}: the folder was removed while the run was going; run the command again"
-                )
             tell(event)
     finally:
         executor.stop()

@@ -139,8 +139,54 @@ def _prediction(cls: type[Method], values: dict[str, Any]) -> Iterator[str]:
         yield "predict leaves gradients in the weights"
 
 
+def _resuming(cls: type[Method], values: dict[str, Any]) -> Iterator[str]:
+    if cls.floor:
+        return
+    batch = example_batch(cls.streams)
+    whole, first, second = (built(cls, values) for _ in range(3))
+    _steps(whole, _optimizer(whole), batch, range(4))
+    saved = _optimizer(first)
+    _steps(first, saved, batch, range(2))
+    for name, module in second.modules().items():
+        module.load_state_dict(copy.deepcopy(first.modules()[name].state_dict()))
+    second.load_state(copy.deepcopy(first.state()))
+    loaded = _optimizer(second)
+    loaded.load_state_dict(copy.deepcopy(saved.state_dict()))
+    _steps(second, loaded, batch, range(2, 4))
+    for name, module in whole.modules().items():
+        found = second.modules()[name].state_dict()
+        if any(not torch.equal(value, found[key]) for key, value in module.state_dict().items()):
+            yield (
+                f"a training that goes on from a checkpoint ends with other weights of {name}; let "
+                "state() return, and load_state() take back, what losses or after_step change besides"
+            )
+            return
+
+
+def _optimizer(method: Method) -> torch.optim.Optimizer:
+    parameters = [p for p in _parameters(method) if p.requires_grad]
+    return method.optimizer(parameters) or torch.optim.Adam(parameters, 1e-3)
+
+
+def _steps(method: Method, optimizer: torch.optim.Optimizer, batch: Batch, steps: range) -> None:
+    for module in method.modules().values():
+        module.train()
+    for step in steps:
+        torch.manual_seed(step)
+        terms = method.losses(batch)
+        optimizer.zero_grad(set_to_none=True)
+        torch.stack([term.float() for term in terms.values()]).sum().backward()
+        optimizer.step()
+        method.after_step(step)
+
+
 def _parameters(method: Method) -> list[torch.nn.Parameter]:
     return [p for module in method.modules().values() for p in module.parameters()]
 
 
-_CHECKS = {"Hyperparameters": _hyperparameters, "losses": _training, "predict": _prediction}
+_CHECKS = {
+    "Hyperparameters": _hyperparameters,
+    "losses": _training,
+    "predict": _prediction,
+    "a checkpoint": _resuming,
+}

@@ -18,6 +18,7 @@ import os
 import re
 import shutil
 import tempfile
+import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -215,10 +216,7 @@ class ResultStore:
 
     def cases_table(self, id: str) -> pa.Table:
         """Return :meth:`cases` as an Arrow table."""
-        import pyarrow.parquet as pq
-
-        path = self._checked(id, CASES, self.content(id)["checksums"])
-        return pq.ParquetFile(path).read(use_threads=False)
+        return self._table(id, CASES)
 
     def losses(self, id: str) -> pd.DataFrame:
         """Return a cell's loss terms, one row per logged step."""
@@ -247,14 +245,18 @@ class ResultStore:
         checksums = self.content(id)["checksums"]
         if MASKS not in checksums:
             return {}
-        with np.load(self._checked(id, MASKS, checksums)) as arrays:
-            found = {}
-            for name in arrays.files:
-                if f"{TRUTH}{name}" in arrays.files:
-                    predicted = arrays[name]
-                    bits = np.unpackbits(arrays[f"{TRUTH}{name}"], count=predicted.size)
-                    found[name] = (predicted, bits.reshape(predicted.shape).astype(bool))
-            return found
+        path = self._checked(id, MASKS, checksums)
+        found = {}
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                for name in arrays.files:
+                    if f"{TRUTH}{name}" in arrays.files:
+                        predicted = arrays[name]
+                        bits = np.unpackbits(arrays[f"{TRUTH}{name}"], count=predicted.size)
+                        found[name] = (predicted, bits.reshape(predicted.shape).astype(bool))
+        except (ValueError, TypeError, EOFError, zipfile.BadZipFile):
+            raise StoreError(f"{path}: does not hold masks; {self._mend()}") from None
+        return found
 
     def verify(self, id: str) -> CellRecord:
         """Check every file of a record against its checksum and return the record.
@@ -325,11 +327,18 @@ class ResultStore:
         return f"mend it with: mmbench doctor {self.root} --repair"
 
     def _parquet(self, id: str, name: str) -> pd.DataFrame:
-        import pandas as pd
+        frame: pd.DataFrame = self._table(id, name).to_pandas()
+        return frame
+
+    def _table(self, id: str, name: str) -> pa.Table:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
 
         path = self._checked(id, name, self.content(id)["checksums"])
-        frame: pd.DataFrame = pd.read_parquet(path)
-        return frame
+        try:
+            return pq.ParquetFile(path).read(use_threads=False)
+        except pa.ArrowException:
+            raise StoreError(f"{path}: is not a Parquet table; {self._mend()}") from None
 
     def _checked(self, id: str, name: str, checksums: Mapping[str, str]) -> Path:
         path = self.folder(id) / name

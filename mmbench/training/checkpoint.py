@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from mmbench.files import read_sealed, write_sealed
+from mmbench.files import DamagedFileError, read_sealed, write_sealed
 
 
 class Checkpoint:
@@ -48,13 +48,16 @@ class Checkpoint:
         Raises
         ------
         DamagedFileError
-            If the file does not match its checksum.
+            If the file does not match its checksum, or holds anything but tensors and plain values.
         """
         try:
             content = read_sealed(self.path)
         except FileNotFoundError:
             return None
-        saved = torch.load(io.BytesIO(content), map_location=device, weights_only=True)
+        try:
+            saved = torch.load(io.BytesIO(content), map_location=device, weights_only=True)
+        except Exception as error:  # its checksum is right, so it is a stranger's
+            raise DamagedFileError(f"{self.path}: holds more than tensors and numbers") from error
         return saved["state"] if saved["origin"] == self.origin else None
 
     def due(self) -> bool:

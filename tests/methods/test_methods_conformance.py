@@ -100,3 +100,27 @@ def test_a_bad_method_is_told_what_it_does(cls, fault):
     found = faults(cls)
     assert found
     assert any(re.search(fault, line) for line in found), found
+
+
+class Remembers(Good):
+    """Weighs its loss by how often it was called."""
+
+    calls = 0
+
+    def losses(self, batch):
+        self.calls += 1
+        return {name: term * self.calls for name, term in Good.losses(self, batch).items()}
+
+
+def test_state_that_a_checkpoint_would_lose_is_a_fault():
+    (found,) = faults(Remembers)
+    assert found.startswith("a training that goes on from a checkpoint ends with other weights of net")
+
+    class Kept(Remembers):
+        def state(self):
+            return {"calls": self.calls}
+
+        def load_state(self, state):
+            self.calls = state["calls"]
+
+    assert faults(Kept) == []
