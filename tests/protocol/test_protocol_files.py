@@ -152,7 +152,8 @@ def test_the_json_schema_is_the_recorded_one(matrix):
     if os.environ.get("MMBENCH_UPDATE_GOLDEN"):
         path.parent.mkdir(exist_ok=True)
         path.write_text(found)
-    assert found == path.read_text()
+    # As values: versions of pydantic write 0 or 0.0.
+    assert json.loads(found) == json.loads(path.read_text())
 
 
 def test_the_json_schema_accepts_what_the_loader_accepts(matrix):

@@ -47,7 +47,7 @@ def test_pairwise_p_values_are_scikit_posthocs(rng):
     values = rng.normal(0, 1, (12, 5)) + 0.6 * np.arange(5)
     table = pd.DataFrame(values).melt(var_name="method", value_name="value")
     expected = scikit_posthocs.posthoc_wilcoxon(
-        table, val_col="value", group_col="method", method="exact", p_adjust="holm", sort=True
+        table, val_col="value", group_col="method", method="exact", p_adjust="holm", sort=False
     )
     found = pairwise_wilcoxon_holm(values)
     assert found == pytest.approx(expected.to_numpy(), abs=1e-12)
