@@ -22,14 +22,13 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
-
-from pydantic import BaseModel, ValidationError
+from typing import TYPE_CHECKING, Any
 
 from mmbench.errors import StoreError, UnwritableStoreError
 from mmbench.files import digest_file, whole_folder, write_text
 from mmbench.protocol.cells import Cell
 from mmbench.protocol.schema import Protocol
+from mmbench.store.reading import parse, read_json
 from mmbench.store.record import CellRecord, Failure, StoredPlan, content_digest
 
 if TYPE_CHECKING:
@@ -45,7 +44,6 @@ MASKS = "masks.npz"
 TRUTH = "truth:"
 """Begins the names of arrays with a domain's reference masks in ``MASKS``, one bit per pixel."""
 _ID = re.compile(r"[0-9a-f]{16}")
-Model = TypeVar("Model", bound=BaseModel)
 
 
 class ResultStore:
@@ -107,7 +105,7 @@ class ResultStore:
         StoreError
             If it is damaged.
         """
-        return _parse(Failure, _read_json(path, self._mend()), path, self._mend())
+        return parse(Failure, read_json(path, self._mend()), path, self._mend())
 
     def write(
         self,
@@ -188,7 +186,7 @@ class ResultStore:
         StoreError
             If there is none, or it does not match its digest or schema.
         """
-        return _parse(CellRecord, self.content(id), self.folder(id) / RECORD, self._mend())
+        return parse(CellRecord, self.content(id), self.folder(id) / RECORD, self._mend())
 
     def content(self, id: str) -> dict[str, Any]:
         """Return a record's JSON as plain data, checked against its digest but not its schema."""
@@ -197,7 +195,7 @@ class ResultStore:
         known = self._read.get(id)
         if known is not None and known[0] == version:
             return known[1]
-        content = _read_json(path, self._mend())
+        content = read_json(path, self._mend())
         if content.get("id") != id or content.get("digest") != content_digest(content):
             raise StoreError(f"{path}: the record was changed after it was written; {self._mend()}")
         if version is not None:
@@ -315,10 +313,10 @@ class ResultStore:
         mend = f"make it with: mmbench run PROTOCOL --results {self.root}"
         if not path.is_file():
             raise StoreError(f"{self.root}: no plan.json, so no results folder; {mend}")
-        content = _read_json(path, mend)
+        content = read_json(path, mend)
         if content.get("digest", "") not in ("", content_digest(content)):
             raise StoreError(f"{path}: was changed after it was written; {mend}")
-        return _parse(StoredPlan, content, path, mend)
+        return parse(StoredPlan, content, path, mend)
 
     def _failure_path(self, id: str) -> Path:
         return self.failures_folder / f"{id}.json"
@@ -424,32 +422,3 @@ def _version(path: Path) -> tuple[int, int] | None:
 
 def _write_parquet(frame: pd.DataFrame, path: Path) -> None:
     frame.to_parquet(path, index=False, compression="zstd")
-
-
-def _read_json(path: Path, mend: str) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_bytes(), parse_constant=_refuse_constant)
-    except FileNotFoundError:
-        raise StoreError(f"{path}: there is no such file; {mend}") from None
-    except OSError as error:
-        raise StoreError(f"{path}: cannot be read ({error.strerror}); {mend}") from None
-    except (ValueError, RecursionError):
-        raise StoreError(f"{path}: is not JSON; {mend}") from None
-    if not isinstance(content, dict):
-        raise StoreError(f"{path}: is not a JSON object; {mend}")
-    return content
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _parse(model: type[Model], content: dict[str, Any], path: Path, mend: str) -> Model:
-    try:
-        return model.model_validate(content)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        key = ".".join(str(part) for part in first["loc"])
-        if content.get("format", 1) != 1:
-            raise StoreError(f"{path}: was written by another version of mmbench; {mend}") from None
-        raise StoreError(f"{path}: {key}: not as this version of mmbench writes it; {mend}") from None
