@@ -40,7 +40,7 @@ def doctor(
     problems = hospital.examine(store)
     done = hospital.repair(store, problems) if repair else {}
     damaged = sorted({p.cell for p in problems if p.kind in ("record", "failure") and p.cell})
-    summary = _compute_again(store, damaged, data_root, plugin or []) if repair and damaged else None
+    summary = _compute_again(store, damaged, data_root, plugin or [], json) if repair and damaged else None
     if json:
         listed = [{**asdict(p), "path": str(p.path), "done": done.get(str(p.path))} for p in problems]
         computed = [] if summary is None else list(summary.done)
@@ -52,8 +52,9 @@ def doctor(
 
 
 def _compute_again(
-    store: ResultStore, cells: list[str], data_root: Path | None, plugins: list[Path]
+    store: ResultStore, cells: list[str], data_root: Path | None, plugins: list[Path], json: bool
 ) -> RunSummary | None:
+    from mmbench.cli.progress import RunDisplay
     from mmbench.launch.run import run
 
     plan = store.load_plan()
@@ -61,14 +62,16 @@ def _compute_again(
     wanted = [id for id in cells if id in known]
     if not wanted:
         return None
-    return run(
-        plan.protocol,
-        results=store.root,
-        data_root=data_root,
-        plugins=plugins,
-        only=",".join(f"id={id}" for id in wanted),
-        allow_mixed=True,
-    )
+    with RunDisplay(console(stderr=json)) as display:
+        return run(
+            plan.protocol,
+            results=store.root,
+            data_root=data_root,
+            plugins=plugins,
+            only=",".join(f"id={id}" for id in wanted),
+            allow_mixed=True,
+            listener=display,
+        )
 
 
 def _show(

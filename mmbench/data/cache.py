@@ -95,8 +95,18 @@ def entry_folder(name: str, key: Any) -> Path:
 
 
 def entries() -> list[Path]:
-    """Return the folders of every entry there is."""
-    return sorted(path.parent for path in (cache_root() / "datasets").glob(f"*/{META}"))
+    """Return the folders of every entry; without those of an early version, which are never opened."""
+    folders = (path.parent for path in (cache_root() / "datasets").glob(f"*/{META}"))
+    return sorted(folder for folder in folders if not _unchecked(folder))
+
+
+def _unchecked(folder: Path) -> bool:
+    """Whether an entry is of the first version, which had no checksums."""
+    try:
+        meta = json.loads((folder / META).read_text(encoding="utf-8"))
+        return meta["version"] == 1 and "digest" not in meta
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def damage(folder: Path) -> str | None:

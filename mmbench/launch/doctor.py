@@ -107,7 +107,7 @@ def _records(store: ResultStore) -> Iterator[Problem]:
         try:
             store.verify(id)
         except StoreError as error:
-            yield Problem("record", store.folder(id), _without_mend(error), id)
+            yield Problem("record", store.folder(id), _shortly(store, error), id)
 
 
 def _failures(store: ResultStore) -> Iterator[Problem]:
@@ -115,7 +115,7 @@ def _failures(store: ResultStore) -> Iterator[Problem]:
         try:
             store.read_failure(path)
         except StoreError as error:
-            yield Problem("failure", path, _without_mend(error), path.stem)
+            yield Problem("failure", path, _shortly(store, error), path.stem)
 
 
 def _checkpoints(store: ResultStore, busy: set[str]) -> Iterator[Problem]:
@@ -137,5 +137,6 @@ def _leftovers(store: ResultStore, busy: set[str]) -> Iterator[Problem]:
             yield Problem("leftover", path, "a writer was killed here", id)
 
 
-def _without_mend(error: StoreError) -> str:
-    return str(error).partition("; mend")[0]
+def _shortly(store: ResultStore, error: StoreError) -> str:
+    """Return an error without how to mend it, and without where every file lies."""
+    return str(error).partition("; mend")[0].replace(f"{store.root}/", "")
