@@ -167,3 +167,15 @@ def test_a_terminal_gets_a_live_display(workplace):
     assert "worker 1" in text
     assert "10/10" in text
     assert "10 trained, 0 cached, 0 failed" in text
+
+
+def test_what_another_run_computes_is_told_once(capsys):
+    from rich.console import Console
+
+    from mmbench.cli.progress import RunDisplay
+    from mmbench.launch.executor import Elsewhere, Found
+
+    with RunDisplay(Console(width=100)) as display:
+        for event in (Elsewhere("a", 0), Elsewhere("a", 0), Found("a", 0)):
+            display(event)
+    assert capsys.readouterr().out.splitlines() == ["another run computes a", "1/0  done  a  by another run"]

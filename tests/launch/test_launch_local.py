@@ -9,8 +9,10 @@ import fake_work
 import pytest
 from fake_work import alive, tiny_plan, wait_until
 
-from mmbench.launch.executor import CellTask, Failed, Finished, Progress, Started
+from mmbench.launch.executor import CellTask, Elsewhere, Failed, Finished, Found, Progress, Started
 from mmbench.launch.local import LocalExecutor
+from mmbench.store.lease import lease
+from mmbench.store.store import ResultStore
 
 
 @pytest.fixture
@@ -134,6 +136,52 @@ def test_leaving_the_iterator_ends_workers_and_their_children(tasks, tmp_path, w
     assert all(map(alive, pids(tmp_path)))
     events.close()
     wait_until(lambda: not any(map(alive, pids(tmp_path))))
+
+
+@pytest.mark.parametrize("work", ["lively_for_ever", "endless"])
+def test_a_cell_that_takes_too_long_is_ended_and_the_next_one_runs(tasks, tmp_path, work):
+    limited = replace(tasks[0], time_limit=1.0)
+    events = executor(work).run([limited, replace(limited, cell=tasks[1].cell)])
+    ends = [event for event in events if isinstance(event, Failed)]
+    assert [end.id for end in ends] == [tasks[0].id, tasks[1].id]
+    assert {end.error for end in ends} == {"took longer than the time limit of 1 s"}
+    assert all(1.0 <= end.seconds < 30 for end in ends)
+    wait_until(lambda: not any(map(alive, pids(tmp_path))))
+
+
+def test_a_cell_that_another_run_holds_is_waited_for(tasks):
+    task, other = tasks[:2]
+    seen = []
+    with lease(ResultStore(task.results).leases_folder, task.id):
+        events = executor("record").run([task, other])
+        for event in events:
+            seen.append(event)
+            if isinstance(event, Finished):
+                break
+    seen += list(events)
+    mine = [type(event) for event in seen if event.id == task.id and not isinstance(event, Progress)]
+    assert mine[0] is Elsewhere
+    assert mine[-2:] == [Started, Finished]
+    assert [event.id for event in seen if isinstance(event, Finished)] == [other.id, task.id]
+
+
+def test_a_cell_that_another_run_has_done_is_found(tasks):
+    task = tasks[0]
+    assert isinstance(list(executor("record").run([task]))[-1], Finished)
+    assert [type(event) for event in executor("record").run([task])] == [Found]
+    forced = [type(event) for event in executor("record").run([replace(task, force=True)])]
+    assert forced[0] is Started
+
+
+def test_a_failure_of_another_run_is_passed_on_and_not_repeated(tasks):
+    task = next(task for task in tasks if (task.cell.label, task.cell.seed) == ("enc", 0))
+    (*_, first) = executor("record_but_enc_seed_0").run([task])
+    assert isinstance(first, Failed)
+    assert first.recorded
+    (again,) = executor("record").run([task])
+    assert (type(again), again.error, again.recorded) == (Failed, first.error, True)
+    repeated = replace(task, failure=ResultStore(task.results).failure_version(task.id))
+    assert isinstance(list(executor("record").run([repeated]))[-1], Finished)
 
 
 def test_stop_from_outside_ends_the_workers(tasks, tmp_path):
