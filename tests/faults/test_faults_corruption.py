@@ -41,8 +41,8 @@ def record_files(protocol):
     return sorted(path for path in (protocol.parent / "results" / "cells").rglob("*") if path.is_file())
 
 
-FLIPPED = 22 * 27
-"""docs/reliability.md says how many: 22 in each of the files of seven records."""
+FLIPPED = 22 * 15
+"""docs/reliability.md says how many: 22 in each of the files of four records."""
 
 
 def test_any_flipped_byte_of_a_record_is_found_and_never_reported(finished, reference):
@@ -72,8 +72,16 @@ def test_any_flipped_byte_of_a_record_is_found_and_never_reported(finished, refe
     assert problems(finished) == []
 
 
-@pytest.mark.parametrize("damage", ["flip", "truncate", "remove"])
-@pytest.mark.parametrize("name", ["cell.json", "cases.parquet", "losses.parquet"])
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        ("cell.json", "flip"),
+        ("cases.parquet", "flip"),
+        ("cases.parquet", "truncate"),
+        ("losses.parquet", "remove"),
+        ("cell.json", "remove"),
+    ],
+)
 def test_the_doctor_sets_a_bad_record_aside_and_computes_it_again(finished, reference, name, damage):
     path = next(path for path in record_files(finished) if path.name == name)
     if damage == "flip":
@@ -176,21 +184,19 @@ def edit_record(folder: Path, change):
     ("change", "named"),
     [
         (lambda record: record["environment"]["packages"].update(torch="1.0"), "torch: "),
-        (lambda record: record["environment"]["packages"].update(mmbench="0.0.1"), "mmbench: "),
         (lambda record: record.update(method_source="0" * 64), "source of "),
     ],
-    ids=["library", "mmbench", "source"],
+    ids=["library", "source"],
 )
 def test_records_made_otherwise_are_not_mixed_unless_allowed(finished, change, named):
     results = finished.parent / "results"
-    folder = next((results / "cells").glob("[0-9a-f]*"))
-    cell = json.loads((folder / "cell.json").read_text())["cell"]
-    other = [seed for seed in range(2) if seed != cell["seed"]]
+    finished.write_text(harness.PROTOCOL + "seeds: 2\n")
+    assert harness.finish(finished, "--only", "method=unet,method=multimix").returncode == 0
+    folders = sorted((results / "cells").glob("[0-9a-f]*"))
+    folder = next(f for f in folders if '"label": "multimix"' in (f / "cell.json").read_text())
     edit_record(folder, change)
     for command in (["report", results], ["compare", "unet", "multimix", "--results", results]):
         refused = mmbench(*command)
-        if command[0] == "compare" and cell["label"] not in ("unet", "multimix"):
-            continue
         assert refused.returncode == 2, refused.stdout
         assert f"records of one table differ in {named}" in refused.stderr
         assert "--allow-mixed" in refused.stderr
@@ -207,7 +213,7 @@ def test_records_made_otherwise_are_not_mixed_unless_allowed(finished, change, n
 
     done = harness.finish(finished, "--force", "--only", f"id={folder.name}")
     assert done.returncode == 0, done.stderr
-    assert other == [] or mmbench("report", results).returncode == 0
+    assert mmbench("report", results).returncode == 0
 
 
 def test_another_split_or_data_is_another_cell(finished, tmp_path):
