@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -97,21 +98,30 @@ def kill_somebody(process: subprocess.Popen, choose: random.Random) -> str:
 def kill_at_random(protocol: Path, seed: int) -> str:
     """Start a run, kill somebody at a random moment, and wait for the end of what is left.
 
-    Three in four moments lie after the first cell has begun: the start takes longer than a cell.
+    Three in four moments lie after the first checkpoint: starting takes longer than a cell.
     """
     choose = random.Random(seed)
+    begin = time.time()
     process = start(protocol, "--retry-failed") if failures(protocol) else start(protocol)
     if choose.random() < 0.75:
-        leases = protocol.parent / "results" / "leases"
-        known = set(leases.glob("*"))
-        while process.poll() is None and not set(leases.glob("*")) - known:
+        while process.poll() is None and not trained_since(protocol, begin):
             time.sleep(0.005)
-        time.sleep(choose.uniform(0.0, 2.0))
+        time.sleep(choose.uniform(0.0, 1.5))
     else:
-        time.sleep(choose.uniform(0.0, 3.0))
+        time.sleep(choose.uniform(0.0, 4.0))
     victim = kill_somebody(process, choose) if process.poll() is None else "nobody"
     process.wait(300)
     return victim
+
+
+def trained_since(protocol: Path, begin: float) -> bool:
+    """Whether a checkpoint or a record was written since."""
+    results = protocol.parent / "results"
+    for path in [*results.glob("checkpoints/[0-9a-f]*"), *results.glob("cells/[0-9a-f]*")]:
+        with contextlib.suppress(FileNotFoundError):
+            if path.stat().st_mtime > begin:
+                return True
+    return False
 
 
 def failures(protocol: Path) -> list[Path]:
