@@ -1,6 +1,6 @@
 PYTHON ?= python3
 VENV ?= .venv
-BIN := $(VENV)/bin
+BIN = $(VENV)/bin
 PROTOCOL ?= protocols/cross_domain.yaml
 
 .PHONY: bench test lint types security audit pytest test-lowest clean
