@@ -75,6 +75,8 @@ def choose(browser, field, value):
     from selenium.webdriver.support.ui import Select
 
     Select(browser.find_element("css selector", f"#filters select[name={field}]")).select_by_value(value)
+    # The browser may tell the page of the choice a moment after it has told the driver.
+    browser.execute_async_script("setTimeout(arguments[0], 50)")
 
 
 def test_no_error_and_no_request(opened, page):
