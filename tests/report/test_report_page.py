@@ -123,12 +123,15 @@ def test_filters_hide_rows_and_columns_everywhere(opened):
 
 
 def test_a_filtered_view_can_be_sent(opened, page):
+    from selenium.webdriver.support.ui import WebDriverWait
+
     choose(opened, "method", "stronger")
     # The driver learns of a new address a moment after the page has set it.
     address = opened.execute_script("return location.href")
     opened.get("about:blank")
     opened.get(address)
-    assert {row[0] for row in rows(opened)} == {"stronger"}
+    # The driver may come back while the page is still being read.
+    WebDriverWait(opened, 20).until(lambda browser: {row[0] for row in rows(browser)} == {"stronger"})
 
 
 def test_any_column_sorts_both_ways(opened):
