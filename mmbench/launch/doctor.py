@@ -14,8 +14,6 @@ from mmbench.store.lease import leased
 from mmbench.store.store import ResultStore
 from mmbench.store.upkeep import leftovers, quarantine, sweep
 
-KINDS = ("plan", "record", "failure", "checkpoint", "leftover", "cache")
-
 
 @dataclass(frozen=True)
 class Problem:
@@ -24,7 +22,7 @@ class Problem:
     Attributes
     ----------
     kind : str
-        One of ``KINDS``.
+        ``plan``, ``record``, ``failure``, ``checkpoint``, ``leftover`` or ``cache``.
     path : Path
         The file or folder.
     what : str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -333,13 +333,14 @@ def _follow(
 
 
 def _makings(
-    plan: Plan, store: ResultStore, kept: Collection[str], pending: Iterable[Cell]
+    plan: Plan, store: ResultStore, kept: Collection[str], pending: Sequence[Cell]
 ) -> Iterator[Mapping[str, Any]]:
     """Yield how every record of the plan was made, or is going to be."""
     for cell in plan.cells:
         if cell.id in kept:
             yield store.content(cell.id)
-    environment = capture().model_dump(mode="json")
+    # Only where something is to be made: describing the environment asks git.
+    environment = capture().model_dump(mode="json") if pending else None
     for cell in pending:
         source = plan.methods[cell.label].source_digest
         yield {"cell": {"label": cell.label}, "method_source": source, "environment": environment}
