@@ -12,6 +12,7 @@ from urllib.parse import quote
 from mmbench import __version__
 from mmbench.files import digest_code, digest_json, write_text
 from mmbench.report.main_table import MainTable, stored_table
+from mmbench.store.lease import waited_lease
 from mmbench.store.provenance import refuse_mixtures, stored_mixtures
 from mmbench.store.record import StoredPlan
 from mmbench.store.store import ResultStore
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 FOLDER = "report"
 STAMP = "report.json"
+WRITING = ".writing"
+"""The lease that whoever writes a report holds."""
 
 
 @dataclass(frozen=True)
@@ -141,17 +144,22 @@ def make_report(
     if not allow_mixed:
         refuse_mixtures(store, stored_mixtures(store))
     main = stored_table(store, plan)
-    inputs = _inputs(store, plan)
-    known = None if force else _known(folder, inputs, extras)
+    known = None if force else _known(folder, _inputs(store, plan), extras)
     if known is not None:
         return Report(name, results, folder, main, known)
-    paths = _write(results, folder, extras or Extras())
-    stamp = {
-        "inputs": inputs,
-        "extras": digest_json((extras or Extras()).key),
-        "files": [path.relative_to(folder).as_posix() for path in paths],
-    }
-    write_text(folder / STAMP, json.dumps(stamp, indent=1) + "\n")
+    # Runs that share a results folder end at the same moment and all come here.
+    with waited_lease(folder, WRITING):
+        inputs = _inputs(store, plan)
+        known = None if force else _known(folder, inputs, extras)
+        if known is not None:
+            return Report(name, results, folder, main, known)
+        paths = _write(results, folder, extras or Extras())
+        stamp = {
+            "inputs": inputs,
+            "extras": digest_json((extras or Extras()).key),
+            "files": [path.relative_to(folder).as_posix() for path in paths],
+        }
+        write_text(folder / STAMP, json.dumps(stamp, indent=1) + "\n")
     return Report(name, results, folder, main, tuple(paths), fresh=True)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mmbench.files import write_text
+from mmbench.files import write_bytes, write_text
 from mmbench.report.latex import latex_comparisons, latex_main
 from mmbench.report.marks import MarkedTable, marked_table, number
 from mmbench.report.render import HEADS, csv_table, csv_wide, markdown, markdown_text, scopes
@@ -191,7 +191,7 @@ def _rule(count: int, left: int = 1) -> str:
 
 
 def _parquet(frame: pd.DataFrame, path: Path) -> Path:
-    frame.to_parquet(path, index=False, compression="zstd")
+    write_bytes(path, frame.to_parquet(index=False, compression="zstd"))
     return path
 
 

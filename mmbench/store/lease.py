@@ -12,6 +12,7 @@ import json
 import os
 import platform
 import threading
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -23,6 +24,8 @@ HEARTBEAT = 10.0
 EXPIRY = 120.0
 """Seconds without a sign of life after which a holder on another machine counts as dead: more than a
 network file system keeps a file's attributes cached."""
+PATIENCE = 0.1
+"""Seconds between two looks at a lease that is waited for."""
 
 
 @contextmanager
@@ -55,6 +58,17 @@ def lease(folder: Path, name: str) -> Iterator[bool]:
         ended.set()
         heart.join()
         path.unlink(missing_ok=True)
+
+
+@contextmanager
+def waited_lease(folder: Path, name: str) -> Iterator[None]:
+    """Hold the lease of ``name`` while the block runs, having waited until nobody else does."""
+    while True:
+        with lease(folder, name) as held:
+            if held:
+                yield
+                return
+        time.sleep(PATIENCE)
 
 
 def leased(folder: Path) -> set[str]:

@@ -2,13 +2,15 @@
 
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import pandas as pd
 import pytest
 from made_up import write_results
 
 from mmbench.errors import StoreError
-from mmbench.report.build import Extras, make_report
+from mmbench.report.build import WRITING, Extras, make_report
+from mmbench.store.lease import lease
 from mmbench.store.store import ResultStore
 
 
@@ -50,6 +52,19 @@ def test_nothing_changed_is_not_written_again(results):
     assert again.page.stat().st_mtime_ns == stamp
     assert set(again.paths) == set(first.paths)
     assert make_report(results, force=True).fresh
+
+
+def test_one_writes_while_the_others_wait_and_find_it_written(results):
+    """Runs that share a results folder end together; one read a figure that another had just emptied."""
+    with ThreadPoolExecutor() as pool:
+        with lease(results / "report", WRITING) as held:
+            assert held
+            waiting = [pool.submit(make_report, results) for _ in range(3)]
+            with pytest.raises(TimeoutError):
+                waiting[0].result(timeout=1)
+            assert [path.name for path in (results / "report").iterdir()] == [f"{WRITING}.1"]
+        assert sorted(future.result().fresh for future in waiting) == [False, False, True]
+    assert not list((results / "report").glob(f"{WRITING}*"))
 
 
 def test_a_changed_record_or_a_missing_file_is_written_again(results):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import re
 import textwrap
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmbench.evaluation.catalogue import METRICS
+from mmbench.files import write_bytes, write_text
 from mmbench.report.render import plain
 
 if TYPE_CHECKING:
@@ -115,11 +117,13 @@ def save(drawn: Drawn, name: str, folder: Path) -> Figure:
     # The layout is found once, and each file drawn once: savefig draws twice for every file.
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
-    FigureCanvasSVG(figure).print_svg(svg, metadata={"Date": None, "Creator": None})  # type: ignore[no-untyped-call]
-    svg.write_text(_trimmed(svg.read_text(encoding="utf-8")), encoding="utf-8")
+    text, image = io.StringIO(), io.BytesIO()
+    FigureCanvasSVG(figure).print_svg(text, metadata={"Date": None, "Creator": None})  # type: ignore[no-untyped-call]
+    write_text(svg, _trimmed(text.getvalue()))
     figure.set_dpi(110)
     figure.set_facecolor("white")
-    FigureCanvasAgg(figure).print_png(png)  # type: ignore[no-untyped-call]
+    FigureCanvasAgg(figure).print_png(image)  # type: ignore[no-untyped-call]
+    write_bytes(png, image.getvalue())
     return Figure(name, drawn.title, drawn.description, svg, png)
 
 
