@@ -38,6 +38,9 @@ sys.path[:] = sys.argv[4:]
 from mmbench.launch.worker import main
 main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3])
 """
+_ALLOCATION = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**40)}
+"""For glibc: keep freed memory, which the next training step asks for again. By default every large tensor
+comes new from the system, which clears it page by page."""
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
@@ -157,7 +160,12 @@ class LocalExecutor:
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
-                env={**os.environ, **dict.fromkeys(_THREAD_VARIABLES, count), "PYTHONUNBUFFERED": "1"},
+                env={
+                    **_ALLOCATION,
+                    **os.environ,
+                    **dict.fromkeys(_THREAD_VARIABLES, count),
+                    "PYTHONUNBUFFERED": "1",
+                },
                 process_group=0,
             )
         except BaseException:

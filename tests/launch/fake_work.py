@@ -9,6 +9,8 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
+
 from mmbench.errors import DataError
 from mmbench.protocol.cells import DomainDigest, MethodSummary, expand
 from mmbench.protocol.files import parse_protocol
@@ -61,6 +63,16 @@ def tiny_plan(seeds=2):
 
 def fine(task, on_progress):
     return {"seed": task.cell.seed, "threads": int(os.environ["OMP_NUM_THREADS"])}
+
+
+def forgetful(task, on_progress):
+    """Ask for 64 MB and give them back, three times; says how many pages came new the third time."""
+    import resource
+
+    for _ in range(3):
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        np.ones(2**23)
+    return {"pages": resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before}
 
 
 def who(task, on_progress):

@@ -1,4 +1,5 @@
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -56,6 +57,17 @@ def test_workers_are_kept_and_put_their_device_into_the_task(tasks):
 def test_threads_are_set_before_the_worker_imports_anything(tasks):
     (event,) = [e for e in executor("fine", threads=2).run(tasks[:1]) if isinstance(e, Finished)]
     assert event.headline["threads"] == 2
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the settings are glibc's")
+@pytest.mark.parametrize(("own", "kept"), [(None, True), ("65536", False)])
+def test_a_worker_keeps_freed_memory_unless_the_user_set_otherwise(tasks, monkeypatch, own, kept):
+    for name in ("MALLOC_MMAP_MAX_", "MALLOC_TRIM_THRESHOLD_"):
+        monkeypatch.delenv(name, raising=False)
+        if own is not None:
+            monkeypatch.setenv(name, own)
+    (event,) = [e for e in executor("forgetful").run(tasks[:1]) if isinstance(e, Finished)]
+    assert (event.headline["pages"] < 10) == kept, event.headline
 
 
 def test_progress_is_throttled(tasks):
