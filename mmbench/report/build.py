@@ -143,27 +143,19 @@ def make_report(
         return Report(name, results, folder)
     if not allow_mixed:
         refuse_mixtures(store, stored_mixtures(store))
-    main = stored_table(store, plan)
-    known = None if force else _known(folder, _inputs(store, plan), extras)
-    if known is not None:
-        return Report(name, results, folder, main, known)
-    # Runs that share a results folder end at the same moment and all come here.
-    with waited_lease(folder, WRITING):
-        inputs = _inputs(store, plan)
-        known = None if force else _known(folder, inputs, extras)
-        if known is not None:
-            return Report(name, results, folder, main, known)
-        paths = _write(results, folder, extras or Extras())
-        stamp = {
-            "inputs": inputs,
-            "extras": digest_json((extras or Extras()).key),
-            "files": [path.relative_to(folder).as_posix() for path in paths],
-        }
-        write_text(folder / STAMP, json.dumps(stamp, indent=1) + "\n")
-    return Report(name, results, folder, main, tuple(paths), fresh=True)
+    paths = None if force else _known(folder, _inputs(store, plan), extras)
+    fresh = False
+    if paths is None:
+        # Runs that share a results folder end at the same moment and all come here.
+        with waited_lease(folder, WRITING):
+            inputs = _inputs(store, plan)
+            paths = None if force else _known(folder, inputs, extras)
+            if paths is None:
+                paths, fresh = _write(results, folder, inputs, extras or Extras()), True
+    return Report(name, results, folder, stored_table(store, plan), paths, fresh)
 
 
-def _write(results: Path, folder: Path, extras: Extras) -> list[Path]:
+def _write(results: Path, folder: Path, inputs: str, extras: Extras) -> tuple[Path, ...]:
     from mmbench.report.analysis import analyse
     from mmbench.report.figures import draw_figures
     from mmbench.report.html import render_html
@@ -200,7 +192,14 @@ def _write(results: Path, folder: Path, extras: Extras) -> list[Path]:
         records=_link(folder, ResultStore(results).cells_folder),
     )
     write_text(page, text)
-    return [page, *paths]
+    paths = [page, *paths]
+    stamp = {
+        "inputs": inputs,
+        "extras": digest_json(extras.key),
+        "files": [path.relative_to(folder).as_posix() for path in paths],
+    }
+    write_text(folder / STAMP, json.dumps(stamp, indent=1) + "\n")
+    return tuple(paths)
 
 
 def _link(folder: Path, target: Path) -> str:
