@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from made_up import write_results
+from made_up import HOSTILE, write_results
 
 from mmbench.protocol.files import parse_protocol
 from mmbench.protocol.vocabulary import Task
@@ -100,14 +100,6 @@ def made_up(tmp_path_factory):
 @pytest.fixture(scope="session")
 def analysis(made_up):
     return analyse(made_up)
-
-
-HOSTILE = {
-    "second": "<script>alert('row')</script>",
-    "third": "a_b & 100% $x^2$ {y} #1 ~ \\end{tabular}",
-    "fourth": "two\nlines | and [a](http://x) *bold* `code`",
-    "fifth": '"quoted", ; =cmd() \u202e\u2028é',
-}
 
 
 @pytest.fixture(scope="session")

@@ -21,6 +21,13 @@ DOMAINS = {
 }
 OVERLAPS = ("dice", "jaccard", "precision", "recall", "nsd", "ssim")
 DISTANCES = ("hausdorff", "hd95", "assd")
+HOSTILE = {
+    "second": "<script>alert('row')</script>",
+    "third": "a_b & 100% $x^2$ {y} #1 ~ \\end{tabular}",
+    "fourth": "two\nlines | and [a](http://x) *bold* `code`",
+    "fifth": '"quoted", ; =cmd() \u202e\u2028é',
+}
+"""Names of rows that no page or table may trust."""
 ENVIRONMENT = Environment.model_validate(
     {
         "python": "3.11.7",

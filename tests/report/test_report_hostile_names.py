@@ -6,7 +6,7 @@ import subprocess
 from html.parser import HTMLParser
 
 import pytest
-from conftest import HOSTILE
+from made_up import HOSTILE
 from test_report_tables import COMPILERS, compile_latex
 
 from mmbench.report.build import make_report
