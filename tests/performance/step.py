@@ -1,7 +1,9 @@
-"""How long a MultiMix training step takes on one thread: ``python -m tests.performance.step``.
+"""How long a MultiMix training step takes, and how long done plainly: ``python -m tests.performance.step``.
 
-Beside it stand the machine's matrix rates, measured in the same run. Start it with
-``MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=1099511627776`` for the memory settings of a worker.
+One thread; the two steps take turns, so that a machine whose speed drifts favours neither. Beside them
+stand the machine's matrix rates, measured in the same run. Start it with
+``MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=1099511627776`` for the memory settings of a worker; both
+steps then have them.
 """
 
 import statistics
@@ -18,34 +20,36 @@ from mmbench.methods import (
 )
 from mmbench.methods.base import Problem, StreamBatch
 from mmbench.protocol.schema import Backbone
+from tests.performance.plain import PlainMultiMix
 
-SETTINGS = [(128, 1.0, "float32"), (128, 1.0, "bf16"), (64, 1.0, "float32"), (64, 1.0, "bf16")]
-SETTINGS += [(48, 0.25, "float32")]
+SETTINGS = [(128, 1.0), (64, 1.0), (48, 0.25)]
 REPEATS, PER_STREAM, SIDE = 5, 10, 1024
 
 
 def matrix_rate(kind):
     """Return the GFLOP/s of a product of two 1024 x 1024 matrices."""
     one, other = torch.randn(2, SIDE, SIDE).to(kind)
-    return 2e-9 * SIDE**3 / measured(lambda: one @ other)
+    (seconds,) = interleaved(lambda: one @ other)
+    return 2e-9 * SIDE**3 / seconds
 
 
-def make_step(side, width, precision):
-    """Return a function that does one step: losses, gradients, Adam."""
-    method = MultiMix()
-    backbone = Backbone(width=width)
-    method.build(Problem(tasks=frozenset(MultiMix.tasks), backbone=backbone, image_size=side))
-    optimizer = torch.optim.Adam(method.network.parameters(), 1e-4)
+def make_batch(side, count):
+    """Return random images for every stream of MultiMix, ``count`` per stream."""
 
     def images():
-        return torch.rand(PER_STREAM, 1, side, side) * 2 - 1
+        return torch.rand(count, 1, side, side) * 2 - 1
 
-    batch = {
-        LABELED_CLASSIFICATION: StreamBatch(images(), labels=torch.arange(PER_STREAM) % 2),
+    return {
+        LABELED_CLASSIFICATION: StreamBatch(images(), labels=torch.arange(count) % 2),
         UNLABELED_CLASSIFICATION: StreamBatch(images(), strong=images()),
         LABELED_SEGMENTATION: StreamBatch(images(), masks=(images() > 0).float()),
         UNLABELED_SEGMENTATION: StreamBatch(images()),
     }
+
+
+def make_step(method, batch, precision):
+    """Return a function that does one step: losses, gradients, Adam."""
+    optimizer = torch.optim.Adam(method.network.parameters(), 1e-4)
 
     def step():
         with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
@@ -57,26 +61,41 @@ def make_step(side, width, precision):
     return step
 
 
-def measured(function):
-    """Return the median of some repeats, in seconds, after one that does not count."""
-    function()
-    seconds = []
-    for _ in range(REPEATS):
-        begin = time.perf_counter()
-        function()
-        seconds.append(time.perf_counter() - begin)
-    return statistics.median(seconds)
+def interleaved(*functions):
+    """Return the median seconds of each function over some rounds, after one round that does not count."""
+    seconds = [[] for _ in functions]
+    for repeat in range(REPEATS + 1):
+        for function, measured in zip(functions, seconds, strict=True):
+            begin = time.perf_counter()
+            function()
+            if repeat:
+                measured.append(time.perf_counter() - begin)
+    return [statistics.median(measured) for measured in seconds]
 
 
 def main():
-    """Print the rates and the seconds of a step for each setting."""
+    """Print the rates, and for each setting the seconds of the steps and their ratios."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
     for name, kind in (("float32", torch.float32), ("bf16", torch.bfloat16)):
-        print(f"matrix product, {name}: {matrix_rate(kind):6.0f} GFLOP/s")
-    for side, width, precision in SETTINGS:
-        seconds = measured(make_step(side, width, precision))
-        print(f"{side:4d} px  width {width:4.2f}  {precision:8s} {1000 * seconds:7.0f} ms a step")
+        print(f"matrix product, {name}: {matrix_rate(kind):6.0f} GFLOP/s", flush=True)
+    for side, width in SETTINGS:
+        method = MultiMix()
+        problem = Problem(frozenset(MultiMix.tasks), Backbone(width=width), side)
+        method.build(problem)
+        method.network.train()
+        batch = make_batch(side, PER_STREAM)
+        plain, float32, bf16 = interleaved(
+            make_step(PlainMultiMix(method), batch, "float32"),
+            make_step(method, batch, "float32"),
+            make_step(method, batch, "bf16"),
+        )
+        print(
+            f"{side:4d} px  width {width:4.2f}  plain {1000 * plain:6.0f} ms"
+            f"   float32 {1000 * float32:6.0f} ms, {plain / float32:4.2f}x"
+            f"   bf16 {1000 * bf16:6.0f} ms, {plain / bf16:4.2f}x",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

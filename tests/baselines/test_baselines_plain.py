@@ -1,0 +1,48 @@
+"""MultiMix's quick formulation against the plain one: dropout's random stream aside, they are the same."""
+
+import pytest
+import torch
+from mmbench.baselines.multimix import MultiMix
+
+from mmbench.methods import Problem
+from mmbench.protocol.schema import Backbone
+from tests.performance.plain import PlainMultiMix
+from tests.performance.step import make_batch
+
+SIZES = pytest.mark.parametrize(("side", "width"), [(32, 0.25), (48, 0.5), (64, 1.0)])
+
+
+def both(side, width):
+    torch.manual_seed(0)
+    quick = MultiMix(MultiMix.Hyperparameters(confidence=0.5))
+    quick.build(Problem(frozenset(MultiMix.tasks), Backbone(width=width, dropout=0.0), side))
+    quick.network.train()
+    return quick, PlainMultiMix(quick), make_batch(side, 3)
+
+
+@SIZES
+def test_the_losses_agree(side, width):
+    quick, plain, batch = both(side, width)
+    expected, found = plain.losses(batch), quick.losses(batch)
+    assert expected.keys() == found.keys()
+    for name, value in expected.items():
+        assert value > 0
+        torch.testing.assert_close(found[name], value, atol=1e-5, rtol=1e-5)
+
+
+@SIZES
+def test_the_gradients_agree(side, width, monkeypatch):
+    # In double precision: a rounded sum may fall on the other side of a leaky ReLU's or a maximum's kink.
+    monkeypatch.setattr(torch.Tensor, "float", torch.Tensor.double)
+    default = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        quick, plain, batch = both(side, width)
+        for method in (quick, plain):
+            torch.stack(list(method.losses(batch).values())).sum().backward()
+    finally:
+        torch.set_default_dtype(default)
+    expected = {name: weight.grad for name, weight in plain.network.named_parameters()}
+    for name, weight in quick.network.named_parameters():
+        torch.testing.assert_close(weight.grad, expected.pop(name), atol=1e-10, rtol=1e-8)
+    assert not expected
