@@ -11,6 +11,8 @@ import time
 
 import torch
 from mmbench.baselines.multimix import MultiMix
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
 
 from mmbench.methods import (
     LABELED_CLASSIFICATION,
@@ -61,6 +63,34 @@ def make_step(method, batch, precision):
     return step
 
 
+def gigaflops(step):
+    """Return the billions of floating-point operations of a step's convolutions and matrix products."""
+    with _Counter() as counter:
+        step()
+    return counter.total / 1e9
+
+
+class _Counter(TorchDispatchMode):
+    """PyTorch's flop formulas; its own counter fails where a step calls ``torch.autograd.grad``."""
+
+    total = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        out = function(*args, **(kwargs or {}))
+        if function.overloadpacket in flop_registry:
+            self.total += flop_registry[function.overloadpacket](*args, **(kwargs or {}), out_val=out)
+        return out
+
+
+def convolution_share(step):
+    """Return which share of a step's time PyTorch's profiler gives to the convolutions themselves."""
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+        step()
+    operations = profile.key_averages()
+    convolutions = sum(each.self_cpu_time_total for each in operations if "convolution" in each.key)
+    return convolutions / sum(each.self_cpu_time_total for each in operations)
+
+
 def interleaved(*functions):
     """Return the median seconds of each function over some rounds, after one round that does not count."""
     seconds = [[] for _ in functions]
@@ -77,23 +107,27 @@ def main():
     """Print the rates, and for each setting the seconds of the steps and their ratios."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
+    rates = {}
     for name, kind in (("float32", torch.float32), ("bf16", torch.bfloat16)):
-        print(f"matrix product, {name}: {matrix_rate(kind):6.0f} GFLOP/s", flush=True)
+        rates[name] = matrix_rate(kind)
+        print(f"matrix product, {name}: {rates[name]:6.0f} GFLOP/s", flush=True)
     for side, width in SETTINGS:
         method = MultiMix()
-        problem = Problem(frozenset(MultiMix.tasks), Backbone(width=width), side)
-        method.build(problem)
+        method.build(Problem(frozenset(MultiMix.tasks), Backbone(width=width), side))
         method.network.train()
         batch = make_batch(side, PER_STREAM)
-        plain, float32, bf16 = interleaved(
-            make_step(PlainMultiMix(method), batch, "float32"),
-            make_step(method, batch, "float32"),
-            make_step(method, batch, "bf16"),
-        )
+        step = make_step(method, batch, "float32")
+        slow = make_step(PlainMultiMix(method), batch, "float32")
+        plain, float32, bf16 = interleaved(slow, step, make_step(method, batch, "bf16"))
+        needed, share = gigaflops(step), convolution_share(step)
         print(
-            f"{side:4d} px  width {width:4.2f}  plain {1000 * plain:6.0f} ms"
-            f"   float32 {1000 * float32:6.0f} ms, {plain / float32:4.2f}x"
-            f"   bf16 {1000 * bf16:6.0f} ms, {plain / bf16:4.2f}x",
+            f"{side} px, width {width}\n"
+            f"  plain    {1000 * plain:6.0f} ms  {gigaflops(slow):6.1f} GFLOP\n"
+            f"  float32  {1000 * float32:6.0f} ms  {needed:6.1f} GFLOP  {plain / float32:5.2f}x"
+            f"  {needed / float32 / rates['float32']:4.0%} of the matrix rate"
+            f"  {1 / share:4.2f}x its convolutions\n"
+            f"  bf16     {1000 * bf16:6.0f} ms  {needed:6.1f} GFLOP  {plain / bf16:5.2f}x"
+            f"  {needed / bf16 / rates['bf16']:4.0%} of the matrix rate",
             flush=True,
         )
 
