@@ -32,15 +32,16 @@ GRACE = 3.0
 AGAIN = 1.0
 """Seconds until a cell that another run is computing is looked at again."""
 
+ALLOCATION = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**40)}
+"""For glibc: keep freed memory, which the next training step asks for again. By default every large tensor
+comes new from the system, which clears it page by page."""
+
 _BOOT = """
 import sys
 sys.path[:] = sys.argv[4:]
 from mmbench.launch.worker import main
 main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3])
 """
-_ALLOCATION = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**40)}
-"""For glibc: keep freed memory, which the next training step asks for again. By default every large tensor
-comes new from the system, which clears it page by page."""
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
@@ -161,7 +162,7 @@ class LocalExecutor:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 env={
-                    **_ALLOCATION,
+                    **ALLOCATION,
                     **os.environ,
                     **dict.fromkeys(_THREAD_VARIABLES, count),
                     "PYTHONUNBUFFERED": "1",

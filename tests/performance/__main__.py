@@ -1,0 +1,33 @@
+"""Every benchmark, one process each, one after the other: ``python -m tests.performance``.
+
+The training step is measured twice: with the memory settings that a worker has, and with the system's.
+"""
+
+import os
+import subprocess
+import sys
+
+from mmbench.launch.local import ALLOCATION as WORKERS
+
+BENCHMARKS = ("metrics", "commands", "data", "phantom", "statistics", "report")
+
+
+def main():
+    """Run the benchmarks; the first that fails ends the run with its exit code."""
+    runs = [
+        ("step, a worker's memory settings", "step", WORKERS),
+        ("step, the system's memory settings", "step", {}),
+    ]
+    runs += [(name, name, WORKERS if name == "data" else {}) for name in BENCHMARKS]
+    for title, name, settings in runs:
+        print(f"== {title}", flush=True)
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", **settings}
+        done = subprocess.run(
+            [sys.executable, "-m", f"tests.performance.{name}"], env=environment, check=False
+        )
+        if done.returncode:
+            sys.exit(done.returncode)
+
+
+if __name__ == "__main__":
+    main()
