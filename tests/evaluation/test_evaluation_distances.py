@@ -1,7 +1,6 @@
 """Surface distances against MONAI, brute force and hand-computed examples."""
 
 import math
-import warnings
 
 import numpy as np
 import pytest
@@ -11,6 +10,7 @@ from hypothesis.extra.numpy import arrays
 
 from mmbench.evaluation.distances import directed_distances, surface, surface_scores
 from mmbench.protocol.schema import MetricPolicy
+from tests.evaluation.by_monai import monai_scores
 
 POLICY = MetricPolicy()
 small_masks = arrays(bool, st.tuples(st.integers(1, 9), st.integers(1, 9)))
@@ -46,26 +46,6 @@ def brute_distances(one, other):
     a, b = np.argwhere(brute_surface(one)), np.argwhere(brute_surface(other))
     every = np.sqrt(((a[:, None] - b[None]) ** 2).sum(-1))
     return every.min(1), every.min(0)
-
-
-def monai_scores(prediction, truth, policy):
-    import torch
-    from monai.metrics import (
-        compute_average_surface_distance,
-        compute_hausdorff_distance,
-        compute_surface_dice,
-    )
-
-    one, other = (torch.from_numpy(mask)[None, None].float() for mask in (prediction, truth))
-    shared = {"include_background": True, "spacing": policy.spacing}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return {
-            "hausdorff": compute_hausdorff_distance(one, other, **shared).item(),
-            "hd95": compute_hausdorff_distance(one, other, percentile=95, **shared).item(),
-            "assd": compute_average_surface_distance(one, other, symmetric=True, **shared).item(),
-            "nsd": compute_surface_dice(one, other, [policy.nsd_tolerance], **shared).item(),
-        }
 
 
 NAMED = {

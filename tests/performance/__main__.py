@@ -21,7 +21,7 @@ def main():
     runs += [(name, name, WORKERS if name == "data" else {}) for name in BENCHMARKS]
     for title, name, settings in runs:
         print(f"== {title}", flush=True)
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", **settings}
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "KINETO_LOG_LEVEL": "5", **settings}
         done = subprocess.run(
             [sys.executable, "-m", f"tests.performance.{name}"], env=environment, check=False
         )

@@ -6,14 +6,12 @@ not timed, trains in about half a minute.
 
 from __future__ import annotations
 
-import statistics
 import tempfile
 from pathlib import Path
 
 from tests.performance.report import command
+from tests.performance.step import interleaved
 from tests.report.made_up import write_results
-
-REPEATS = 5
 
 
 def main() -> None:
@@ -31,9 +29,9 @@ def main() -> None:
 
 
 def show(name: str, goal: float, *words: object) -> None:
-    """Print the median seconds of a command over some repeats, after one that does not count."""
-    seconds = [command(*words) for _ in range(REPEATS + 1)][1:]
-    print(f"{name:28s} {statistics.median(seconds):5.2f} s (goal {goal})", flush=True)
+    """Print the median seconds of a command."""
+    (seconds,) = interleaved(lambda: command(*words))
+    print(f"{name:28s} {seconds:5.2f} s (goal {goal})", flush=True)
 
 
 if __name__ == "__main__":

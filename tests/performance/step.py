@@ -1,9 +1,8 @@
 """How long a MultiMix training step takes, and how long done plainly: ``python -m tests.performance.step``.
 
 One thread; the two steps take turns, so that a machine whose speed drifts favours neither. Beside them
-stand the machine's matrix rates, measured in the same run. Start it with
-``MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=1099511627776`` for the memory settings of a worker; both
-steps then have them.
+stand the machine's matrix rates, measured in the same run. ``python -m tests.performance`` runs it with a
+worker's memory settings and with the system's; both steps have the same.
 """
 
 import statistics
