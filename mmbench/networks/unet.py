@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mmbench.networks.layers import Dropout, InstanceNorm
+from mmbench.networks.layers import Dropout, InstanceNorm, halve
 from mmbench.networks.multitask import Body
 from mmbench.protocol.schema import Backbone
 
@@ -73,13 +73,13 @@ class PaperUNet(Body):
         features: list[Tensor] = []
         current = images
         for level, block in enumerate(self.encoder):
-            current = block(functional.max_pool2d(current, 2) if level else current)
+            current = block(halve(current) if level else current)
             features.append(current)
         return features
 
     def classify(self, features: list[Tensor]) -> Tensor:
         """Return class logits from the deepest features: max-pool, global average, linear."""
-        return self.class_head(functional.max_pool2d(features[-1], 2).mean((2, 3)))
+        return self.class_head(halve(features[-1]).mean((2, 3)))
 
     def decode(self, features: list[Tensor], bridge: Tensor | None) -> Tensor:
         """Return mask logits; the bridge is downsampled to the first decoder stage (x8 at depth 5)."""

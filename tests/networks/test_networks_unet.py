@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional
 
 from mmbench.networks import build_network
-from mmbench.networks.layers import Dropout, InstanceNorm
+from mmbench.networks.layers import Dropout, InstanceNorm, halve
 from mmbench.protocol.schema import Backbone
 
 
@@ -116,3 +116,18 @@ def test_dropout_passes_the_same_mask_backwards():
     out = Dropout(0.25)(x)
     out.sum().backward()
     assert torch.equal(x.grad, out.detach())
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("shape", [(3, 2, 8, 12), (2, 3, 7, 9), (1, 1, 2, 2)])
+def test_halving_is_max_pooling_to_the_bit_where_values_tie_too(shape, kind):
+    torch.manual_seed(0)
+    values = torch.randint(0, 4, shape).to(kind)  # most squares hold their maximum more than once
+    gradient = torch.randn(shape[0], shape[1], shape[2] // 2, shape[3] // 2).to(kind)
+    found = []
+    for function in (halve, lambda features: functional.max_pool2d(features, 2)):
+        features = values.clone().requires_grad_()
+        halved = function(features)
+        found.append((halved, *torch.autograd.grad(halved, features, gradient)))
+    assert torch.equal(found[0][0], found[1][0])
+    assert torch.equal(found[0][1], found[1][1])
