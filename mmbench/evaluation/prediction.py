@@ -9,10 +9,11 @@ import numpy as np
 import torch
 
 from mmbench.methods.base import Method
-from mmbench.networks.inputs import normalise
+from mmbench.networks.inputs import normalise, release_memory
 from mmbench.networks.saliency import evaluation_mode
 
-PIXELS_PER_BATCH = 2**16
+PIXELS_PER_BATCH = {"cpu": 2**16, "cuda": 2**24}
+"""A CPU gains nothing from more than its cache holds; a GPU takes what fits, at first 1,024 images of 128."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ def predict(
 ) -> DomainPrediction:
     """Return a method's predictions, every module in evaluation mode and without gradients.
 
+    Where a GPU's memory runs out, the batches are halved until they fit.
+
     Parameters
     ----------
     method : Method
@@ -48,20 +51,39 @@ def predict(
         As in training.
     """
     side = images.shape[-1]
-    size = max(1, PIXELS_PER_BATCH // side**2)
+    size = max(1, PIXELS_PER_BATCH[device.type] // side**2)
     probabilities, masks = [], []
     with ExitStack() as stack:
         for module in method.modules().values():
             stack.enter_context(evaluation_mode(module))
         stack.enter_context(torch.no_grad())
         stack.enter_context(torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"))
-        for start in range(0, len(images), size):
-            batch = torch.from_numpy(np.array(images[start : start + size])).to(device)
-            found = method.predict(normalise(batch))
-            if found.class_logits is not None:
-                probabilities.append(found.class_logits.double().softmax(1)[:, 1].cpu().numpy())
-            if found.mask_logits is not None:
-                masks.append(found.mask_logits.float().sigmoid()[:, 0].cpu().numpy())
+        start = 0
+        while start < len(images):
+            try:
+                found = _predict_some(method, images[start : start + size], device)
+            except torch.cuda.OutOfMemoryError:
+                if size == 1:
+                    raise
+                found = None
+            if found is None:  # outside the handler, which would keep the failed pass's tensors alive
+                size = -(-min(size, len(images)) // 2)
+                release_memory(device)
+                continue
+            start += size
+            if found.probabilities is not None:
+                probabilities.append(found.probabilities)
+            if found.masks is not None:
+                masks.append(found.masks)
     return DomainPrediction(
         np.concatenate(probabilities) if probabilities else None, np.concatenate(masks) if masks else None
+    )
+
+
+def _predict_some(method: Method, images: np.ndarray, device: torch.device) -> DomainPrediction:
+    found = method.predict(normalise(torch.from_numpy(np.array(images)).to(device)))
+    logits, masks = found.class_logits, found.mask_logits
+    return DomainPrediction(
+        None if logits is None else logits.double().softmax(1)[:, 1].cpu().numpy(),
+        None if masks is None else masks.float().sigmoid()[:, 0].cpu().numpy(),
     )

@@ -73,7 +73,12 @@ def execute(task: CellTask, on_progress: OnProgress) -> dict[str, float]:
     history, rule = History(), _selection_rule(cell, sources, targets, device)
     if not method.floor:
         loader = StreamLoader(
-            data, method.streams, cell.training, protocol_seed=cell.protocol_seed, seed=cell.seed
+            data,
+            method.streams,
+            cell.training,
+            protocol_seed=cell.protocol_seed,
+            seed=cell.seed,
+            device=device,
         )
         on_step = partial(_report_step, on_progress)
         go = partial(train, method, loader, cell.training, rule, device=device, on_step=on_step)
@@ -226,6 +231,7 @@ def _record(
         peak_memory_mb=peak_mb(task.device),
         selected_step=None if method.floor else history.selected_step,
         resumed_at=history.resumed_at,
+        micro_batch=history.micro_batch if 0 < history.micro_batch < task.cell.training.batch_size else None,
         last_losses={name: value for name, value in last.items() if name != "step"},
         method_source=found.source_digest,
         environment=capture(task.device),

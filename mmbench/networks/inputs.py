@@ -16,3 +16,9 @@ def to_device(module: nn.Module, device: torch.device) -> nn.Module:
     if device.type == "cuda":
         module.to(memory_format=torch.channels_last)
     return module.to(device)
+
+
+def release_memory(device: torch.device) -> None:
+    """Give a GPU's cached memory back, after an allocation has failed."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()

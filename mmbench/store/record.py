@@ -66,6 +66,9 @@ class CellRecord(Strict):
     """Step whose weights were evaluated; None for a floor."""
     resumed_at: list[int] = Field(default_factory=list)
     """Steps after which the training went on from a checkpoint, having been interrupted."""
+    micro_batch: int | None = None
+    """Images per stream that passed through the network at once, where memory did not hold the whole batch
+    and gradients were accumulated; None where it did."""
     last_losses: dict[str, Measured] = Field(default_factory=dict)
     """Loss terms of the last step, by name."""
     method_source: str = ""

@@ -14,12 +14,13 @@ import numpy as np
 import torch
 
 from mmbench.methods.base import Method
+from mmbench.networks.inputs import release_memory
 from mmbench.protocol.schema import Training
 from mmbench.randomness import derive_seed
 from mmbench.training.checkpoint import Checkpoint
 from mmbench.training.optimization import make_optimizer, make_scheduler
 from mmbench.training.selection import SelectionRule
-from mmbench.training.streams import StreamLoader
+from mmbench.training.streams import StreamLoader, split
 
 
 class NonFiniteLossError(ArithmeticError):
@@ -40,12 +41,16 @@ class History:
         The steps after which the training went on from a checkpoint.
     seconds : float
         Spent on all steps, those before an interruption included.
+    micro_batch : int
+        Images per stream that passed through the network at once in the last step: the batch size, or less
+        if memory ran out.
     """
 
     losses: list[dict[str, float]] = field(default_factory=list)
     selected_step: int = 0
     resumed_at: list[int] = field(default_factory=list)
     seconds: float = 0.0
+    micro_batch: int = 0
 
 
 def train(
@@ -63,6 +68,10 @@ def train(
     Every step's random numbers (dropout, and whatever a method draws from the global generators of torch,
     NumPy or Python) are seeded by (protocol seed, seed, step), so a training that goes on from a checkpoint
     is the one that was not interrupted.
+
+    Where a GPU's memory runs out, the batch is halved and the gradients of the parts are added up, each by
+    its share of the images. Since every loss term is a mean over a stream's images, that is the same step,
+    dropout's random numbers aside (batch normalisation would see the parts alone).
 
     Parameters
     ----------
@@ -92,24 +101,14 @@ def train(
     optimizer = method.optimizer(parameters) or make_optimizer(parameters, training.optimizer)
     scheduler = make_scheduler(optimizer, training.steps, training.schedule)
     saved = _Saved(method, optimizer, scheduler, rule)
-    history = History()
+    history = History(micro_batch=training.batch_size)
     if checkpoint is not None and (state := checkpoint.load(device)) is not None:
         saved.load(state, history)
     begin = time.perf_counter() - history.seconds
     for module in method.modules().values():
         module.train()
     for step in range(len(history.losses), training.steps):
-        _seed(derive_seed(loader.protocol_seed, "step", loader.seed, step))
-        batch = loader.batch(step)
-        with torch.autocast(device.type, torch.bfloat16, enabled=training.precision == "bf16"):
-            terms = method.losses(batch)
-        stacked = torch.stack([term.float() for term in terms.values()])
-        values = dict(zip(terms, stacked.tolist(), strict=True))
-        for name, value in values.items():
-            if not math.isfinite(value):
-                raise NonFiniteLossError(f"loss term {name!r} is {value} at step {step + 1}")
-        optimizer.zero_grad(set_to_none=True)
-        stacked.sum().backward()
+        values = _accumulate(method, loader, training, history, optimizer, step, device)
         optimizer.step()
         scheduler.step()
         method.after_step(step)
@@ -122,6 +121,39 @@ def train(
     history.selected_step = rule.finish(training.steps, method)
     history.seconds = time.perf_counter() - begin
     return history
+
+
+def _accumulate(
+    method: Method,
+    loader: StreamLoader,
+    training: Training,
+    history: History,
+    optimizer: torch.optim.Optimizer,
+    step: int,
+    device: torch.device,
+) -> dict[str, float]:
+    """Fill the weights' gradients for a step, in as many parts as memory needs; return its loss terms."""
+    while True:
+        _seed(derive_seed(loader.protocol_seed, "step", loader.seed, step))
+        optimizer.zero_grad(set_to_none=True)
+        batch, values = loader.batch(step), dict[str, float]()
+        try:
+            for part, share in split(batch, history.micro_batch):
+                with torch.autocast(device.type, torch.bfloat16, enabled=training.precision == "bf16"):
+                    terms = method.losses(part)
+                stacked = torch.stack([term.float() for term in terms.values()]) * share
+                for name, value in zip(terms, stacked.tolist(), strict=True):
+                    if not math.isfinite(value):
+                        raise NonFiniteLossError(f"loss term {name!r} is {value} at step {step + 1}")
+                    values[name] = values.get(name, 0.0) + value
+                stacked.sum().backward()
+            return values
+        except torch.cuda.OutOfMemoryError:
+            if history.micro_batch == 1:
+                raise
+        # Outside the handler, which would keep the failed pass's tensors alive.
+        history.micro_batch = -(-history.micro_batch // 2)
+        release_memory(device)
 
 
 def _seed(seed: int) -> None:
@@ -149,6 +181,7 @@ class _Saved:
             "losses": history.losses,
             "resumed_at": history.resumed_at,
             "seconds": history.seconds,
+            "micro_batch": history.micro_batch,
         }
 
     def load(self, state: dict[str, Any], history: History) -> None:
@@ -159,4 +192,5 @@ class _Saved:
         self.scheduler.load_state_dict(state["scheduler"])
         self.rule.load_state(state["rule"])
         history.losses, history.seconds = state["losses"], state["seconds"]
+        history.micro_batch = state["micro_batch"]
         history.resumed_at = [*state["resumed_at"], len(history.losses)]

@@ -6,8 +6,8 @@ on the method, so that all methods of a block see the same images in the same or
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -25,7 +25,7 @@ from mmbench.training.augmentation import Geometry, draw_geometry, gather, stron
 
 @dataclass(frozen=True)
 class TaskData:
-    """One task's training images, on the device.
+    """One task's training images, on the device; in pinned host memory if the device has no room for them.
 
     Attributes
     ----------
@@ -90,6 +90,8 @@ class StreamLoader:
         Batch size and augmentation.
     protocol_seed, seed : int
         The random streams' root and the cell's seed.
+    device : torch.device, optional
+        Where the batches go; where the images are, when left out.
     """
 
     def __init__(
@@ -100,8 +102,10 @@ class StreamLoader:
         *,
         protocol_seed: int,
         seed: int,
+        device: torch.device | None = None,
     ):
         self.data = data
+        self.device = device or next(iter(data.values())).images.device
         self.streams = sorted(streams)
         self.training = training
         self.protocol_seed = protocol_seed
@@ -138,7 +142,7 @@ class StreamLoader:
     def _stream_batch(self, stream: Stream, step: int) -> StreamBatch:
         data = self.data[stream.task]
         augmentation = self.training.augmentation
-        rows = torch.from_numpy(self.rows(stream, step)).to(data.images.device)
+        rows = torch.from_numpy(self.rows(stream, step))
         random = torch.Generator().manual_seed(
             derive_seed(self.protocol_seed, "augmentation", stream.value, self.seed, step)
         )
@@ -146,24 +150,54 @@ class StreamLoader:
         geometry = None
         if stream.task is Task.CLASSIFICATION or augmentation.segmentation == "weak":
             geometry = draw_geometry(len(rows), side, random, augmentation)
-        batch = StreamBatch(normalise(_take(data.images, rows, geometry)))
+        batch = StreamBatch(normalise(_take(data.images, rows, geometry, self.device)))
         if stream is Stream.LABELED_SEGMENTATION:
             assert data.masks is not None
-            batch.masks = _take(data.masks, rows, geometry)[:, None].float()
+            batch.masks = _take(data.masks, rows, geometry, self.device)[:, None].float()
         elif stream is Stream.LABELED_CLASSIFICATION:
             assert data.labels is not None
-            batch.labels = data.labels[rows]
+            batch.labels = data.labels[rows.to(self.device)]
         elif stream is Stream.UNLABELED_CLASSIFICATION:
-            other = gather(data.images, rows, draw_geometry(len(rows), side, random, augmentation))
+            moved = draw_geometry(len(rows), side, random, augmentation)
+            other = _take(data.images, rows, moved, self.device)
             batch.strong = normalise(strong(other, random, augmentation.strong))
         return batch
 
 
-def _take(images: Tensor, rows: Tensor, geometry: Geometry | None) -> Tensor:
+def split(batch: Batch, size: int) -> Iterator[tuple[Batch, float]]:
+    """Yield a batch in parts of at most ``size`` images per stream, each with its share of the images."""
+    count = max(len(part.images) for part in batch.values())
+    for start in range(0, count, size):
+        end = min(start + size, count)
+        yield {stream: _cut(part, start, end) for stream, part in batch.items()}, (end - start) / count
+
+
+def _cut(part: StreamBatch, start: int, end: int) -> StreamBatch:
+    given = {name: values for name, values in vars(part).items() if values is not None}
+    return replace(part, **{name: values[start:end] for name, values in given.items()})
+
+
+def _take(images: Tensor, rows: Tensor, geometry: Geometry | None, device: torch.device) -> Tensor:
+    """Return some images on the device, moved as the geometry says."""
+    if images.device != device:
+        picked = torch.empty(
+            (len(rows), *images.shape[1:]), dtype=images.dtype, pin_memory=images.is_pinned()
+        )
+        images = torch.index_select(images, 0, rows, out=picked).to(device, non_blocking=True)
+        rows = torch.arange(len(rows))
+    rows = rows.to(device)
     return images[rows] if geometry is None else gather(images, rows, geometry)
 
 
 def _on_device(array: np.ndarray, device: torch.device) -> Tensor:
-    if not array.flags.writeable and device.type == "cpu":
-        array = np.array(array)
-    return torch.from_numpy(array).to(device)
+    if device.type == "cpu":
+        return torch.from_numpy(array if array.flags.writeable else np.array(array))
+    if has_room(array.nbytes, device):
+        return torch.from_numpy(array).to(device)
+    return torch.from_numpy(array).pin_memory()
+
+
+def has_room(size: int, device: torch.device) -> bool:
+    """Return whether that many bytes take less than half of a GPU's free memory; training needs the rest."""
+    free, _ = torch.cuda.mem_get_info(device)
+    return 2 * size <= free

@@ -171,3 +171,52 @@ def test_optimizers(name, kind):
     assert type(made) is kind
     assert made.defaults["lr"] == 0.5
     assert made.defaults["weight_decay"] == 0.1
+
+
+class Cramped(Mean):
+    """Has memory for some images at a time; its loss is a mean over images, as the contract says."""
+
+    room = 2
+
+    def losses(self, batch):
+        images = batch[LABELED_CLASSIFICATION].images
+        self.passes.append(len(images))
+        if len(images) > self.room:
+            raise torch.cuda.OutOfMemoryError("out of memory")
+        return {"square": (self.layer.weight - images.mean((1, 2, 3))).square().mean()}
+
+
+def cramped(room, steps=3):
+    values = torch.arange(7, dtype=torch.uint8) * 30
+    images = values[:, None, None].expand(7, 8, 8).contiguous()
+    rows = np.arange(7)
+    data = {Task.CLASSIFICATION: TaskData(images, torch.zeros(7, dtype=torch.long), None, rows, rows)}
+    settings = Training(
+        steps=steps,
+        batch_size=7,
+        augmentation=Augmentation(flip=False, crop=0),
+        optimizer=Optimizer(name="sgd", learning_rate=0.1, momentum=0),
+    )
+    loader = StreamLoader(data, [Stream.LABELED_CLASSIFICATION], settings, protocol_seed=0, seed=0)
+    method = Cramped()
+    method.build()
+    method.room, method.passes = room, []
+    return method, train(method, loader, settings, LastWeights(), device=CPU)
+
+
+def test_a_batch_that_memory_does_not_hold_is_halved_and_its_gradients_added():
+    whole, expected = cramped(room=7)
+    assert expected.micro_batch == 7
+    halved, found = cramped(room=2)
+    assert halved.passes[:6] == [7, 4, 2, 2, 2, 1]
+    assert halved.passes[6:] == [2, 2, 2, 1] * 2  # what does not fit is not tried again
+    assert found.micro_batch == 2
+    assert halved.layer.weight.item() == pytest.approx(whole.layer.weight.item(), rel=1e-6)
+    for ours, theirs in zip(found.losses, expected.losses, strict=True):
+        assert ours == pytest.approx(theirs)
+    assert halved.steps_told == whole.steps_told
+
+
+def test_memory_that_does_not_hold_one_image_ends_the_training():
+    with pytest.raises(torch.cuda.OutOfMemoryError):
+        cramped(room=0)

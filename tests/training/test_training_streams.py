@@ -6,7 +6,8 @@ import torch
 
 from mmbench.protocol.schema import Augmentation, Training
 from mmbench.protocol.vocabulary import Stream, Task
-from mmbench.training.streams import StreamLoader, TaskData, labeled_data
+from mmbench.training import streams
+from mmbench.training.streams import StreamLoader, TaskData, labeled_data, split
 
 SIDE = 8
 PLAIN = Augmentation(flip=False, crop=0, strong={"operations": 0})
@@ -139,3 +140,46 @@ def test_batches_are_the_same_on_a_gpu():
             expected = getattr(cpu[stream], part)
             if expected is not None:
                 torch.testing.assert_close(getattr(gpu[stream], part).cpu(), expected)
+
+
+def test_a_split_batch_holds_every_image_once_with_its_share():
+    whole = loader(batch_size=5).batch(0)
+    parts = list(split(whole, 2))
+    assert [share for _, share in parts] == [0.4, 0.4, 0.2]
+    for stream, expected in whole.items():
+        for name in ("images", "labels", "masks", "strong"):
+            value = getattr(expected, name)
+            pieces = [getattr(part[stream], name) for part, _ in parts]
+            if value is None:
+                assert pieces == [None] * 3
+            else:
+                assert torch.equal(torch.cat(pieces), value)
+
+
+def test_rows_of_images_kept_on_the_host_come_to_the_device():
+    images = data()[Task.CLASSIFICATION].images
+    taken = streams._take(images, torch.tensor([3, 1, 4]), None, torch.device("meta"))
+    assert taken.device.type == "meta"
+    assert taken.shape == (3, SIDE, SIDE)
+
+
+@pytest.mark.gpu
+def test_data_that_exceed_the_gpus_memory_are_pinned_and_give_the_same_batches(monkeypatch):
+    gpu = torch.device("cuda")
+    training = Training(batch_size=4, augmentation=Augmentation(segmentation="weak"))
+    expected = StreamLoader(data(), Stream, training, protocol_seed=0, seed=0).batch(1)
+    monkeypatch.setattr(streams, "has_room", lambda size, device: False)
+    kept = {
+        task: TaskData(
+            streams._on_device(each.images.numpy(), gpu),
+            None if each.labels is None else each.labels.cuda(),
+            None if each.masks is None else streams._on_device(each.masks.numpy(), gpu),
+            each.labeled,
+            each.unlabeled,
+        )
+        for task, each in data().items()
+    }
+    assert all(each.images.is_pinned() for each in kept.values())
+    found = StreamLoader(kept, Stream, training, protocol_seed=0, seed=0, device=gpu).batch(1)
+    for stream, part in expected.items():
+        torch.testing.assert_close(found[stream].images.cpu(), part.images)
