@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional
 
 from mmbench.networks import build_network
-from mmbench.networks.layers import Dropout, InstanceNorm, halve
+from mmbench.networks.layers import Dropout, NormalisedLeakyReLU, halve, resize
 from mmbench.protocol.schema import Backbone
 
 
@@ -29,7 +29,7 @@ def test_parameter_counts_are_the_published_ones(classify, segment, bridge, publ
 
 
 def plain_block(x, weights, prefix):
-    for position in ("0", "3"):
+    for position in ("0", "2"):
         x = functional.conv2d(
             x, weights[f"{prefix}.{position}.weight"], weights[f"{prefix}.{position}.bias"], padding=1
         )
@@ -88,11 +88,66 @@ def test_dropout_acts_in_training_and_not_in_evaluation():
     assert torch.equal(net.segment(x), net.segment(x))
 
 
-def test_instance_norm_is_torchs():
-    x = torch.randn(3, 5, 7, 9) * 4 + 2
-    torch.testing.assert_close(InstanceNorm()(x), functional.instance_norm(x), atol=1e-5, rtol=1e-5)
-    strided = x.to(memory_format=torch.channels_last)
-    torch.testing.assert_close(InstanceNorm()(strided), functional.instance_norm(x), atol=1e-5, rtol=1e-5)
+LAYOUTS = pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+
+
+def differentiated(function, features, gradient, twice=False):
+    """Return a function's values, its gradient, and the gradient of that gradient's square if wanted."""
+    features = features.clone().requires_grad_()
+    out = function(features)
+    (first,) = torch.autograd.grad(out, features, gradient, create_graph=twice)
+    return [out, first, *(torch.autograd.grad(first.square().sum(), features) if twice else ())]
+
+
+def plain_activation(features):
+    return functional.leaky_relu(functional.instance_norm(features), 0.2)
+
+
+@LAYOUTS
+@pytest.mark.parametrize("shape", [(3, 5, 7, 9), (2, 16, 64, 48), (40, 4, 32, 32), (2, 3, 1, 5)])
+def test_normalised_leaky_relu_and_its_gradients_are_torchs(shape, layout):
+    torch.manual_seed(0)
+    x = (torch.randn(shape) * 4 + 2).to(memory_format=layout)
+    gradient = torch.randn(shape)
+    found = differentiated(NormalisedLeakyReLU(0.2), x, gradient)
+    expected = differentiated(plain_activation, x.double(), gradient.double())
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one.double(), other, atol=1e-5, rtol=1e-5)
+    assert found[0].is_contiguous(memory_format=layout)
+
+
+@LAYOUTS
+def test_normalised_leaky_relu_can_be_differentiated_twice(layout):
+    torch.manual_seed(0)
+    x = torch.randn(2, 5, 6, 7, dtype=torch.float64).to(memory_format=layout)
+    gradient = torch.randn_like(x)
+    found = differentiated(NormalisedLeakyReLU(0.2), x, gradient, twice=True)
+    for one, other in zip(found, differentiated(plain_activation, x, gradient, twice=True), strict=True):
+        torch.testing.assert_close(one, other, atol=1e-9, rtol=1e-9)
+
+
+@LAYOUTS
+@pytest.mark.parametrize("size", [(14, 18), (15, 4), (1, 1)])
+def test_resizing_and_its_gradients_are_torchs(size, layout):
+    torch.manual_seed(0)
+    x = torch.randn(2, 6, 7, 9, dtype=torch.float64).to(memory_format=layout)
+    gradient = torch.randn(2, 6, *size, dtype=torch.float64)
+    found = differentiated(lambda features: resize(features, size), x, gradient)
+    expected = differentiated(lambda features: plain_upsample(features, size), x, gradient)
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-10, rtol=1e-10)
+
+
+@pytest.mark.parametrize(("width", "channels_last"), [(1.0, True), (0.25, False)])
+def test_a_wide_networks_features_lie_channels_last_to_the_end(width, channels_last):
+    net, found = network(bridge="both", width=width), []
+    for layer in net.modules():
+        if isinstance(layer, torch.nn.Conv2d | NormalisedLeakyReLU | Dropout):
+            layer.register_forward_hook(lambda layer, given, out: found.append((given[0], out)))
+    net.segment(torch.randn(2, 1, 64, 64)).sum().backward()
+    assert len(found) > 60
+    for features in (features for pair in found for features in pair if features.shape[1] > 1):
+        assert features.is_contiguous() != channels_last
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.25, 0.5])
@@ -120,14 +175,17 @@ def test_dropout_passes_the_same_mask_backwards():
 
 @pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("shape", [(3, 2, 8, 12), (2, 3, 7, 9), (1, 1, 2, 2)])
-def test_halving_is_max_pooling_to_the_bit_where_values_tie_too(shape, kind):
+@LAYOUTS
+def test_halving_is_max_pooling_to_the_bit_where_values_tie_too(shape, kind, layout):
     torch.manual_seed(0)
-    values = torch.randint(0, 4, shape).to(kind)  # most squares hold their maximum more than once
+    values = torch.randint(0, 4, shape).to(
+        kind, memory_format=layout
+    )  # most squares hold their maximum more than once
     gradient = torch.randn(shape[0], shape[1], shape[2] // 2, shape[3] // 2).to(kind)
     found = []
     for function in (halve, lambda features: functional.max_pool2d(features, 2)):
-        features = values.clone().requires_grad_()
-        halved = function(features)
-        found.append((halved, *torch.autograd.grad(halved, features, gradient)))
+        found.append(differentiated(function, values, gradient))
+        with torch.no_grad():
+            assert torch.equal(function(values), found[-1][0])
     assert torch.equal(found[0][0], found[1][0])
     assert torch.equal(found[0][1], found[1][1])

@@ -17,7 +17,7 @@ from mmbench.methods import (
     UNLABELED_CLASSIFICATION,
     UNLABELED_SEGMENTATION,
 )
-from mmbench.networks.layers import Dropout, InstanceNorm
+from mmbench.networks.layers import Dropout, NormalisedLeakyReLU
 
 
 class PlainMultiMix:
@@ -32,10 +32,13 @@ class PlainMultiMix:
     def __init__(self, method):
         self.hyperparameters = method.hyperparameters
         self.network = copy.deepcopy(method.network)
-        for block in [*self.network.body.encoder, *self.network.body.decoder]:
+        body = self.network.body
+        body.wide = False
+        for block in [*body.encoder, *body.decoder]:
             for index, layer in enumerate(block):
-                if isinstance(layer, InstanceNorm):
-                    block[index] = nn.InstanceNorm2d(block[index - 1].out_channels)
+                if isinstance(layer, NormalisedLeakyReLU):
+                    norm = nn.InstanceNorm2d(block[index - 1].out_channels)
+                    block[index] = nn.Sequential(norm, nn.LeakyReLU(layer.slope, inplace=True))
                 elif isinstance(layer, Dropout):
                     block[index] = nn.Dropout(layer.rate)
 
