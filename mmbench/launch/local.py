@@ -32,9 +32,13 @@ GRACE = 3.0
 AGAIN = 1.0
 """Seconds until a cell that another run is computing is looked at again."""
 
-ALLOCATION = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**40)}
-"""For glibc: keep freed memory, which the next training step asks for again. By default every large tensor
-comes new from the system, which clears it page by page."""
+ALLOCATION = {
+    "MALLOC_MMAP_MAX_": "0",
+    "MALLOC_TRIM_THRESHOLD_": str(2**40),
+    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
+}
+"""For glibc: keep freed memory, which the next training step asks for again, and take it in huge pages. By
+default every large tensor comes new from the system, which clears it small page by small page."""
 
 _BOOT = """
 import sys
