@@ -51,7 +51,7 @@ class NormalisedLeakyReLU(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Return features (N, C, H, W), normalised per image and channel and activated."""
-        if features.device.type == "cpu":
+        if _by_hand(features):
             if features.is_contiguous(memory_format=torch.channels_last) and _channels_last(features):
                 activated: Tensor = _NormalisedLeakyReLU.apply(features, self.slope)
                 return activated
@@ -111,6 +111,11 @@ def _channels_last(features: Tensor) -> bool:
     return not features.is_contiguous()
 
 
+def _by_hand(features: Tensor) -> bool:
+    """Whether the quick ways of this file are: on a CPU, unless a compiler will find its own."""
+    return features.device.type == "cpu" and not torch.compiler.is_compiling()
+
+
 class Dropout(nn.Module):
     """Elementwise dropout whose mask, on a CPU, costs one random byte per element.
 
@@ -132,7 +137,7 @@ class Dropout(nn.Module):
         """Return the features, in training with a share ``rate`` set to zero and the rest scaled up."""
         if not self.training or self.rate == 0:
             return features
-        if features.device.type != "cpu":
+        if not _by_hand(features):
             return functional.dropout(features, self.rate)
         words = torch.empty(-(-features.numel() // 8), dtype=torch.int64).random_(-(2**63), None)
         random = words.view(torch.uint8)[: features.numel()]
@@ -157,7 +162,7 @@ def halve(features: Tensor) -> Tensor:
     by one unless features lie channels-last.
     """
     wanted = torch.is_grad_enabled() and features.requires_grad
-    if features.device.type != "cpu" or (wanted and _channels_last(features)):
+    if not _by_hand(features) or (wanted and _channels_last(features)):
         return functional.max_pool2d(features, 2)
     height, width = features.shape[-2] // 2 * 2, features.shape[-1] // 2 * 2
     halved: Tensor = _Halve.apply(features[..., :height, :width])
@@ -193,7 +198,7 @@ def resize(features: Tensor, size: Sequence[int]) -> Tensor:
     Where features lie channels-last on a CPU, the gradient is two matrix products: interpolation is linear
     in each direction, and PyTorch's kernel adds the pixels up one by one.
     """
-    if features.device.type == "cpu" and _channels_last(features):
+    if _by_hand(features) and _channels_last(features):
         resized: Tensor = _Resize.apply(features, size)
         return resized
     return functional.interpolate(features, list(size), mode="bilinear", align_corners=True)

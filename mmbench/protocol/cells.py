@@ -63,7 +63,10 @@ class Cell(Strict):
     @property
     def id(self) -> str:
         """The first 16 hexadecimal digits of the sha256 of everything that can change the scores."""
-        return digest_json(self.model_dump(mode="json", exclude={"label"}))[:16]
+        content = self.model_dump(mode="json", exclude={"label"})
+        if not self.training.compile:  # younger than records that are still good
+            del content["training"]["compile"]
+        return digest_json(content)[:16]
 
     def describe(self) -> str:
         """Return the cell in a few words, for status lines."""

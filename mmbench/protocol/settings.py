@@ -84,6 +84,9 @@ class Training(Strict):
     augmentation: Augmentation = Field(default_factory=Augmentation)
     precision: Literal["float32", "bf16"] = "float32"
     """``bf16`` runs the network under autocast, on CPU and GPU."""
+    compile: bool = False
+    """Compile the loss with ``torch.compile``, on a GPU with CUDA graphs; needs a C++ compiler, and pays
+    for itself in long trainings only."""
 
 
 class Selection(Strict):

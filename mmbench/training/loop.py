@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from mmbench.methods.base import Method
+from mmbench.methods.base import Batch, Method
 from mmbench.networks.inputs import release_memory
 from mmbench.protocol.schema import Training
 from mmbench.randomness import derive_seed
@@ -105,10 +106,13 @@ def train(
     if checkpoint is not None and (state := checkpoint.load(device)) is not None:
         saved.load(state, history)
     begin = time.perf_counter() - history.seconds
+    losses = method.losses
+    if training.compile:
+        losses = torch.compile(losses, mode="reduce-overhead" if device.type == "cuda" else "default")
     for module in method.modules().values():
         module.train()
     for step in range(len(history.losses), training.steps):
-        values = _accumulate(method, loader, training, history, optimizer, step, device)
+        values = _accumulate(losses, loader, training, history, optimizer, step, device)
         optimizer.step()
         scheduler.step()
         method.after_step(step)
@@ -124,7 +128,7 @@ def train(
 
 
 def _accumulate(
-    method: Method,
+    losses: Callable[[Batch], dict[str, Tensor]],
     loader: StreamLoader,
     training: Training,
     history: History,
@@ -140,7 +144,7 @@ def _accumulate(
         try:
             for part, share in split(batch, history.micro_batch):
                 with torch.autocast(device.type, torch.bfloat16, enabled=training.precision == "bf16"):
-                    terms = method.losses(part)
+                    terms = losses(part)
                 stacked = torch.stack([term.float() for term in terms.values()]) * share
                 for name, value in zip(terms, stacked.tolist(), strict=True):
                     if not math.isfinite(value):

@@ -1,4 +1,4 @@
-"""Every benchmark, one process each, one after the other: ``python -m tests.performance``.
+"""Every benchmark, one process each, one after the other: ``python -m tests.performance``, half an hour.
 
 The training step is measured twice: with the memory settings that a worker has, and with the system's.
 """
@@ -9,7 +9,9 @@ import sys
 
 from mmbench.launch.local import ALLOCATION as WORKERS
 
-BENCHMARKS = ("metrics", "commands", "data", "phantom", "statistics", "report")
+BENCHMARKS = ("metrics", "commands", "data", "engine", "phantom", "statistics", "report", "workers")
+
+IN_A_WORKER = ("data", "engine")
 
 
 def main():
@@ -18,7 +20,7 @@ def main():
         ("step, a worker's memory settings", "step", WORKERS),
         ("step, the system's memory settings", "step", {}),
     ]
-    runs += [(name, name, WORKERS if name == "data" else {}) for name in BENCHMARKS]
+    runs += [(name, name, WORKERS if name in IN_A_WORKER else {}) for name in BENCHMARKS]
     for title, name, settings in runs:
         print(f"== {title}", flush=True)
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "KINETO_LOG_LEVEL": "5", **settings}

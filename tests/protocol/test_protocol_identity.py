@@ -8,6 +8,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mmbench.files import digest_json
 from mmbench.protocol.cells import Cell, DomainDigest, MethodSummary, expand
 from mmbench.protocol.files import parse_protocol, protocol_yaml
 from mmbench.protocol.vocabulary import Stream, Task
@@ -84,6 +85,7 @@ CHANGES = {
     ("training", "steps"): st.integers(1, 10**6).filter(lambda value: value != 100),
     ("training", "batch_size"): st.integers(1, 512).filter(lambda value: value != 4),
     ("training", "precision"): st.just("bf16"),
+    ("training", "compile"): st.just(True),
     ("training", "optimizer", "learning_rate"): st.floats(1e-6, 1.0).filter(lambda value: value != 0.001),
     ("training", "optimizer", "name"): st.sampled_from(["adamw", "sgd"]),
     ("training", "optimizer", "weight_decay"): st.floats(1e-6, 1.0),
@@ -107,6 +109,13 @@ def test_any_change_of_meaning_is_another_cell(data):
         place = place[key]
     place[path[-1]] = value
     assert not set(ids(changed)) & set(ids(VALUES)), (path, value)
+
+
+def test_a_setting_left_off_keeps_the_ids_from_before_it_existed():
+    cell = cells(VALUES)[0]
+    content = cell.model_dump(mode="json", exclude={"label"})
+    assert content["training"].pop("compile") is False
+    assert cell.id == digest_json(content)[:16]
 
 
 @settings(max_examples=50, deadline=None)

@@ -1,0 +1,62 @@
+"""What the engine costs around a cell's steps: ``python -m tests.performance.engine``.
+
+One MultiMix cell of ``cross_domain``, as a worker runs it. What is not the steps themselves (batch, losses,
+gradients, optimiser) or the images' predictions and scores is overhead: loading, building, seeds, logging of
+losses, checkpoints, progress, the record.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mmbench.evaluation import domains
+from mmbench.launch import work
+from mmbench.launch.executor import CellTask
+from mmbench.launch.plan import make_plan
+from mmbench.protocol.files import load_protocol
+from mmbench.training import loop
+
+
+class Clock:
+    """Wraps functions and adds up the seconds that they take."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def watch(self, owner: Any, name: str) -> None:
+        """Replace a function by one that is timed."""
+        inner = getattr(owner, name)
+
+        def timed(*given: Any, **named: Any) -> Any:
+            begin = time.perf_counter()
+            try:
+                return inner(*given, **named)
+            finally:
+                self.seconds += time.perf_counter() - begin
+
+        setattr(owner, name, timed)
+
+
+def main() -> None:
+    """Print a cell's seconds and the share that is not its steps and predictions."""
+    plan = make_plan(load_protocol("cross_domain"))
+    cell = next(each for each in plan.cells if each.method == "multimix")
+    clock = Clock()
+    clock.watch(loop, "_accumulate")
+    clock.watch(torch.optim.Adam, "step")
+    for name in ("predict", "score_cases", "summarise"):
+        clock.watch(domains, name)
+    with tempfile.TemporaryDirectory() as folder:
+        begin = time.perf_counter()
+        work.execute(CellTask(cell, plan.protocol, Path(folder)), lambda step, steps, phase: None)
+        whole = time.perf_counter() - begin
+    print(f"a cell {whole:.1f} s, overhead {1 - clock.seconds / whole:.1%} (goal 5 %)")
+
+
+if __name__ == "__main__":
+    main()
