@@ -53,7 +53,7 @@ def evaluate(
 ) -> DomainScores:
     """Return a method's scores on a part of a domain."""
     rows = where.dataset.rows(where.part, where.task)
-    prediction = predict(method, where.dataset.images[rows], device=device, precision=precision)
+    prediction = predict(method, where.dataset.images[rows], where.task, device=device, precision=precision)
     cases = score_cases(where.dataset, rows, where.task, prediction, policy)
     cases["in_domain"] = where.in_domain
     return DomainScores(cases, summarise(cases, where.task, policy), prediction)
@@ -71,7 +71,9 @@ def main_scores(
     scores = {}
     for where in parts:
         rows = where.dataset.rows(where.part, where.task)
-        prediction = predict(method, where.dataset.images[rows], device=device, precision=precision)
+        prediction = predict(
+            method, where.dataset.images[rows], where.task, device=device, precision=precision
+        )
         name = f"{where.task.value} {where.dataset.domain}"
         scores[name] = main_score(where.dataset, rows, where.task, prediction, policy)
     return scores

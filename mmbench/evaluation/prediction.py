@@ -11,6 +11,7 @@ import torch
 from mmbench.methods.base import Method
 from mmbench.networks.inputs import normalise, release_memory
 from mmbench.networks.saliency import evaluation_mode
+from mmbench.protocol.vocabulary import Task
 
 PIXELS_PER_BATCH = {"cpu": 2**16, "cuda": 2**24}
 """A CPU gains nothing from more than its cache holds; a GPU takes what fits, at first 1,024 images of 128."""
@@ -33,9 +34,9 @@ class DomainPrediction:
 
 
 def predict(
-    method: Method, images: np.ndarray, *, device: torch.device, precision: str = "float32"
+    method: Method, images: np.ndarray, task: Task, *, device: torch.device, precision: str = "float32"
 ) -> DomainPrediction:
-    """Return a method's predictions, every module in evaluation mode and without gradients.
+    """Return a method's predictions for a task, every module in evaluation mode and without gradients.
 
     Where a GPU's memory runs out, the batches are halved until they fit.
 
@@ -45,6 +46,8 @@ def predict(
         Built and trained.
     images : ndarray
         uint8, shape (N, S, S).
+    task : Task
+        Which part of the method's predictions to take.
     device : torch.device
         Where the method's modules are.
     precision : {'float32', 'bf16'}
@@ -61,7 +64,7 @@ def predict(
         start = 0
         while start < len(images):
             try:
-                found = _predict_some(method, images[start : start + size], device)
+                found = _predict_some(method, images[start : start + size], task, device)
             except torch.cuda.OutOfMemoryError:
                 if size == 1:
                     raise
@@ -80,10 +83,12 @@ def predict(
     )
 
 
-def _predict_some(method: Method, images: np.ndarray, device: torch.device) -> DomainPrediction:
+def _predict_some(method: Method, images: np.ndarray, task: Task, device: torch.device) -> DomainPrediction:
     found = method.predict(normalise(torch.from_numpy(np.array(images)).to(device)))
-    logits, masks = found.class_logits, found.mask_logits
-    return DomainPrediction(
-        None if logits is None else logits.double().softmax(1)[:, 1].cpu().numpy(),
-        None if masks is None else masks.float().sigmoid()[:, 0].cpu().numpy(),
-    )
+    if task is Task.CLASSIFICATION:
+        logits = found.class_logits
+        return DomainPrediction(
+            None if logits is None else logits.double().softmax(1)[:, 1].cpu().numpy(), None
+        )
+    masks = found.mask_logits
+    return DomainPrediction(None, None if masks is None else masks.float().sigmoid()[:, 0].cpu().numpy())

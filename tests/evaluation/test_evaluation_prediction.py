@@ -3,10 +3,13 @@
 import numpy as np
 import pytest
 import torch
+from mmbench.baselines.umtl import UMTL
 
 from mmbench.evaluation import prediction
 from mmbench.evaluation.prediction import predict
-from mmbench.methods import Method, Prediction
+from mmbench.methods import Method, Prediction, Problem
+from mmbench.protocol.schema import Backbone
+from mmbench.protocol.vocabulary import Task
 
 CPU = torch.device("cpu")
 IMAGES = np.arange(11, dtype=np.uint8)[:, None, None].repeat(4, 1).repeat(4, 2)
@@ -29,17 +32,31 @@ class Echo(Method):
 
 def test_every_image_is_predicted_once_in_order_whatever_fits(monkeypatch):
     monkeypatch.setitem(prediction.PIXELS_PER_BATCH, "cpu", 16 * 8)
-    wide, narrow = Echo(room=8), Echo(room=3)
-    expected, found = (predict(method, IMAGES, device=CPU) for method in (wide, narrow))
-    assert wide.passes == [8, 3]
-    assert narrow.passes == [8, 4, 2, 2, 2, 2, 2, 1]
-    logits = IMAGES / 255 * 2 - 1
-    np.testing.assert_allclose(expected.masks, 1 / (1 + np.exp(-logits)), rtol=1e-6)
-    np.testing.assert_allclose(expected.probabilities, expected.masks[:, 0, 0], rtol=1e-6)
-    np.testing.assert_array_equal(found.masks, expected.masks)
-    np.testing.assert_array_equal(found.probabilities, expected.probabilities)
+    expected = 1 / (1 + np.exp(1 - IMAGES / 255 * 2))
+    for room, passes in ((8, [8, 3]), (3, [8, 4, 2, 2, 2, 2, 2, 1])):
+        method = Echo(room)
+        masks = predict(method, IMAGES, Task.SEGMENTATION, device=CPU)
+        assert method.passes == passes
+        np.testing.assert_allclose(masks.masks, expected, rtol=1e-6)
+        classes = predict(method, IMAGES, Task.CLASSIFICATION, device=CPU)
+        np.testing.assert_allclose(classes.probabilities, expected[:, 0, 0], rtol=1e-6)
+        assert masks.probabilities is None
+        assert classes.masks is None
+
+
+@pytest.mark.parametrize(
+    ("task", "left_out"), [(Task.CLASSIFICATION, "segment"), (Task.SEGMENTATION, "classify")]
+)
+def test_a_network_computes_only_the_task_that_is_evaluated(task, left_out, monkeypatch):
+    method = UMTL()
+    method.build(Problem(frozenset(Task), Backbone(width=0.25, depth=2), 4))
+    expected = vars(predict(method, IMAGES, task, device=CPU))
+    monkeypatch.setattr(method.network, left_out, None)
+    found = vars(predict(method, IMAGES, task, device=CPU))
+    for name, values in expected.items():
+        np.testing.assert_array_equal(found[name], values)
 
 
 def test_memory_that_does_not_hold_one_image_is_told():
     with pytest.raises(torch.cuda.OutOfMemoryError):
-        predict(Echo(room=0), IMAGES, device=CPU)
+        predict(Echo(room=0), IMAGES, Task.CLASSIFICATION, device=CPU)
