@@ -206,7 +206,8 @@ def test_kept_weights_and_masks_give_the_recorded_scores_again(tmp_path):
             rows = dataset.rows(part, Task.SEGMENTATION)
             expected = cases[(cases["task"] == "segmentation") & (cases["domain"] == dataset.domain)]
             stored = masks[dataset.domain] >= 0.5 * 65536
-            again = predict(method, dataset.images[rows], device=torch.device("cpu")).masks >= 0.5
+            images, device = dataset.images[rows], torch.device("cpu")
+            again = predict(method, images, Task.SEGMENTATION, device=device).masks >= 0.5
             truth = dataset.masks[rows] > 0
             np.testing.assert_array_equal(store.masks(id)[dataset.domain][1], truth)
             for found in (stored, again):
