@@ -189,3 +189,16 @@ def test_halving_is_max_pooling_to_the_bit_where_values_tie_too(shape, kind, lay
             assert torch.equal(function(values), found[-1][0])
     assert torch.equal(found[0][0], found[1][0])
     assert torch.equal(found[0][1], found[1][1])
+
+
+@LAYOUTS
+def test_halving_can_be_differentiated_twice(layout):
+    torch.manual_seed(0)
+    x = torch.randn(2, 3, 6, 8, dtype=torch.float64).to(memory_format=layout)
+    gradient = torch.randn(2, 3, 3, 4, dtype=torch.float64)
+    found = differentiated(lambda features: halve(features).square(), x, gradient, twice=True)
+    plain = differentiated(
+        lambda features: functional.max_pool2d(features, 2).square(), x, gradient, twice=True
+    )
+    for one, other in zip(found, plain, strict=True):
+        torch.testing.assert_close(one, other)
