@@ -113,8 +113,11 @@ def _prediction(cls: type[Method], values: dict[str, Any]) -> Iterator[str]:
     for module in method.modules().values():
         module.eval()
     state = {name: copy.deepcopy(module.state_dict()) for name, module in method.modules().items()}
-    with torch.no_grad():
-        first, second, alone = method.predict(images), method.predict(images), method.predict(images[:1])
+    with torch.no_grad():  # a part may be computed only when it is asked for
+        first, second, alone = (
+            {key: getattr(found, key) for key in ("class_logits", "mask_logits")}
+            for found in map(method.predict, (images, images, images[:1]))
+        )
     shapes: dict[Task, tuple[str, tuple[int, ...], Callable[[Tensor], Tensor]]] = {
         Task.CLASSIFICATION: ("class_logits", (IMAGES, 2), lambda logits: logits.softmax(1)),
         Task.SEGMENTATION: ("mask_logits", (IMAGES, 1, SIDE, SIDE), torch.sigmoid),
@@ -122,7 +125,7 @@ def _prediction(cls: type[Method], values: dict[str, Any]) -> Iterator[str]:
     for task, (key, shape, probability) in shapes.items():
         if task not in cls.tasks:
             continue
-        one, again, single = (getattr(found, key) for found in (first, second, alone))
+        one, again, single = (found[key] for found in (first, second, alone))
         if one is None or one.shape != shape:
             yield f"predict gives {key} of shape {None if one is None else tuple(one.shape)}, not {shape}"
             continue

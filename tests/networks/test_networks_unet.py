@@ -178,9 +178,8 @@ def test_dropout_passes_the_same_mask_backwards():
 @LAYOUTS
 def test_halving_is_max_pooling_to_the_bit_where_values_tie_too(shape, kind, layout):
     torch.manual_seed(0)
-    values = torch.randint(0, 4, shape).to(
-        kind, memory_format=layout
-    )  # most squares hold their maximum more than once
+    # Of four values, so that most squares hold their maximum more than once.
+    values = torch.randint(0, 4, shape).to(kind, memory_format=layout)
     gradient = torch.randn(shape[0], shape[1], shape[2] // 2, shape[3] // 2).to(kind)
     found = []
     for function in (halve, lambda features: functional.max_pool2d(features, 2)):
