@@ -7,18 +7,17 @@ convolutions are quicker so; each layer takes either layout and keeps it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-EPSILON = 1e-5
-PIECE = 2**17
-"""Elements worked on at a time, so that what one operation leaves is in the cache for the next."""
+from mmbench.networks import kernels
 
-_aten = torch.ops.aten
+EPSILON = 1e-5
 
 
 def channels_last(images: Tensor) -> Tensor:
@@ -32,88 +31,7 @@ def channels_last(images: Tensor) -> Tensor:
 
 def like(features: Tensor, other: Tensor) -> Tensor:
     """Return features in the layout and of the type of others, ready to be joined."""
-    layout = torch.channels_last if _channels_last(other) else torch.contiguous_format
-    return features.to(other.dtype, memory_format=layout)
-
-
-class NormalisedLeakyReLU(nn.Module):
-    """Instance normalisation (no affine parameters, no running statistics), then LeakyReLU.
-
-    Parameters
-    ----------
-    slope : float
-        Of LeakyReLU for negative values.
-    """
-
-    def __init__(self, slope: float):
-        super().__init__()
-        self.slope = slope
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Return features (N, C, H, W), normalised per image and channel and activated."""
-        if _by_hand(features):
-            if features.is_contiguous(memory_format=torch.channels_last) and _channels_last(features):
-                activated: Tensor = _NormalisedLeakyReLU.apply(features, self.slope)
-                return activated
-            features = features.contiguous()
-        return functional.leaky_relu_(_instance_norm(features), self.slope)
-
-    def extra_repr(self) -> str:
-        """Show the slope in the network's description."""
-        return f"slope={self.slope}"
-
-
-def _instance_norm(features: Tensor) -> Tensor:
-    """Normalise by group normalisation with one channel per group: the same, two to three times as quick."""
-    return functional.group_norm(features, features.shape[1], eps=EPSILON)
-
-
-class _NormalisedLeakyReLU(torch.autograd.Function):
-    """For channels-last features on a CPU: image by image, so that the cache holds what is worked on.
-
-    Batch normalisation of one image is instance normalisation, and its kernel is quick in this layout.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, features: Tensor, slope: float) -> Tensor:
-        activated = torch.empty_like(features)
-        kind = torch.promote_types(features.dtype, torch.float32)
-        means, scales = torch.empty(2, *features.shape[:2], dtype=kind)
-        ones = means.new_ones(features.shape[1])
-        for image, out, mean, scale in zip(features.split(1), activated.split(1), means, scales, strict=True):
-            _aten.native_batch_norm.out(
-                image, ones, None, None, None, True, 0.0, EPSILON, out=out, save_mean=mean, save_invstd=scale
-            )
-            functional.leaky_relu_(out, slope)
-        ctx.save_for_backward(features, activated, means, scales)
-        ctx.slope = slope
-        return activated
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        features, activated, means, scales = ctx.saved_tensors
-        if torch.is_grad_enabled():  # a gradient of the gradient is wanted
-            again = functional.leaky_relu(_instance_norm(features), ctx.slope)
-            return torch.autograd.grad(again, features, gradient, create_graph=True)[0], None
-        result, ones = torch.empty_like(features), means.new_ones(features.shape[1])
-        images = zip(features.split(1), activated.split(1), gradient.split(1), means, scales, strict=True)
-        for out, (image, active, given, mean, scale) in zip(result.split(1), images, strict=True):
-            inner = _aten.leaky_relu_backward(given, active, ctx.slope, True)
-            inner = inner.contiguous(memory_format=torch.channels_last)
-            found = _aten.native_batch_norm_backward(
-                inner, image, ones, None, None, mean, scale, True, EPSILON, [True, False, False]
-            )
-            out.copy_(found[0])
-        return result, None
-
-
-def _channels_last(features: Tensor) -> bool:
-    return not features.is_contiguous()
-
-
-def _by_hand(features: Tensor) -> bool:
-    """Whether the quick ways of this file are: on a CPU, unless a compiler will find its own."""
-    return features.device.type == "cpu" and not torch.compiler.is_compiling()
+    return features.to(other.dtype, memory_format=_layout(other))
 
 
 class Dropout(nn.Module):
@@ -131,7 +49,6 @@ class Dropout(nn.Module):
     def __init__(self, rate: float):
         super().__init__()
         self.rate = rate
-        self._threshold = round(rate * 256)
 
     def forward(self, features: Tensor) -> Tensor:
         """Return the features, in training with a share ``rate`` set to zero and the rest scaled up."""
@@ -139,91 +56,227 @@ class Dropout(nn.Module):
             return features
         if not _by_hand(features):
             return functional.dropout(features, self.rate)
-        words = torch.empty(-(-features.numel() // 8), dtype=torch.int64).random_(-(2**63), None)
-        random = words.view(torch.uint8)[: features.numel()]
-        # A flat mask laid over the features as they lie, made of bytes by steps that vectorise: a comparison
-        # and its conversion to numbers do not.
-        mask, scale = torch.empty_like(features), 256 / (256 - self._threshold)
-        flat = mask.as_strided((mask.numel(),), (1,))
-        for part, given in zip(flat.split(PIECE), random.split(PIECE), strict=True):
-            part.copy_(given).sub_(self._threshold - 1).mul_(scale).clamp_(0, scale)
-        return features * mask
+        dropped: Tensor = _Dropout.apply(features, self.draw(features), _layout(features))
+        return dropped
+
+    def draw(self, features: Tensor) -> kernels.Dropout:
+        """Return a random byte per element (none in evaluation), from which on one is kept, and the scale."""
+        count = features.numel() if self.training and self.rate > 0 else 0
+        words = torch.empty(-(-count // 8), dtype=torch.int64).random_(-(2**63), None)
+        threshold = min(round(self.rate * 256), 255)
+        return words.view(torch.uint8)[:count].numpy(), threshold, _number(256 / (256 - threshold), features)
 
     def extra_repr(self) -> str:
         """Show the rate in the network's description."""
         return f"rate={self.rate}"
 
 
+class _Dropout(torch.autograd.Function):
+    """By one random byte per element as the features lie; its gradient is the same."""
+
+    @staticmethod
+    def forward(ctx: Any, features: Tensor, dropout: kernels.Dropout, layout: torch.memory_format) -> Tensor:
+        features = features.contiguous(memory_format=layout)
+        dropped = torch.empty_like(features)
+        random, threshold, scale = ctx.dropout = dropout
+        ctx.layout = layout
+        kernels.drop(_elements(features), random, _elements(dropped), threshold, scale)
+        return dropped
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        return _Dropout.apply(gradient, ctx.dropout, ctx.layout), None, None
+
+
+class NormalisedLeakyReLU(nn.Module):
+    """Instance normalisation (no affine parameters, no running statistics), LeakyReLU, and dropout if wanted.
+
+    Parameters
+    ----------
+    slope : float
+        Of LeakyReLU for negative values.
+    dropout : float
+        The rate of :class:`Dropout`.
+    """
+
+    def __init__(self, slope: float, dropout: float = 0.0):
+        super().__init__()
+        self.slope = slope
+        self.dropout = Dropout(dropout)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return features (N, C, H, W), normalised per image and channel and activated."""
+        if _by_hand(features) and _layout(features) == torch.channels_last:
+            activated: Tensor = _Activation.apply(features, self.slope, self.dropout.draw(features))
+            return activated
+        return self.dropout(functional.leaky_relu_(_instance_norm(features), self.slope))
+
+    def extra_repr(self) -> str:
+        """Show the slope in the network's description."""
+        return f"slope={self.slope}"
+
+
+def _instance_norm(features: Tensor) -> Tensor:
+    """Normalise by group normalisation with one channel per group: the same, two to three times as quick."""
+    return functional.group_norm(features, features.shape[1], eps=EPSILON)
+
+
+class _Activation(torch.autograd.Function):
+    """Normalisation, LeakyReLU and dropout of channels-last features on a CPU, in one go."""
+
+    @staticmethod
+    def forward(ctx: Any, features: Tensor, slope: float, dropout: kernels.Dropout) -> Tensor:
+        activated, rows = torch.empty_like(features), _rows(features)
+        random, *rest = dropout
+        ctx.dropout = random.reshape(rows.shape if random.size else (0, 0, 0)), *rest
+        ctx.slope, epsilon = _number(slope, features), _number(EPSILON, features)
+        ctx.means, ctx.scales = np.empty((2, *features.shape[:2]), epsilon.dtype)
+        ctx.save_for_backward(features)
+        kernels.normalise(rows, _rows(activated), ctx.means, ctx.scales, ctx.slope, epsilon, ctx.dropout)
+        return activated
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        (features,) = ctx.saved_tensors
+        if torch.is_grad_enabled():  # a gradient of the gradient is wanted
+            again = functional.leaky_relu(_instance_norm(features), float(ctx.slope))
+            random, *rest = ctx.dropout
+            if random.size:
+                again = _Dropout.apply(again, (random.reshape(-1), *rest), torch.channels_last)
+            return torch.autograd.grad(again, features, gradient, create_graph=True)[0], None, None
+        gradient, result = gradient.contiguous(memory_format=torch.channels_last), torch.empty_like(features)
+        rows = _rows(gradient), _rows(features), _rows(result)
+        kernels.normalise_backward(*rows, ctx.means, ctx.scales, ctx.slope, ctx.dropout)
+        return result, None, None
+
+
 def halve(features: Tensor) -> Tensor:
     """Return the maximum of each 2x2 square, shape (N, C, H // 2, W // 2): ``max_pool2d(features, 2)``.
 
-    Values and gradients are the same to the bit (of equal values the first takes the gradient), but a CPU
-    does it quicker: ``max_pool2d`` looks for the maxima's places, even where no gradient is wanted, and one
-    by one unless features lie channels-last.
+    Values and gradients are the same to the bit: of equal values the first takes the gradient.
     """
-    wanted = torch.is_grad_enabled() and features.requires_grad
-    if not _by_hand(features) or (wanted and _channels_last(features)):
+    if not _by_hand(features):
         return functional.max_pool2d(features, 2)
-    height, width = features.shape[-2] // 2 * 2, features.shape[-1] // 2 * 2
-    halved: Tensor = _Halve.apply(features[..., :height, :width])
+    halved: Tensor = _Halve.apply(features, _layout(features))
     return halved
 
 
 class _Halve(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, features: Tensor) -> Tensor:
-        rows = torch.maximum(features[..., ::2, :], features[..., 1::2, :])
-        halved = torch.maximum(rows[..., ::2], rows[..., 1::2])
-        ctx.save_for_backward(features, halved)
+    def forward(ctx: Any, features: Tensor, layout: torch.memory_format) -> Tensor:
+        *first, height, width = features.shape
+        shape = *first, height // 2, width // 2
+        halved = torch.empty(shape, dtype=features.dtype, memory_format=layout)
+        pixels = _pixels(features.contiguous(memory_format=layout), layout), _pixels(halved, layout)
+        kernels.halve(*pixels)
+        if ctx.needs_input_grad[0]:
+            ctx.places = torch.empty(shape, dtype=torch.uint8, memory_format=layout)
+            ctx.layout, ctx.size = layout, (height, width)
+            kernels.find_largest(*pixels, _pixels(ctx.places, layout))
         return halved
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        features, halved = ctx.saved_tensors
-        if torch.is_grad_enabled():  # a gradient of the gradient is wanted
-            again = functional.max_pool2d(features, 2)
-            return torch.autograd.grad(again, features, gradient, create_graph=True)[0]
-        spread = torch.empty_like(features)
-        free = torch.ones_like(halved, dtype=torch.bool)
-        for row, column in ((0, 0), (0, 1), (1, 0), (1, 1)):
-            here = free & (features[..., row::2, column::2] == halved)
-            torch.mul(gradient, here, out=spread[..., row::2, column::2])
-            free ^= here
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        return _HalveBackward.apply(gradient, ctx.places, ctx.size, ctx.layout), None
+
+
+class _HalveBackward(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, gradient: Tensor, places: Tensor, size: tuple[int, int], layout: torch.memory_format
+    ) -> Tensor:
+        ctx.places = places
+        gradient = gradient.contiguous(memory_format=layout)
+        spread = torch.empty((*gradient.shape[:2], *size), dtype=gradient.dtype, memory_format=layout)
+        if size[0] % 2 or size[1] % 2:
+            spread.zero_()
+        kernels.give_largest(_pixels(gradient, layout), _pixels(places, layout), _pixels(spread, layout))
         return spread
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
+        height, width = (2 * side for side in ctx.places.shape[-2:])
+        squares = gradient[..., :height, :width].unflatten(-1, (-1, 2)).unflatten(-3, (-1, 2))
+        flat = squares.transpose(-2, -3).flatten(-2)
+        return flat.gather(-1, ctx.places.long()[..., None])[..., 0], None, None, None
 
 
 def resize(features: Tensor, size: Sequence[int]) -> Tensor:
-    """Return features of another size (H, W), interpolated bilinearly, corners kept in their places.
-
-    Where features lie channels-last on a CPU, the gradient is two matrix products: interpolation is linear
-    in each direction, and PyTorch's kernel adds the pixels up one by one.
-    """
-    if _by_hand(features) and _channels_last(features):
+    """Return features of another size (H, W), interpolated bilinearly, corners kept in their places."""
+    if _by_hand(features) and _layout(features) == torch.channels_last:
         resized: Tensor = _Resize.apply(features, size)
         return resized
+    return _interpolate(features, size)
+
+
+def _interpolate(features: Tensor, size: Sequence[int]) -> Tensor:
     return functional.interpolate(features, list(size), mode="bilinear", align_corners=True)
 
 
 class _Resize(torch.autograd.Function):
+    """Of channels-last features on a CPU, where PyTorch's gradient adds the pixels up one by one."""
+
     @staticmethod
     def forward(ctx: Any, features: Tensor, size: Sequence[int]) -> Tensor:
-        ctx.before = features.shape
+        ctx.before = features.shape[-2:]
         with torch.autocast("cpu", enabled=False):  # it would make float32 of bfloat16
-            return functional.interpolate(features, list(size), mode="bilinear", align_corners=True)
+            return _interpolate(features, size)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        count, channels, height, width = ctx.before
-        tall, wide = gradient.shape[-2:]
-        rows = gradient.permute(0, 2, 3, 1).reshape(count, tall, wide * channels)
-        rows = _weights(tall, height).to(gradient.dtype) @ rows
-        columns = rows.view(count * height, wide, channels)
-        columns = _weights(wide, width).to(gradient.dtype) @ columns
-        return columns.view(count, height, width, channels).permute(0, 3, 1, 2), None
+        return _ResizeBackward.apply(gradient, ctx.before), None
 
 
-@lru_cache(maxsize=32)
-def _weights(after: int, before: int) -> Tensor:
-    """Return how much each of ``before`` points adds to each of ``after`` in between: (before, after)."""
-    each = torch.eye(before, dtype=torch.float64)[None]
-    return functional.interpolate(each, after, mode="linear", align_corners=True)[0]
+class _ResizeBackward(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, gradient: Tensor, before: Sequence[int]) -> Tensor:
+        if gradient.stride(1) != 1:  # else it may be a part of joined features, which need not be copied
+            gradient = gradient.contiguous(memory_format=torch.channels_last)
+        ctx.after = gradient.shape[-2:]
+        shape = *gradient.shape[:2], *before
+        result = torch.empty(shape, dtype=gradient.dtype, memory_format=torch.channels_last)
+        strides = gradient.stride(0), gradient.stride(2), gradient.stride(3)
+        pixels, zero = _pixels(result, torch.channels_last), _number(0, gradient)
+        kernels.resize_backward(_elements(gradient), strides, tuple(ctx.after), pixels, zero)
+        return result
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        return _interpolate(gradient, ctx.after), None
+
+
+def _by_hand(features: Tensor) -> bool:
+    """Whether the quick ways of this file are: on a CPU, unless a compiler will find its own."""
+    return features.device.type == "cpu" and not torch.compiler.is_compiling()
+
+
+def _layout(features: Tensor) -> torch.memory_format:
+    """Return how features lie, the usual layout where they lie in both or neither."""
+    there = features.is_contiguous(memory_format=torch.channels_last) and not features.is_contiguous()
+    return torch.channels_last if there else torch.contiguous_format
+
+
+def _number(value: float, features: Tensor) -> Any:
+    """Return a number of the type that arithmetic on the features is in."""
+    return np.float64(value) if features.dtype == torch.float64 else np.float32(value)
+
+
+def _rows(features: Tensor) -> NDArray[Any]:
+    """Return channels-last features as rows, shape (N, H, W * C)."""
+    return _array(features.permute(0, 2, 3, 1).flatten(2))
+
+
+def _pixels(features: Tensor, layout: torch.memory_format) -> NDArray[Any]:
+    """Return features in a layout: channels-last as (N, H, W, C), else planes, (N * C, H, W)."""
+    return _array(features.permute(0, 2, 3, 1) if layout == torch.channels_last else features.flatten(0, 1))
+
+
+def _elements(features: Tensor) -> NDArray[Any]:
+    """Return features as elements as they lie, from the first to the last, shape (M,)."""
+    steps = ((size - 1) * stride for size, stride in zip(features.shape, features.stride(), strict=True))
+    return _array(features.as_strided((sum(steps) + 1,), (1,)))
+
+
+def _array(features: Tensor) -> NDArray[Any]:
+    """Return features as an array that shares their memory, bfloat16 as its bits."""
+    return (features.view(torch.uint16) if features.dtype == torch.bfloat16 else features).detach().numpy()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from mmbench.networks.layers import Dropout, NormalisedLeakyReLU, channels_last, halve, like, resize
+from mmbench.networks.layers import NormalisedLeakyReLU, channels_last, halve, like, resize
 from mmbench.networks.multitask import Body
 from mmbench.protocol.schema import Backbone
 
@@ -23,8 +23,7 @@ class DoubleConvolution(nn.Sequential):
             nn.Conv2d(in_channels, out_channels, 3, padding=1),
             NormalisedLeakyReLU(LEAKY_SLOPE),
             nn.Conv2d(out_channels, out_channels, 3, padding=1),
-            NormalisedLeakyReLU(LEAKY_SLOPE),
-            Dropout(dropout),
+            NormalisedLeakyReLU(LEAKY_SLOPE, dropout),
         )
 
 

@@ -142,10 +142,10 @@ def test_resizing_and_its_gradients_are_torchs(size, layout):
 def test_a_wide_networks_features_lie_channels_last_to_the_end(width, channels_last):
     net, found = network(bridge="both", width=width), []
     for layer in net.modules():
-        if isinstance(layer, torch.nn.Conv2d | NormalisedLeakyReLU | Dropout):
+        if isinstance(layer, torch.nn.Conv2d | NormalisedLeakyReLU):
             layer.register_forward_hook(lambda layer, given, out: found.append((given[0], out)))
     net.segment(torch.randn(2, 1, 64, 64)).sum().backward()
-    assert len(found) > 60
+    assert len(found) > 50
     for features in (features for pair in found for features in pair if features.shape[1] > 1):
         assert features.is_contiguous() != channels_last
 

@@ -1,8 +1,8 @@
 """MultiMix's training step done plainly, as the released script does it: what the quick one is held against.
 
 One batch of every stream's images passes through encoder, saliency and decoder, whether its masks are used
-or not; the saliency pass fills the weights' gradients and throws them away; normalisation and dropout are
-PyTorch's own. Only the released script's mistakes in the loss terms are not repeated.
+or not; the saliency pass fills the weights' gradients and throws them away; every layer is PyTorch's
+own. Only the released script's mistakes in the loss terms are not repeated.
 """
 
 import copy
@@ -17,7 +17,9 @@ from mmbench.methods import (
     UNLABELED_CLASSIFICATION,
     UNLABELED_SEGMENTATION,
 )
-from mmbench.networks.layers import Dropout, NormalisedLeakyReLU
+from mmbench.networks.layers import NormalisedLeakyReLU
+
+BILINEAR = {"mode": "bilinear", "align_corners": True}
 
 
 class PlainMultiMix:
@@ -33,14 +35,12 @@ class PlainMultiMix:
         self.hyperparameters = method.hyperparameters
         self.network = copy.deepcopy(method.network)
         body = self.network.body
-        body.wide = False
         for block in [*body.encoder, *body.decoder]:
             for index, layer in enumerate(block):
                 if isinstance(layer, NormalisedLeakyReLU):
                     norm = nn.InstanceNorm2d(block[index - 1].out_channels)
-                    block[index] = nn.Sequential(norm, nn.LeakyReLU(layer.slope, inplace=True))
-                elif isinstance(layer, Dropout):
-                    block[index] = nn.Dropout(layer.rate)
+                    relu, dropout = nn.LeakyReLU(layer.slope, inplace=True), nn.Dropout(layer.dropout.rate)
+                    block[index] = nn.Sequential(norm, relu, dropout)
 
     def losses(self, batch):
         """Return the loss terms of a step, by the formulas written out."""
@@ -49,11 +49,10 @@ class PlainMultiMix:
         parts = [labeled.images, unlabeled.images, unlabeled.strong, first.images, second.images]
         images = torch.cat(parts)
         bridge = torch.cat([self._saliency(images), images], 1)
-        body = self.network.body
-        features = body.encode(images)
+        features = self._encode(images)
         sizes = [len(part) for part in parts]
-        logits, weak, strong, _, _ = body.classify(features).float().split(sizes)
-        _, _, _, one, other = body.decode(features, bridge).float().split(sizes)
+        logits, weak, strong, _, _ = self._classify(features).float().split(sizes)
+        _, _, _, one, other = self._decode(features, bridge).float().split(sizes)
 
         values = self.hyperparameters
         probability, guess = weak.detach().softmax(1).max(1)
@@ -73,8 +72,26 @@ class PlainMultiMix:
     def _saliency(self, images):
         self.network.eval()
         images = images.clone().requires_grad_()
-        self.network.classify(images).max(1).values.sum().backward()
+        self._classify(self._encode(images)).max(1).values.sum().backward()
         saliency = images.grad.float().abs()
         self.network.zero_grad()
         self.network.train()
         return saliency
+
+    def _encode(self, images):
+        features = [self.network.body.encoder[0](images)]
+        for block in self.network.body.encoder[1:]:
+            features.append(block(functional.max_pool2d(features[-1], 2)))
+        return features
+
+    def _classify(self, features):
+        return self.network.body.class_head(functional.max_pool2d(features[-1], 2).mean((2, 3)))
+
+    def _decode(self, features, bridge):
+        current = features[-1]
+        parts = [functional.interpolate(bridge, features[-2].shape[-2:], **BILINEAR)]
+        for block, skip in zip(self.network.body.decoder, features[-2::-1], strict=True):
+            current = functional.interpolate(current, skip.shape[-2:], **BILINEAR)
+            current = block(torch.cat([current, skip, *parts], 1))
+            parts = []
+        return self.network.body.mask_head(current)

@@ -1,7 +1,7 @@
 """How long a MultiMix training step takes, and how long done plainly: ``python -m tests.performance.step``.
 
 One thread; the two steps take turns, so that a machine whose speed drifts favours neither. Beside them
-stand the machine's matrix rates, measured in the same run. ``python -m tests.performance`` runs it with a
+stand the machine's matrix rates, measured in the same rounds. ``python -m tests.performance`` runs it with a
 worker's memory settings and with the system's; both steps have the same.
 """
 
@@ -24,14 +24,18 @@ from mmbench.protocol.schema import Backbone
 from tests.performance.plain import PlainMultiMix
 
 SETTINGS = [(128, 1.0), (64, 1.0), (48, 0.25)]
-REPEATS, PER_STREAM, SIDE = 5, 10, 1024
+REPEATS, PER_STREAM, SIDE, PRODUCTS = 5, 10, 1024, 20
 
 
-def matrix_rate(kind):
-    """Return the GFLOP/s of a product of two 1024 x 1024 matrices."""
+def make_product(kind):
+    """Return a function that multiplies two 1024 x 1024 matrices, ``PRODUCTS`` times."""
     one, other = torch.randn(2, SIDE, SIDE).to(kind)
-    (seconds,) = interleaved(lambda: one @ other)
-    return 2e-9 * SIDE**3 / seconds
+
+    def multiply():
+        for _ in range(PRODUCTS):
+            one @ other
+
+    return multiply
 
 
 def make_batch(side, count):
@@ -103,13 +107,10 @@ def interleaved(*functions):
 
 
 def main():
-    """Print the rates, and for each setting the seconds of the steps and their ratios."""
+    """Print for each setting the matrix rates, the seconds of the steps and their ratios."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    rates = {}
-    for name, kind in (("float32", torch.float32), ("bf16", torch.bfloat16)):
-        rates[name] = matrix_rate(kind)
-        print(f"matrix product, {name}: {rates[name]:6.0f} GFLOP/s", flush=True)
+    products = [make_product(kind) for kind in (torch.float32, torch.bfloat16)]
     for side, width in SETTINGS:
         method = MultiMix()
         method.build(Problem(frozenset(MultiMix.tasks), Backbone(width=width), side))
@@ -117,16 +118,20 @@ def main():
         batch = make_batch(side, PER_STREAM)
         step = make_step(method, batch, "float32")
         slow = make_step(PlainMultiMix(method), batch, "float32")
-        plain, float32, bf16 = interleaved(slow, step, make_step(method, batch, "bf16"))
+        plain, float32, bf16, *multiplied = interleaved(
+            slow, step, make_step(method, batch, "bf16"), *products
+        )
+        rates = [PRODUCTS * 2e-9 * SIDE**3 / seconds for seconds in multiplied]
         needed, share = gigaflops(step), convolution_share(step)
         print(
             f"{side} px, width {width}\n"
+            f"  matrix product: float32 {rates[0]:.0f} GFLOP/s, bf16 {rates[1]:.0f} GFLOP/s\n"
             f"  plain    {1000 * plain:6.0f} ms  {gigaflops(slow):6.1f} GFLOP\n"
             f"  float32  {1000 * float32:6.0f} ms  {needed:6.1f} GFLOP  {plain / float32:5.2f}x"
-            f"  {needed / float32 / rates['float32']:4.0%} of the matrix rate"
+            f"  {needed / float32 / rates[0]:4.0%} of the matrix rate"
             f"  {1 / share:4.2f}x its convolutions\n"
             f"  bf16     {1000 * bf16:6.0f} ms  {needed:6.1f} GFLOP  {plain / bf16:5.2f}x"
-            f"  {needed / bf16 / rates['bf16']:4.0%} of the matrix rate",
+            f"  {needed / bf16 / rates[1]:4.0%} of the matrix rate",
             flush=True,
         )
 

@@ -1,0 +1,332 @@
+"""Compiled loops over features, for what PyTorch does in several passes over memory.
+
+A step's convolutions run near the machine's matrix rate; what lies between them waits for memory, and
+costs as often as features are read and written. Arrays are contiguous and hold float32, float64, or
+bfloat16 as uint16; the arithmetic is in float32 or float64.
+
+Numba keeps what it compiled beside this file, or in the user's cache where that cannot be written.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from mmbench.networks.bfloat16 import number, rounded
+
+Array = NDArray[Any]
+Dropout = tuple[Array, int, float]
+Function = TypeVar("Function")
+
+
+def _compiled(function: Function) -> Function:
+    # Fused multiplication and addition is the only liberty: infinities and NaN stay what they are.
+    settings: Any = {"error_model": "numpy", "fastmath": {"contract"}, "nogil": True}
+    try:
+        return numba.njit(cache=True, **settings)(function)
+    except RuntimeError:  # there is no place to keep it
+        return numba.njit(**settings)(function)
+
+
+@_compiled
+def drop(features: Array, random: Array, out: Array, threshold: int, scale: float) -> None:
+    """Set elements to zero whose random byte is below the threshold, and scale the rest.
+
+    Parameters
+    ----------
+    features, out : ndarray
+        Shape (M,); ``out`` is filled and may be ``features``.
+    random : ndarray of uint8
+        Shape (M,).
+    threshold : int
+        In [0, 256).
+    scale : float
+        Of the type that the arithmetic is in.
+    """
+    none = scale * 0  # of the same type: with another, the loop would count in float64
+    for i in range(features.size):
+        out[i] = rounded(number(features[i]) * (scale if random[i] >= threshold else none), out)
+
+
+@_compiled
+def normalise(
+    features: Array,
+    activated: Array,
+    means: Array,
+    scales: Array,
+    slope: float,
+    epsilon: float,
+    dropout: Dropout,
+) -> None:
+    """Normalise each channel of each image, then LeakyReLU, then dropout.
+
+    Parameters
+    ----------
+    features : ndarray
+        Shape (N, H, W * C), channels-last.
+    activated : ndarray
+        Same shape, filled.
+    means, scales : ndarray
+        Shape (N, C), filled: the means, and 1 / sqrt(variance + epsilon).
+    slope, epsilon : float
+        Of the type of ``means``.
+    dropout : (ndarray, int, float)
+        What :func:`drop` takes, the bytes of shape (N, H, W * C), or (0, 0, 0) for none.
+    """
+    random, threshold, boost = dropout
+    images, height, length = features.shape
+    # Sums of a column of pixels each, so that rounding does not add up over the image.
+    sums, mean, scale = np.empty((3, length), means.dtype)
+    for n in range(images):
+        sums[:] = 0
+        for y in range(height):
+            row = features[n, y]
+            for i in range(length):
+                sums[i] += number(row[i])
+        _average(sums, height, means[n])
+        _repeat(means[n], mean)
+        sums[:] = 0
+        for y in range(height):
+            row = features[n, y]
+            for i in range(length):
+                deviation = number(row[i]) - mean[i]
+                sums[i] += deviation * deviation
+        _average(sums, height, scales[n])
+        scales[n] = 1 / np.sqrt(scales[n] + epsilon)
+        _repeat(scales[n], scale)
+        for y in range(height):
+            row, out = features[n, y], activated[n, y]
+            for i in range(length):
+                value = (number(row[i]) - mean[i]) * scale[i]
+                out[i] = rounded(value if value > 0 else slope * value, out)
+            if random.size:
+                drop(out, random[n, y], out, threshold, boost)
+
+
+@_compiled
+def normalise_backward(
+    given: Array,
+    features: Array,
+    gradient: Array,
+    means: Array,
+    scales: Array,
+    slope: float,
+    dropout: Dropout,
+) -> None:
+    """Fill the gradient by the features of :func:`normalise`, from that by its result.
+
+    Parameters
+    ----------
+    given, features, gradient : ndarray
+        Shape (N, H, W * C); ``gradient`` is filled.
+    means, scales : ndarray
+        Shape (N, C), as :func:`normalise` left them.
+    slope : float
+        Of the type of ``means``.
+    dropout
+        As given to :func:`normalise`.
+    """
+    random, threshold, boost = dropout
+    images, height, length = features.shape
+    kept = np.empty(length, given.dtype)
+    mean, scale, level, tilt = np.empty((4, length), means.dtype)
+    levels, tilts = np.empty((2, means.shape[1]), means.dtype)
+    for n in range(images):
+        _repeat(means[n], mean)
+        _repeat(scales[n], scale)
+        level[:], tilt[:] = 0, 0
+        for y in range(height):
+            row, above = features[n, y], given[n, y]
+            if random.size:
+                drop(above, random[n, y], kept, threshold, boost)
+                above = kept
+            for i in range(length):
+                deviation = number(row[i]) - mean[i]
+                inner = number(above[i])
+                inner = inner if deviation > 0 else slope * inner
+                level[i] += inner
+                tilt[i] += inner * deviation
+        _average(level, height, levels)
+        _average(tilt, height, tilts)
+        _repeat(levels, level)
+        _repeat(tilts * scales[n] * scales[n], tilt)
+        for y in range(height):
+            row, above, out = features[n, y], given[n, y], gradient[n, y]
+            if random.size:
+                drop(above, random[n, y], kept, threshold, boost)
+                above = kept
+            for i in range(length):
+                deviation = number(row[i]) - mean[i]
+                inner = number(above[i])
+                inner = inner if deviation > 0 else slope * inner
+                out[i] = rounded((inner - level[i] - deviation * tilt[i]) * scale[i], out)
+
+
+@numba.njit(inline="never")
+def _average(sums: Array, height: int, averages: Array) -> None:
+    """Average the sums of an image's columns, (W * C,), over its pixels, per channel (C,)."""
+    channels = averages.size
+    for c in range(channels):
+        total = 0.0
+        for i in range(c, sums.size, channels):
+            total += sums[i]
+        averages[c] = total / (height * (sums.size // channels))
+
+
+@numba.njit(inline="never")
+def _repeat(values: Array, row: Array) -> None:
+    for i in range(0, row.size, values.size):
+        row[i : i + values.size] = values
+
+
+@_compiled
+def halve(features: Array, halved: Array) -> None:
+    """Take the maximum of each 2x2 square; NaN counts as the largest.
+
+    Parameters
+    ----------
+    features : ndarray
+        Shape (N, H, W, C), channels-last, or planes, (N * C, H, W).
+    halved : ndarray
+        Shape (N, H // 2, W // 2, C) or (N * C, H // 2, W // 2), filled.
+    """
+    for n in range(halved.shape[0]):
+        for y in range(halved.shape[1]):
+            upper, lower, out = features[n, 2 * y], features[n, 2 * y + 1], halved[n, y]
+            if features.ndim == 3:
+                for x in range(halved.shape[2]):
+                    above = _larger(upper[2 * x], upper[2 * x + 1])
+                    out[x] = _larger(above, _larger(lower[2 * x], lower[2 * x + 1]))
+            else:
+                for x in range(halved.shape[2]):
+                    for c in range(halved.shape[3]):
+                        above = _larger(upper[2 * x, c], upper[2 * x + 1, c])
+                        out[x, c] = _larger(above, _larger(lower[2 * x, c], lower[2 * x + 1, c]))
+
+
+@numba.njit(inline="always")
+def _larger(one: Any, other: Any) -> Any:
+    first, second = number(one), number(other)
+    return other if (second > first) | (second != second) else one
+
+
+@_compiled
+def find_largest(features: Array, halved: Array, places: Array) -> None:
+    """Find which element of each square holds the maximum first: 0 to 3, in reading order.
+
+    Parameters
+    ----------
+    features, halved : ndarray
+        As :func:`halve` left them.
+    places : ndarray of uint8
+        Shape of ``halved``, filled.
+    """
+    for n in range(halved.shape[0]):
+        for y in range(halved.shape[1]):
+            upper, lower, largest = features[n, 2 * y], features[n, 2 * y + 1], halved[n, y]
+            place = places[n, y]
+            if features.ndim == 3:
+                for x in range(halved.shape[2]):
+                    place[x] = _place(upper[2 * x], upper[2 * x + 1], lower[2 * x], largest[x])
+            else:
+                for x in range(halved.shape[2]):
+                    for c in range(halved.shape[3]):
+                        place[x, c] = _place(
+                            upper[2 * x, c], upper[2 * x + 1, c], lower[2 * x, c], largest[x, c]
+                        )
+
+
+@numba.njit(inline="always")
+def _place(first: Any, second: Any, third: Any, largest: Any) -> Any:
+    # Without branches, which a loop over many elements could not take at once.
+    after_first = np.uint8(number(first) != number(largest))
+    after_second = after_first & np.uint8(number(second) != number(largest))
+    return after_first + after_second + (after_second & np.uint8(number(third) != number(largest)))
+
+
+@_compiled
+def give_largest(given: Array, places: Array, gradient: Array) -> None:
+    """Give each square's gradient to its place, and zero to the others: the gradient of :func:`halve`.
+
+    Parameters
+    ----------
+    given, places : ndarray
+        Shape (N, H // 2, W // 2, C) or (N * C, H // 2, W // 2).
+    gradient : ndarray
+        Shape (N, H, W, C) or (N * C, H, W), filled where squares are.
+    """
+    zero = given.dtype.type(0)
+    for n in range(given.shape[0]):
+        for y in range(given.shape[1]):
+            above, place = given[n, y], places[n, y]
+            for low in range(2):
+                out = gradient[n, 2 * y + low]
+                for x in range(given.shape[2]):
+                    if given.ndim == 3:
+                        out[2 * x] = above[x] if place[x] == 2 * low else zero
+                        out[2 * x + 1] = above[x] if place[x] == 2 * low + 1 else zero
+                    else:  # one loop for each, since two that write are not vectorised
+                        for c in range(given.shape[3]):
+                            out[2 * x, c] = above[x, c] if place[x, c] == 2 * low else zero
+                        for c in range(given.shape[3]):
+                            out[2 * x + 1, c] = above[x, c] if place[x, c] == 2 * low + 1 else zero
+
+
+@_compiled
+def resize_backward(
+    given: Array, strides: tuple[int, int, int], size: tuple[int, int], gradient: Array, zero: float
+) -> None:
+    """Fill the gradient of a bilinear interpolation that keeps corners in their places.
+
+    Parameters
+    ----------
+    given : ndarray
+        Shape (M,): elements as they lie, of (N, H', W', C), whose channels are neighbours.
+    strides : (int, int, int)
+        Elements from one image, row and pixel of ``given`` to the next.
+    size : (int, int)
+        H' and W'.
+    gradient : ndarray
+        Shape (N, H, W, C), filled.
+    zero : float
+        0, of the type that the arithmetic is in.
+    """
+    images, height, width, channels = gradient.shape
+    # With a row and a pixel to spare: where there is but one, its next neighbour is given nothing.
+    sums = np.full((height + 1, width * channels), zero)
+    row = np.full((width + 1) * channels, zero)
+    for n in range(images):
+        sums[:] = 0
+        for y in range(size[0]):
+            row[:] = 0
+            for x in range(size[1]):
+                start = n * strides[0] + y * strides[1] + x * strides[2]
+                above = given[start : start + channels]
+                place, far = _between(x, size[1], width, zero)
+                near, place = 1 + zero - far, place * channels
+                left = row[place : place + channels]
+                right = row[place + channels : place + 2 * channels]
+                for c in range(channels):
+                    value = number(above[c])
+                    left[c] += near * value
+                    right[c] += far * value
+            place, far = _between(y, size[0], height, zero)
+            near, upper, lower = 1 + zero - far, sums[place], sums[place + 1]
+            for i in range(width * channels):
+                upper[i] += near * row[i]
+                lower[i] += far * row[i]
+        for y in range(height):
+            for x in range(width):
+                for c in range(channels):
+                    gradient[n, y, x, c] = rounded(sums[y, x * channels + c], gradient)
+
+
+@numba.njit(inline="always")
+def _between(index: int, after: int, before: int, zero: Any) -> Any:
+    """Return the point before interpolation that is left of one after it, and how far off that is."""
+    position = index * ((before - 1) / max(after - 1, 1))
+    place = min(int(position), max(before - 2, 0))
+    return place, type(zero)(position - place)
