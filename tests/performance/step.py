@@ -86,12 +86,15 @@ class _Counter(TorchDispatchMode):
 
 
 def convolution_share(step):
-    """Return which share of a step's time PyTorch's profiler gives to the convolutions themselves."""
-    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
-        step()
-    operations = profile.key_averages()
-    convolutions = sum(each.self_cpu_time_total for each in operations if "convolution" in each.key)
-    return convolutions / sum(each.self_cpu_time_total for each in operations)
+    """Return which share of a step's time PyTorch's profiler gives to the convolutions, a median."""
+    shares = []
+    for _ in range(REPEATS):
+        with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+            step()
+        operations = profile.key_averages()
+        convolutions = sum(each.self_cpu_time_total for each in operations if "convolution" in each.key)
+        shares.append(convolutions / sum(each.self_cpu_time_total for each in operations))
+    return statistics.median(shares)
 
 
 def interleaved(*functions):
