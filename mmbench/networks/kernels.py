@@ -313,18 +313,21 @@ def give_largest(given: Array, places: Array, gradient: Array) -> None:
     zero = given.dtype.type(0)
     for n in range(given.shape[0]):
         for y in range(given.shape[1]):
-            above, place = given[n, y], places[n, y]
-            for low in range(2):
-                out = gradient[n, 2 * y + low]
+            if given.ndim == 3:
                 for x in range(given.shape[2]):
-                    if given.ndim == 3:
-                        out[2 * x] = above[x] if place[x] == 2 * low else zero
-                        out[2 * x + 1] = above[x] if place[x] == 2 * low + 1 else zero
-                    else:  # one loop for each, since two that write are not vectorised
-                        for c in range(given.shape[3]):
-                            out[2 * x, c] = above[x, c] if place[x, c] == 2 * low else zero
-                        for c in range(given.shape[3]):
-                            out[2 * x + 1, c] = above[x, c] if place[x, c] == 2 * low + 1 else zero
+                    gradient[n, 2 * y, 2 * x] = gradient[n, 2 * y, 2 * x + 1] = zero
+                    gradient[n, 2 * y + 1, 2 * x] = gradient[n, 2 * y + 1, 2 * x + 1] = zero
+                    place = places[n, y, x]
+                    gradient[n, 2 * y + (place >> 1), 2 * x + (place & 1)] = given[n, y, x]
+            else:
+                above, place = given[n, y], places[n, y]
+                for low in range(2):
+                    out = gradient[n, 2 * y + low]
+                    for x in range(given.shape[2]):
+                        for right in range(2):
+                            for c in range(given.shape[3]):
+                                here = place[x, c] == 2 * low + right
+                                out[2 * x + right, c] = above[x, c] if here else zero
 
 
 @_compiled
