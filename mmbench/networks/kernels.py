@@ -123,22 +123,24 @@ def normalise(
     random, threshold, boost = dropout
     images, height, length = features.shape
     kept = np.empty(length, activated.dtype)
-    mean, scale, total, square = np.empty((4, length), means.dtype)
+    mean, scale, shift, total, square = np.empty((5, length), means.dtype)
     for n in range(images):
-        # In one pass, by the moments of each column of pixels (Chan, Golub and LeVeque 1983) about its first
-        # pixel, which is near enough to the mean: of H values not more than sqrt(H) standard deviations off.
-        first = features[n, 0]
+        # In one pass, by the moments of each column of pixels (Chan, Golub and LeVeque 1983), taken about
+        # the average of three, so that what is subtracted in the end is small even if a border is far off.
+        first, middle, last = features[n, 0], features[n, height // 2], features[n, height - 1]
+        for i in range(length):
+            shift[i] = (number(first[i]) + number(middle[i]) + number(last[i])) / 3
         total[:], square[:] = 0, 0
-        for y in range(1, height):
+        for y in range(height):
             row = features[n, y]
             for i in range(length):
-                deviation = number(row[i]) - number(first[i])
+                deviation = number(row[i]) - shift[i]
                 total[i] += deviation
                 square[i] += deviation * deviation
         for i in range(length):
             offset = total[i] / height
             square[i] -= offset * total[i]
-            total[i] = number(first[i]) + offset
+            total[i] = shift[i] + offset
         _average(total, 1, means[n])
         _repeat(means[n], mean)
         for i in range(length):

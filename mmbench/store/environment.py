@@ -17,6 +17,7 @@ PACKAGES = (
     "torch",
     "torchvision",
     "numpy",
+    "numba",
     "pandas",
     "scipy",
     "scikit-learn",
