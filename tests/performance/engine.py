@@ -1,9 +1,9 @@
 """What the engine costs around a cell's steps: ``python -m tests.performance.engine``.
 
 One MultiMix cell of ``cross_domain``, as a worker runs it, twice: a worker's first cell also imports the
-libraries and loads what Numba compiled. What is not the steps themselves (batch, losses, gradients, optimiser)
-or the images' predictions and scores is overhead: loading, building, seeds, logging of losses, checkpoints,
-progress, the record.
+libraries and loads what Numba compiled. What is not the steps themselves (batch, losses, gradients,
+optimiser) or the images' predictions and scores is overhead: loading, building, seeds, logging of losses,
+checkpoints, progress, the record.
 """
 
 from __future__ import annotations
