@@ -182,7 +182,6 @@ def normalise_backward(
     dropout
         As given to :func:`normalise`.
     """
-    random, threshold, boost = dropout
     images, height, length = features.shape
     kept = np.empty(length, given.dtype)
     mean, scale, level, tilt = np.empty((4, length), means.dtype)
@@ -192,14 +191,10 @@ def normalise_backward(
         _repeat(scales[n], scale)
         level[:], tilt[:] = 0, 0
         for y in range(height):
-            row, above = features[n, y], given[n, y]
-            if random.size:
-                drop(above, random[n, y], kept, threshold, boost)
-                above = kept
+            row, above = features[n, y], _before_dropout(given, n, y, dropout, kept)
             for i in range(length):
                 deviation = number(row[i]) - mean[i]
-                inner = number(above[i])
-                inner = inner if deviation > 0 else slope * inner
+                inner = _before_activation(number(above[i]), deviation, slope)
                 level[i] += inner
                 tilt[i] += inner * deviation
         _average(level, height, levels)
@@ -207,15 +202,27 @@ def normalise_backward(
         _repeat(levels, level)
         _repeat(tilts * scales[n] * scales[n], tilt)
         for y in range(height):
-            row, above, out = features[n, y], given[n, y], gradient[n, y]
-            if random.size:
-                drop(above, random[n, y], kept, threshold, boost)
-                above = kept
+            row, above, out = features[n, y], _before_dropout(given, n, y, dropout, kept), gradient[n, y]
             for i in range(length):
                 deviation = number(row[i]) - mean[i]
-                inner = number(above[i])
-                inner = inner if deviation > 0 else slope * inner
+                inner = _before_activation(number(above[i]), deviation, slope)
                 out[i] = rounded((inner - level[i] - deviation * tilt[i]) * scale[i], out)
+
+
+@numba.njit(inline="always")
+def _before_dropout(given: Array, n: int, y: int, dropout: Dropout, kept: Array) -> Array:
+    """Return a row's gradient by what was dropped; ``kept`` is filled where there was dropout."""
+    random, threshold, boost = dropout
+    row = given[n, y]
+    if random.size:
+        drop(row, random[n, y], kept, threshold, boost)
+        row = kept
+    return row
+
+
+@numba.njit(inline="always")
+def _before_activation(given: Any, deviation: Any, slope: Any) -> Any:
+    return given if deviation > 0 else slope * given
 
 
 @numba.njit(inline="never")
