@@ -1,1 +1,1 @@
-"""The built-in methods, one file each: MultiMix, its baselines, and the floors."""
+"""The built-in methods, one file each: MultiMix, its baselines, and the trivial baselines."""

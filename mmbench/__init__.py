@@ -9,8 +9,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mmbench.api import run
     from mmbench.errors import UserError
-    from mmbench.launch.run import run
     from mmbench.protocol.files import load_protocol
     from mmbench.store.frames import load_results
 
@@ -22,7 +22,7 @@ _HOMES = {
     "UserError": "mmbench.errors",
     "load_protocol": "mmbench.protocol.files",
     "load_results": "mmbench.store.frames",
-    "run": "mmbench.launch.run",
+    "run": "mmbench.api",
 }
 
 

@@ -6,12 +6,12 @@ import pandas as pd
 
 from mmbench.data.phantom import DOMAINS
 
-CELLS = Path(__file__).parents[1] / "results" / "reference" / "cross_domain" / "cells.csv"
+CELLS = Path(__file__).parents[1] / "results" / "reference" / "cross_domain" / "runs.csv"
 
 
-def summary(cells, row, metric, domain, classification=None, segmentation=None):
+def summary(runs, row, metric, domain, classification=None, segmentation=None):
     """Return the mean and the standard deviation over seeds."""
-    chosen = cells[(cells["row"] == row) & (cells["metric"] == metric) & (cells["domain"] == domain)]
+    chosen = runs[(runs["row"] == row) & (runs["metric"] == metric) & (runs["domain"] == domain)]
     for column, budget in (
         ("budget_classification", classification),
         ("budget_segmentation", segmentation),
@@ -32,15 +32,15 @@ def under_label_noise(score, prevalence, noise):
 
 def main():
     """Print every figure."""
-    cells = pd.read_csv(CELLS, dtype={"budget_classification": str, "budget_segmentation": str})
+    runs = pd.read_csv(CELLS, dtype={"budget_classification": str, "budget_segmentation": str})
     for row, metric, domain, target, smallest in (
         ("enc", "balanced_accuracy", "paediatric_ap", "hospital", {"classification": "40"}),
         ("unet", "dice", "adult_pa", "county", {"segmentation": "5"}),
     ):
         every = dict.fromkeys(smallest, "full")
-        full = summary(cells, row, metric, domain, **every)
-        few = summary(cells, row, metric, domain, **smallest)
-        cross = summary(cells, row, metric, target, **every)
+        full = summary(runs, row, metric, domain, **every)
+        few = summary(runs, row, metric, domain, **smallest)
+        cross = summary(runs, row, metric, target, **every)
         print(f"{row}: {metric} {full[0]:.3f} with all labels in-domain")
         print(f"  loses {100 * (full[0] - few[0]):.1f} points with the fewest labels")
         print(f"  loses {100 * (full[0] - cross[0]):.1f} points on {target}")

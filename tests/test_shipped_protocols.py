@@ -1,4 +1,4 @@
-"""Every shipped protocol, end to end on tiny settings: every cell trained, scored, recorded, tabled."""
+"""Every shipped protocol, end to end on tiny settings: every run trained, scored, recorded, tabled."""
 
 from collections import Counter
 
@@ -14,11 +14,11 @@ from mmbench.data.catalogue import load_dataset
 from mmbench.data.phantom import generate
 from mmbench.errors import ProtocolError
 from mmbench.evaluation.prediction import predict
-from mmbench.launch.plan import make_plan
 from mmbench.methods import Problem
+from mmbench.planning.plan import make_plan
 from mmbench.plugins.discovery import discover
-from mmbench.protocol.cells import DomainDigest, expand
 from mmbench.protocol.files import load_protocol, parse_protocol, shipped_protocols
+from mmbench.protocol.runs import DomainDigest, expand
 from mmbench.protocol.schema import MethodEntry, Protocol
 from mmbench.protocol.vocabulary import Task
 from mmbench.store.store import ResultStore
@@ -98,7 +98,7 @@ def test_a_shipped_protocol_runs_to_its_table(name, layouts, tmp_path):
     assert summary.exit_code == 0
 
     cases = mmbench.load_results(tmp_path / "results")
-    rows = {entry.label for entry in protocol.methods} | set(protocol.floors)
+    rows = {entry.label for entry in protocol.methods} | set(protocol.trivial_baselines)
     assert set(cases["row"]) == rows
     for task in Task:
         expected = {
@@ -113,9 +113,9 @@ def test_a_shipped_protocol_runs_to_its_table(name, layouts, tmp_path):
 
     splits = pd.read_csv(tmp_path / "results" / "splits.csv")
     train = splits[splits["part"] == "train"]
-    for _, ranks in train.dropna().groupby("task")["rank_draw_0"]:
+    for _, ranks in train.dropna().groupby("task")["rank_subset_0"]:
         assert sorted(ranks) == list(range(1, len(ranks) + 1))
-    assert splits.loc[splits["part"] != "train", "rank_draw_0"].isna().all()
+    assert splits.loc[splits["part"] != "train", "rank_subset_0"].isna().all()
 
     again = mmbench.run(protocol, results=tmp_path / "results", data_root=layouts, jobs=2)
     assert again.done == ()
@@ -127,11 +127,11 @@ def test_the_paper_protocol_has_the_publications_36_rows():
     registry = discover()
     digests = {task: DomainDigest(domain=task.value, data="", split="") for task in Task}
     rows = [(entry, registry.resolve(entry)) for entry in protocol.methods]
-    cells = expand(protocol, rows, digests, {task: [] for task in Task})
-    found = Counter(cell.label for cell in cells if cell.seed == 0)
+    runs = expand(protocol, rows, digests, {task: [] for task in Task})
+    found = Counter(run.label for run in runs if run.seed == 0)
     assert found == {"unet": 3, "enc": 3, "encssl": 3, "umtl": 9, "umtls": 9, "multimix": 9}
     assert sum(found.values()) == 36
-    assert len(cells) == 36 * 5
+    assert len(runs) == 36 * 5
     assert (protocol.image_size, protocol.backbone.width) == (256, 1.0)
     assert protocol.training.optimizer.learning_rate == 1e-4
 
@@ -157,20 +157,18 @@ def test_a_method_that_asks_to_be_skipped_is_left_out_with_its_reason(tmp_path):
     entries = [*protocol.methods, MethodEntry(method="only_large")]
     plan = make_plan(protocol.model_copy(update={"methods": entries}), plugins=[plugin])
     assert "only_large is skipped: needs 128 pixels" in plan.notes
-    assert "only_large" not in {cell.label for cell in plan.cells}
+    assert "only_large" not in {run.label for run in plan.runs}
 
 
 def test_an_image_too_small_for_the_network_is_told_before_anything_runs():
-    text = (
-        "image_size: 16\nname: x\nsources: {classification: chex}\nbudgets: {pairs: [{classification: 4}]}\n"
-    )
+    text = "image_size: 16\nname: x\nsources: {classification: kermany}\nbudgets: {pairs: [{classification: 4}]}\n"
     with pytest.raises(ProtocolError, match=r"^p:1: image_size: .*at least 32 pixels, not 16"):
         parse_protocol(text + "methods: [enc]\n", "p")
 
 
 def quick(**changes):
     value = tiny("quickstart").model_dump(mode="json")
-    return Protocol.model_validate({**value, "methods": ["multimix"], "floors": [], **changes})
+    return Protocol.model_validate({**value, "methods": ["multimix"], "trivial_baselines": [], **changes})
 
 
 @pytest.mark.parametrize("rule", ["source_val", "oracle"])
@@ -195,9 +193,9 @@ def test_kept_weights_and_masks_give_the_recorded_scores_again(tmp_path):
     store = ResultStore(tmp_path / "r")
     for id in summary.done:
         record, cases = store.read(id), store.cases(id)
-        cell = record.cell
+        run = record.run
         method = discover().get("multimix").cls()
-        method.build(Problem(frozenset(cell.budgets), cell.backbone, cell.image_size))
+        method.build(Problem(frozenset(run.budgets), run.backbone, run.image_size))
         load_model(method.network, str(store.folder(id) / "network.safetensors"))
         masks = np.load(store.folder(id) / "masks.npz")
         for choice in (protocol.sources.segmentation, *protocol.targets.segmentation):
@@ -222,7 +220,7 @@ def test_a_cell_trains_in_bf16_close_to_float32(tmp_path):
         summary = mmbench.run(quick(training=training), results=tmp_path / precision, jobs=2)
         assert summary.failed == {}
         store = ResultStore(tmp_path / precision)
-        scores[precision] = [store.losses(cell.id) for cell in store.load_plan().cells]
+        scores[precision] = [store.losses(run.id) for run in store.load_plan().runs]
     for exact, rounded in zip(scores["float32"], scores["bf16"], strict=True):
         assert not exact.equals(rounded)
         np.testing.assert_allclose(exact["dice"], rounded["dice"], rtol=0.02)

@@ -1,7 +1,7 @@
 """Whether verdicts keep their word, on simulated benchmarks: ``python -m tests.validity [FIGURE.png]``.
 
-A benchmark is six methods trained on the same label draws and seeds and scored on the same patients, two
-images each. Every score is the sum of effects of method, draw, seed, training, patient and image; no method
+A benchmark is six methods trained on the same labelled subsets and seeds and scored on the same patients, two
+images each. Every score is the sum of effects of method, subset, seed, training, patient and image; no method
 is better than another unless it is said. Scores go through the report's own code, from blocks to verdicts.
 """
 
@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from mmbench.evaluation.catalogue import METRICS
 from mmbench.protocol.files import parse_protocol
+from mmbench.protocol.metrics import METRICS
 from mmbench.report.comparisons import against_reference, comparison_records
 from mmbench.report.estimates import estimate_records
 from mmbench.report.scored import Scored, lines_of
@@ -36,7 +36,7 @@ PROTOCOL = parse_protocol(
 )
 IMAGES_PER_PATIENT = 2
 DESIGNS = [(1, 3, 60), (1, 5, 60), (1, 10, 60), (3, 3, 60), (5, 2, 60)]
-"""Label draws, seeds, patients."""
+"""Labelled subsets, seeds, patients."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Spread:
     """Standard deviations of a score's parts; ``common`` is a patient's, the same for all methods."""
 
     centre: float
-    draw: float
+    subset: float
     seed: float
     training: float
     patient: float
@@ -55,43 +55,43 @@ class Spread:
 
     @property
     def total(self) -> float:
-        parts = (self.draw, self.seed, self.training, self.patient, self.common, self.image, self.own)
+        parts = (self.subset, self.seed, self.training, self.patient, self.common, self.image, self.own)
         return math.sqrt(sum(part**2 for part in parts))
 
     def of_difference(self) -> Noise:
         """Return what a protocol's power would be worked out from."""
         two = math.sqrt(2)
         return Noise(
-            draw=two * self.draw,
+            subset=two * self.subset,
             seed=two * self.seed,
-            draw_seed=two * self.training,
+            subset_seed=two * self.training,
             patient=two * math.sqrt(self.patient**2 + self.image**2 / IMAGES_PER_PATIENT),
             patient_training=two * self.own / math.sqrt(IMAGES_PER_PATIENT),
         )
 
 
-DICE = Spread(0.85, draw=0.01, seed=0.01, training=0.01, patient=0.02, common=0.04, image=0.02, own=0.03)
-LATENT = Spread(1.5, draw=0.15, seed=0.15, training=0.15, patient=0.3, common=0.8, image=0.3, own=0.6)
+DICE = Spread(0.85, subset=0.01, seed=0.01, training=0.01, patient=0.02, common=0.04, image=0.02, own=0.03)
+LATENT = Spread(1.5, subset=0.15, seed=0.15, training=0.15, patient=0.3, common=0.8, image=0.3, own=0.6)
 """Of a score whose sign says whether a case is classified rightly."""
 
 
 def spread_of(task: str, design: tuple[int, int, int]) -> Spread:
-    """Return a score's spread; with one label draw, what is asked is the score under that draw."""
+    """Return a score's spread; with one labelled subset, what is asked is the score under that subset."""
     spread = DICE if task == "segmentation" else LATENT
-    return spread if design[0] > 1 else replace(spread, draw=0.0)
+    return spread if design[0] > 1 else replace(spread, subset=0.0)
 
 
-def simulate(task: str, draws: int, seeds: int, patients: int, shift: float, rng) -> Block:
+def simulate(task: str, subsets: int, seeds: int, patients: int, shift: float, rng) -> Block:
     """Return scores of all methods; the second method's are ``shift`` better."""
-    spread = spread_of(task, (draws, seeds, patients))
-    grid = (METHODS, draws, seeds)
+    spread = spread_of(task, (subsets, seeds, patients))
+    grid = (METHODS, subsets, seeds)
 
     def effect(size, *shape):
         return rng.normal(0, size, shape)
 
     score = (
         spread.centre
-        + effect(spread.draw, METHODS, draws, 1, 1, 1)
+        + effect(spread.subset, METHODS, subsets, 1, 1, 1)
         + effect(spread.seed, METHODS, 1, seeds, 1, 1)
         + effect(spread.training, *grid, 1, 1)
         + effect(spread.patient, METHODS, 1, 1, patients, 1)
@@ -100,7 +100,7 @@ def simulate(task: str, draws: int, seeds: int, patients: int, shift: float, rng
         + effect(spread.own, *grid, patients, IMAGES_PER_PATIENT)
     )
     score[1] += shift
-    flat = score.reshape(METHODS * draws * seeds, patients * IMAGES_PER_PATIENT)
+    flat = score.reshape(METHODS * subsets * seeds, patients * IMAGES_PER_PATIENT)
     if task == "segmentation":
         scores = {"dice": flat}
     else:
@@ -113,16 +113,16 @@ def simulate(task: str, draws: int, seeds: int, patients: int, shift: float, rng
         }
     trainings = [
         {
-            "cell": f"{method}-{draw}-{seed}",
+            "run": f"{method}-{subset}-{seed}",
             "row": f"m{method}",
             "method": "multimix",
             "budget_classification": "full",
             "budget_segmentation": "full",
-            "draw": draw,
+            "subset": subset,
             "seed": seed,
         }
         for method in range(METHODS)
-        for draw in range(draws)
+        for subset in range(subsets)
         for seed in range(seeds)
     ]
     owner = np.repeat(np.arange(patients), IMAGES_PER_PATIENT)
@@ -142,7 +142,7 @@ def judge(block: Block, rng) -> tuple[list[dict], Scored]:
 
 
 def truth(task: str, design: tuple[int, int, int]) -> float:
-    """Return the expected score over all draws, seeds, trainings and patients."""
+    """Return the expected score over all subsets, seeds, trainings and patients."""
     spread = spread_of(task, design)
     return spread.centre if task == "segmentation" else float(stats.norm.cdf(spread.centre / spread.total))
 
@@ -191,8 +191,8 @@ def powers(design: tuple[int, int, int], benchmarks: int, seed: int = 1) -> tupl
     The difference is the one that is predicted to be found in 80 of 100 benchmarks.
     """
     rng = np.random.default_rng([seed, *design])
-    draws, seeds, patients = design
-    planned = Design(draws, seeds, patients, family=METHODS - 1)
+    subsets, seeds, patients = design
+    planned = Design(subsets, seeds, patients, family=METHODS - 1)
     noise = spread_of("segmentation", design).of_difference()
     shift = minimum_detectable_difference(planned, noise)
     found = 0
@@ -207,7 +207,7 @@ def main() -> None:
     benchmarks = 1000
     print(f"{benchmarks} benchmarks of {METHODS} methods without a true difference, 60 patients\n")
     print(
-        "| metric | draws x seeds | any better | any p < 0.05 | differences covered | scores covered | ",
+        "| metric | subsets x seeds | any better | any p < 0.05 | differences covered | scores covered | ",
         end="",
     )
     print("percentile bootstrap covers |\n| --- | --- |" + " ---: |" * 5)
@@ -218,16 +218,18 @@ def main() -> None:
             rows.append({"metric": metric, "design": f"{design[0]} x {design[1]}", **found})
             shares = " | ".join(f"{100 * found[name]:.1f} %" for name in found)
             print(f"| {metric} | {design[0]} x {design[1]} | {shares} |", flush=True)
-    print("\n| draws x seeds | true difference in Dice | power predicted | found |\n| --- |" + " ---: |" * 3)
+    print(
+        "\n| subsets x seeds | true difference in Dice | power predicted | found |\n| --- |" + " ---: |" * 3
+    )
     for design in DESIGNS:
         shift, predicted, found_share = powers(design, benchmarks)
         shares = f"{100 * predicted:.1f} % | {100 * found_share:.1f} %"
         print(f"| {design[0]} x {design[1]} | {shift:.3f} | {shares} |", flush=True)
     if len(sys.argv) > 1:
-        draw(pd.DataFrame(rows), benchmarks, sys.argv[1])
+        subset(pd.DataFrame(rows), benchmarks, sys.argv[1])
 
 
-def draw(rows: pd.DataFrame, benchmarks: int, path: str) -> None:
+def subset(rows: pd.DataFrame, benchmarks: int, path: str) -> None:
     """Draw error rates and coverages with their own intervals."""
     import matplotlib
 

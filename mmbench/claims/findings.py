@@ -61,7 +61,7 @@ def check_claims(claims: Iterable[Claim]) -> list[Finding]:
         rows.setdefault(claim.line, {})[claim.metric] = claim
     tables = list(dict.fromkeys((claim.source, claim.scope) for claim in claims))
     found = []
-    for check in (_below_floor, _near_constant, _misfits, _gross_misfits):
+    for check in (_below_majority, _near_constant, _misfits, _gross_misfits):
         for source, scope in tables:
             found.append(check(_of(rows, source, scope), source, scope))
     for bound in ("below", "above"):
@@ -90,12 +90,12 @@ def _constants(claim: Claim) -> dict[str, float]:
     return constant_scores(claim.cases - claim.positives, claim.positives)
 
 
-def _below_floor(rows: list[dict[str, Claim]], source: str, scope: str) -> Finding:
+def _below_majority(rows: list[dict[str, Claim]], source: str, scope: str) -> Finding:
     own = [row for row in rows if "accuracy" in row and row["accuracy"].positives is not None]
     found = _count(own, lambda row: row["accuracy"].value < _constants(row["accuracy"])["accuracy"])
-    floor = f"{_constants(own[0]['accuracy'])['accuracy']:.3f}" if own else ""
+    trivial = f"{_constants(own[0]['accuracy'])['accuracy']:.3f}" if own else ""
     return Finding(
-        f"accuracy below the majority class alone ({floor})",
+        f"accuracy below the majority class alone ({trivial})",
         source,
         scope,
         "",
@@ -199,7 +199,7 @@ def _copies(rows: Rows) -> Finding:
         len(hits),
         total,
         hits,
-        "by chance about one in a hundred; else a copied cell",
+        "by chance about one in a hundred; else a copied run",
     )
 
 

@@ -71,9 +71,9 @@ def _sides(a: str, b: str, results: Path | None, methods: list[str]) -> list[tup
     if results is None and (_is_results(a) or _is_results(b)):
         stores = [ResultStore(_results_at(folder)) for folder in (a, b)]
         plans = [store.load_plan() for store in stores]
-        rows = [list(dict.fromkeys(cell.label for cell in plan.cells)) for plan in plans]
-        floors = {label for plan in plans for label in plan.report.get("floors", ())}
-        shared = [row for row in rows[0] if row in rows[1] and row not in floors]
+        rows = [list(dict.fromkeys(run.label for run in plan.runs)) for plan in plans]
+        trivial = {label for plan in plans for label in plan.report.get("trivial_baselines", ())}
+        shared = [row for row in rows[0] if row in rows[1] and row not in trivial]
         for row in methods:
             if row not in shared:
                 raise StoreError(f"--method {row}: not a row of both folders; {suggestion(row, shared)}")
@@ -123,7 +123,7 @@ def _folder_with(*rows: str) -> Path:
     from mmbench.store.store import ResultStore
 
     folders = sorted(path.parent for path in Path("results").glob("*/plan.json"))
-    labels = {folder: {cell.label for cell in ResultStore(folder).load_plan().cells} for folder in folders}
+    labels = {folder: {run.label for run in ResultStore(folder).load_plan().runs} for folder in folders}
     having = [folder for folder in folders if labels[folder] >= set(rows)]
     if len(having) == 1:
         return having[0].resolve()

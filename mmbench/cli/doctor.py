@@ -13,8 +13,8 @@ from mmbench.cli.run import DataRoot, Plugins
 from mmbench.cli.status import Results, Where, results_folder
 
 if TYPE_CHECKING:
-    from mmbench.launch.doctor import Problem
-    from mmbench.launch.run import RunSummary
+    from mmbench.api import RunSummary
+    from mmbench.store.integrity import Problem
     from mmbench.store.store import ResultStore
 
 
@@ -22,7 +22,7 @@ def doctor(
     target: Results,
     results: Where = None,
     repair: Annotated[
-        bool, typer.Option("--repair", help="Set damaged files aside and compute their cells again.")
+        bool, typer.Option("--repair", help="Set damaged files aside and compute their runs again.")
     ] = False,
     data_root: DataRoot = None,
     plugin: Plugins = None,
@@ -33,13 +33,13 @@ def doctor(
     Exit code 1 when something is damaged and was not repaired. Nothing is ever deleted but what can be made
     again: a damaged record goes to the folder's quarantine/.
     """
-    from mmbench.launch import doctor as hospital
+    from mmbench.store import integrity as hospital
     from mmbench.store.store import ResultStore
 
     store = ResultStore(results_folder(target, results))
     problems = hospital.examine(store)
     done = hospital.repair(store, problems) if repair else {}
-    damaged = sorted({p.cell for p in problems if p.kind in ("record", "failure") and p.cell})
+    damaged = sorted({p.run for p in problems if p.kind in ("record", "failure") and p.run})
     summary = _compute_again(store, damaged, data_root, plugin or [], json) if repair and damaged else None
     if json:
         listed = [{**asdict(p), "path": str(p.path), "done": done.get(str(p.path))} for p in problems]
@@ -52,14 +52,14 @@ def doctor(
 
 
 def _compute_again(
-    store: ResultStore, cells: list[str], data_root: Path | None, plugins: list[Path], json: bool
+    store: ResultStore, runs: list[str], data_root: Path | None, plugins: list[Path], json: bool
 ) -> RunSummary | None:
+    from mmbench.api import run
     from mmbench.cli.progress import RunDisplay
-    from mmbench.launch.run import run
 
     plan = store.load_plan()
-    known = {cell.id for cell in plan.cells}
-    wanted = [id for id in cells if id in known]
+    known = {run.id for run in plan.runs}
+    wanted = [id for id in runs if id in known]
     if not wanted:
         return None
     with RunDisplay(console(stderr=json)) as display:

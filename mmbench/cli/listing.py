@@ -33,8 +33,8 @@ def methods(
         _show_method(found[0])
         return
     table = make_table("method", "learns", "labeled", "unlabeled", "what it is", wrap=("what it is",))
-    for floor in (False, True):
-        for entry in (entry for entry in found if entry["floor"] is floor):
+    for trivial in (False, True):
+        for entry in (entry for entry in found if entry["trivial"] is trivial):
             table.add_row(
                 entry["name"],
                 _tasks(entry["tasks"]),
@@ -81,7 +81,7 @@ def metrics(json: Json = False) -> None:
     """List the metrics, with their definitions."""
     from dataclasses import asdict
 
-    from mmbench.evaluation.catalogue import METRICS
+    from mmbench.protocol.metrics import METRICS
 
     if json:
         print_json([asdict(metric) for metric in METRICS.values()])

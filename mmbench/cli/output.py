@@ -92,7 +92,7 @@ def duration(seconds: float) -> str:
 
 
 def plural(count: int, noun: str) -> str:
-    """Return a count with its noun, for example ``1 cell`` or ``3 cells``."""
+    """Return a count with its noun, for example ``1 run`` or ``3 runs``."""
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
 

@@ -14,9 +14,9 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from mmbench.api import Planned, Preparing, RunEvent
 from mmbench.cli.output import duration, plural, shown
-from mmbench.launch.executor import Elsewhere, Ending, Failed, Finished, Found, Progress, Started
-from mmbench.launch.run import Planned, Preparing, RunEvent
+from mmbench.execution.executor import Elsewhere, Ending, Failed, Finished, Found, Progress, Started
 
 ETA_AFTER = 2.0
 """Seconds of work before the time left is worth showing."""
@@ -32,7 +32,7 @@ class _Running:
 
     @property
     def fraction(self) -> float:
-        """Share of the cell's work that is behind it; loading comes before any of it."""
+        """Share of the run's work that is behind it; loading comes before any of it."""
         if not self.steps or self.phase in ("starting", "load"):
             return 0.0
         return min(1.0, self.step / self.steps)
@@ -108,17 +108,17 @@ class RunDisplay:
         plan = planned.plan
         total = len(planned.pending) + planned.cached + planned.skipped
         workers = f", {planned.workers}" if planned.pending else ""
-        self._say(f"{plan.protocol.name}: {plural(total, 'cell')}{workers}", "bold")
+        self._say(f"{plan.protocol.name}: {plural(total, 'run')}{workers}", "bold")
         for note in plan.notes:
             self._say(f"note    {note}", "yellow")
         for line in plan.leaks.notes() or ["leak gate passed: parts share no patients and no images"]:
             self._say(line, "yellow" if plan.leaks.leaks else "dim")
         if planned.cached:
-            self._say(f"done (cached)  {plural(planned.cached, 'cell')}", "dim")
+            self._say(f"done (cached)  {plural(planned.cached, 'run')}", "dim")
         if planned.skipped:
-            self._say(f"skipped        {plural(planned.skipped, 'cell')}, {planned.why_skipped}", "dim")
+            self._say(f"skipped        {plural(planned.skipped, 'run')}, {planned.why_skipped}", "dim")
         if planned.pending:
-            self._say(f"to run         {plural(len(planned.pending), 'cell')} into {shown(planned.results)}")
+            self._say(f"to run         {plural(len(planned.pending), 'run')} into {shown(planned.results)}")
 
     def _end(self, event: Ending) -> None:
         self._running.pop(event.worker, None)

@@ -40,8 +40,8 @@ def show(
 
 @app.command()
 def validate(protocol: ProtocolName, plugin: Plugins = None, json: Json = False) -> None:
-    """Check a protocol and its methods without touching data, and count its cells."""
-    from mmbench.launch.outline import outline
+    """Check a protocol and its methods without touching data, and count its runs."""
+    from mmbench.planning.outline import outline
     from mmbench.protocol.files import load_protocol, naming_lines
 
     with naming_lines(protocol):
@@ -51,7 +51,7 @@ def validate(protocol: ProtocolName, plugin: Plugins = None, json: Json = False)
         return
     counts = (
         plural(len(found["rows"]), "row"),
-        plural(found["draws"], "label draw"),
+        plural(found["subsets"], "labelled subset"),
         plural(found["seeds"], "seed"),
     )
-    typer.echo(f"{found['protocol']}: valid; {plural(found['cells'], 'cell')}: {', '.join(counts)}")
+    typer.echo(f"{found['protocol']}: valid; {plural(found['runs'], 'run')}: {', '.join(counts)}")

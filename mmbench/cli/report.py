@@ -61,7 +61,7 @@ def report(
 
     out = console()
     if made.main is None:
-        out.print("no cell is finished, so there is nothing to report", style="yellow")
+        out.print("no run is finished, so there is nothing to report", style="yellow")
         return
     print_terminal(made.main, out)
     out.print()

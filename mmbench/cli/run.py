@@ -20,7 +20,7 @@ from mmbench.cli.output import (
 )
 
 if TYPE_CHECKING:
-    from mmbench.launch.run import RunSummary
+    from mmbench.api import RunSummary
 
 ProtocolName = Annotated[
     str, typer.Argument(metavar="PROTOCOL", help="A protocol file, or the name of a shipped protocol.")
@@ -43,22 +43,22 @@ def run(
     data_root: DataRoot = None,
     plugin: Plugins = None,
     jobs: Annotated[
-        str, typer.Option("--jobs", "-j", metavar="N", help="Cells side by side; auto: one per CPU or GPU.")
+        str, typer.Option("--jobs", "-j", metavar="N", help="Runs side by side; auto: one per CPU or GPU.")
     ] = "auto",
     device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda or cuda:N.")] = "auto",
     only: Annotated[
         str | None,
         typer.Option(
             metavar="FILTER",
-            help="Some cells only, for example method=unet,seed=0. Keys: method, "
-            "label, classification, segmentation, draw, seed, id.",
+            help="Some runs only, for example method=unet,seed=0. Keys: method, "
+            "label, classification, segmentation, subset, seed, id.",
         ),
     ] = None,
     retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Repeat the cells that failed, and only those.")
+        bool, typer.Option("--retry-failed", help="Repeat the runs that failed, and only those.")
     ] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Train the selected cells again, finished or not.")
+        bool, typer.Option("--force", help="Train the selected runs again, finished or not.")
     ] = False,
     checkpoint_every: Annotated[
         float,
@@ -66,7 +66,7 @@ def run(
     ] = 60.0,
     time_limit: Annotated[
         float | None,
-        typer.Option(metavar="SECONDS", min=0.0, help="End a cell that takes longer; it counts as failed."),
+        typer.Option(metavar="SECONDS", min=0.0, help="End a run that takes longer; it counts as failed."),
     ] = None,
     allow_mixed: AllowMixed = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no table.")] = False,
@@ -74,10 +74,10 @@ def run(
 ) -> None:
     """Train and evaluate what is missing of a protocol, then show its table.
 
-    Finished cells are kept: after an interruption the same command goes on.
+    Finished runs are kept: after an interruption the same command goes on.
     """  # fmt: skip
+    from mmbench.api import run as run_protocol
     from mmbench.cli.progress import RunDisplay
-    from mmbench.launch.run import run as run_protocol
 
     out = console(stderr=json)
     try:
@@ -124,14 +124,14 @@ def _show(summary: RunSummary, quiet: bool) -> None:
     if never_ran:
         parts.append(f"{never_ran} not run")
     out.print(f"{', '.join(parts)} in {duration(summary.seconds)}", style="bold")
-    out.print(f"records  {shown(summary.results / 'cells')}", soft_wrap=True)
+    out.print(f"records  {shown(summary.results / 'runs')}", soft_wrap=True)
     if summary.paths:
         out.print(f"tables   {shown(summary.report.folder / 'tables')}", soft_wrap=True)
         out.print(f"report   {shown(summary.report.page)}", soft_wrap=True)
     earlier = [id for id in summary.skipped if id in summary.failed]
     if earlier:
         out.print(
-            f"{plural(len(earlier), 'cell')} failed earlier; run with --retry-failed to repeat",
+            f"{plural(len(earlier), 'run')} failed earlier; run with --retry-failed to repeat",
             style="yellow",
         )
     if summary.failed:
@@ -151,7 +151,7 @@ def _as_json(summary: RunSummary) -> dict[str, object]:
         "results": str(summary.results),
         **counts,
         "errors": dict(summary.failed),
-        "cells": [{"id": id, "cell": what, "state": states[id]} for id, what in summary.descriptions.items()],
+        "runs": [{"id": id, "run": what, "state": states[id]} for id, what in summary.descriptions.items()],
         "report": str(summary.report.page) if summary.paths else None,
         "tables": [str(path) for path in summary.paths if path.parent.name == "tables"],
         "seconds": round(summary.seconds, 3),

@@ -1,4 +1,4 @@
-"""``mmbench status``: which cells a results folder holds."""
+"""``mmbench status``: which runs a results folder holds."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mmbench.cli.output import Json, console, make_table, plural, print_json, sh
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from mmbench.protocol.cells import Cell
+    from mmbench.protocol.runs import RunSpec
 
 STATES = ("done", "failed", "missing")
 Results = Annotated[
@@ -33,16 +33,16 @@ def status(
     ] = None,
     results: Where = None,
     tracebacks: Annotated[
-        bool, typer.Option("--tracebacks", help="Show the tracebacks of failed cells.")
+        bool, typer.Option("--tracebacks", help="Show the tracebacks of failed runs.")
     ] = False,
-    cells: Annotated[bool, typer.Option("--cells", help="List every cell, not counts only.")] = False,
+    runs: Annotated[bool, typer.Option("--runs", help="List every run, not counts only.")] = False,
     json: Json = False,
 ) -> None:
-    """Show which cells of a protocol are done, failed or missing."""
+    """Show which runs of a protocol are done, failed or missing."""
     if target is None and results is None:
         found = [_status(path.parent) for path in sorted(Path("results").glob("*/plan.json"))]
         if json:
-            print_json([{key: item for key, item in entry.items() if key != "cells"} for entry in found])
+            print_json([{key: item for key, item in entry.items() if key != "runs"} for entry in found])
         else:
             _show_folders(console(), found)
         return
@@ -52,10 +52,10 @@ def status(
         return
     out = console()
     _show_rows(out, one)
-    if cells:
+    if runs:
         _show_cells(out, one)
     _show_failures(out, one, tracebacks)
-    out.print(f"records  {shown(Path(one['results']) / 'cells')}", soft_wrap=True)
+    out.print(f"records  {shown(Path(one['results']) / 'runs')}", soft_wrap=True)
 
 
 def results_folder(target: str | None, results: Path | None) -> Path:
@@ -93,31 +93,31 @@ def _status(folder: Path) -> dict[str, Any]:
 
     store = ResultStore(folder)
     plan, finished, failures = store.load_plan(), store.finished(), store.failed()
-    cells = []
-    for cell in plan.cells:
-        state = "done" if cell.id in finished else "failed" if cell.id in failures else "missing"
-        entry = _cell(cell, state)
+    runs = []
+    for run in plan.runs:
+        state = "done" if run.id in finished else "failed" if run.id in failures else "missing"
+        entry = _run(run, state)
         if state == "failed":
-            entry |= {"error": failures[cell.id].error, "traceback": failures[cell.id].traceback}
-        cells.append(entry)
+            entry |= {"error": failures[run.id].error, "traceback": failures[run.id].traceback}
+        runs.append(entry)
     return {
         "protocol": plan.protocol.name,
         "results": str(folder),
-        **{state: sum(cell["state"] == state for cell in cells) for state in STATES},
-        "not_in_protocol": len(finished - {cell.id for cell in plan.cells}),
-        "cells": cells,
+        **{state: sum(run["state"] == state for run in runs) for state in STATES},
+        "not_in_protocol": len(finished - {run.id for run in plan.runs}),
+        "runs": runs,
     }
 
 
-def _cell(cell: Cell, state: str) -> dict[str, Any]:
+def _run(run: RunSpec, state: str) -> dict[str, Any]:
     return {
-        "id": cell.id,
-        "row": cell.label,
-        "method": cell.method,
-        "budgets": {task.value: budget for task, budget in cell.budgets.items()},
-        "draw": cell.draw,
-        "seed": cell.seed,
-        "description": cell.describe(),
+        "id": run.id,
+        "row": run.label,
+        "method": run.method,
+        "budgets": {task.value: budget for task, budget in run.budgets.items()},
+        "subset": run.subset,
+        "seed": run.seed,
+        "description": run.describe(),
         "state": state,
     }
 
@@ -126,20 +126,20 @@ def _show_folders(out: Console, found: list[dict[str, Any]]) -> None:
     if not found:
         out.print("no results under ./results; begin with: mmbench run quickstart")
         return
-    table = make_table("protocol", "cells", *STATES, "results", right=("cells", *STATES), wrap=("results",))
+    table = make_table("protocol", "runs", *STATES, "results", right=("runs", *STATES), wrap=("results",))
     for one in found:
-        table.add_row(one["protocol"], str(len(one["cells"])), *_counts(one), shown(Path(one["results"])))
+        table.add_row(one["protocol"], str(len(one["runs"])), *_counts(one), shown(Path(one["results"])))
     out.print(table)
 
 
 def _show_rows(out: Console, one: dict[str, Any]) -> None:
-    table = make_table("row", "cells", *STATES, right=("cells", *STATES))
-    for row in dict.fromkeys(cell["row"] for cell in one["cells"]):
-        cells = [cell for cell in one["cells"] if cell["row"] == row]
-        counts = {state: sum(cell["state"] == state for cell in cells) for state in STATES}
-        table.add_row(row, str(len(cells)), *_counts(counts))
+    table = make_table("row", "runs", *STATES, right=("runs", *STATES))
+    for row in dict.fromkeys(run["row"] for run in one["runs"]):
+        runs = [run for run in one["runs"] if run["row"] == row]
+        counts = {state: sum(run["state"] == state for run in runs) for state in STATES}
+        table.add_row(row, str(len(runs)), *_counts(counts))
     table.add_section()
-    table.add_row("all", str(len(one["cells"])), *_counts(one), style="bold")
+    table.add_row("all", str(len(one["runs"])), *_counts(one), style="bold")
     out.print(table)
     out.print()
     if one["not_in_protocol"]:
@@ -156,19 +156,19 @@ def _counts(counts: dict[str, Any]) -> list[Any]:
 
 
 def _show_cells(out: Console, one: dict[str, Any]) -> None:
-    table = make_table("id", "cell", "state", wrap=("cell",))
-    for cell in one["cells"]:
-        table.add_row(cell["id"], cell["description"], cell["state"])
+    table = make_table("id", "run", "state", wrap=("run",))
+    for run in one["runs"]:
+        table.add_row(run["id"], run["description"], run["state"])
     out.print(table)
     out.print()
 
 
 def _show_failures(out: Console, one: dict[str, Any], tracebacks: bool) -> None:
-    failed = [cell for cell in one["cells"] if cell["state"] == "failed"]
-    for cell in failed:
-        out.print(f"failed  {cell['description']}  {cell['error']}", style="red", soft_wrap=True)
-        if tracebacks and cell["traceback"]:
-            out.print(cell["traceback"].rstrip(), soft_wrap=True)
+    failed = [run for run in one["runs"] if run["state"] == "failed"]
+    for run in failed:
+        out.print(f"failed  {run['description']}  {run['error']}", style="red", soft_wrap=True)
+        if tracebacks and run["traceback"]:
+            out.print(run["traceback"].rstrip(), soft_wrap=True)
             out.print()
     if failed and not tracebacks:
         out.print("--tracebacks shows where; mmbench run with --retry-failed repeats them", style="dim")

@@ -13,7 +13,7 @@ from mmbench.cli.output import Json, console, duration, make_table, plural, prin
 from mmbench.cli.run import DataRoot, Plugins, ProtocolName
 
 if TYPE_CHECKING:
-    from mmbench.launch.outlook import Outlook
+    from mmbench.planning.outlook import Outlook
 
 
 def validate(
@@ -27,13 +27,13 @@ def validate(
     device: Annotated[str, typer.Option(metavar="NAME", help="As for run.")] = "auto",
     json: Json = False,
 ) -> None:
-    """Say what a protocol would cost and could find: cells, time, power, leaks, warnings.
+    """Say what a protocol would cost and could find: runs, time, power, leaks, warnings.
 
     The data are loaded and searched for leaks; nothing is trained.
     """
-    from mmbench.launch.devices import place
-    from mmbench.launch.outlook import outlook
-    from mmbench.launch.plan import make_plan
+    from mmbench.execution.devices import place
+    from mmbench.planning.outlook import outlook
+    from mmbench.planning.plan import make_plan
     from mmbench.protocol.files import load_protocol, naming_lines
 
     loaded = load_protocol(protocol)
@@ -54,9 +54,9 @@ def validate(
 
 def _show(found: Outlook) -> None:
     out = console()
-    left = found.cells - found.recorded
+    left = found.runs - found.recorded
     recorded = f", {found.recorded} recorded, {left} to train" if found.recorded else ""
-    out.print(f"{found.protocol}: {plural(found.cells, 'cell')}{recorded}", style="bold")
+    out.print(f"{found.protocol}: {plural(found.runs, 'run')}{recorded}", style="bold")
     time = "unknown" if math.isnan(found.seconds) else f"about {duration(found.seconds)}"
     with_workers = f"{time} with {plural(found.workers, 'worker')}" if left else "none"
     out.print(f"expected time   {with_workers} ({found.timed_by})", soft_wrap=True)

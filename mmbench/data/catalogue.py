@@ -1,6 +1,6 @@
 """The datasets by name: what they are, where to get them, and loading them.
 
-Names are ``chex``, ``jsrt``, ``mcu``, ``nihx``, ``rsna``, ``shenzhen``, ``manifest`` and
+Names are ``kermany``, ``jsrt``, ``montgomery``, ``chestxray14``, ``rsna``, ``shenzhen``, ``manifest`` and
 ``phantom:<domain>``.
 """
 

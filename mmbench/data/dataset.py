@@ -26,7 +26,7 @@ class Dataset:
     Attributes
     ----------
     name : str
-        The dataset, for example ``"phantom:adult_pa"`` or ``"chex"``.
+        The dataset, for example ``"phantom:adult_pa"`` or ``"kermany"``.
     domain : str
         The domain's name in tables.
     cases : DataFrame

@@ -69,7 +69,7 @@ def classification_summary(
     dict of str to float
         ``accuracy``, ``f1_normal``, ``f1_pneumonia``, ``balanced_accuracy``, ``auroc``, ``auprc``,
         ``mcc``, ``sensitivity``, ``specificity``, ``brier``, ``ece``.
-        :data:`mmbench.evaluation.catalogue.METRICS` defines each.
+        :data:`mmbench.protocol.metrics.METRICS` defines each.
 
     Raises
     ------

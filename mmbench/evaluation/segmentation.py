@@ -32,7 +32,7 @@ def segmentation_scores(
     dict of str to float
         ``dice``, ``jaccard``, ``precision``, ``recall``, ``nsd`` in [0, 1]; ``ssim`` in [-1, 1];
         ``hausdorff``, ``hd95``, ``assd`` in units of the spacing; and the flags ``empty_prediction``
-        and ``empty_truth``. :data:`mmbench.evaluation.catalogue.METRICS` defines each.
+        and ``empty_truth``. :data:`mmbench.protocol.metrics.METRICS` defines each.
 
     Raises
     ------

@@ -48,7 +48,7 @@ class Problem:
     num_classes : int
         Number of classes; class 1 is pneumonia.
     seed : int
-        Of a method that draws its own random numbers in ``predict`` (the prevalence floor).
+        Of a method that draws its own random numbers in ``predict`` (the trivial baseline ``prevalence``).
     """
 
     tasks: frozenset[Task]
@@ -85,7 +85,7 @@ Batch = Mapping[Stream, StreamBatch]
 
 @dataclass(frozen=True)
 class LabeledData:
-    """The labelled training data of a cell, handed once to :meth:`Method.start`.
+    """The labelled training data of a run, handed once to :meth:`Method.start`.
 
     Attributes
     ----------
@@ -132,7 +132,7 @@ class Method:
         What a step consumes; the engine builds only these.
     seeded : bool
         False when nothing depends on the training seed.
-    floor : bool
+    trivial : bool
         True for a constant predictor: never trained, shown in every table.
     hyperparameters : Hyperparameters
         The resolved values.
@@ -143,7 +143,7 @@ class Method:
     tasks: ClassVar[set[Task]] = set()
     streams: ClassVar[set[Stream]] = set()
     seeded: ClassVar[bool] = True
-    floor: ClassVar[bool] = False
+    trivial: ClassVar[bool] = False
     name: ClassVar[str] = ""
     reference: ClassVar[str] = ""
     Hyperparameters: ClassVar[type[BaseModel]] = Hyperparameters

@@ -81,7 +81,7 @@ def _hyperparameters(cls: type[Method], values: dict[str, Any]) -> Iterator[str]
 
 
 def _training(cls: type[Method], values: dict[str, Any]) -> Iterator[str]:
-    if cls.floor:
+    if cls.trivial:
         return
     method, batch = built(cls, values), example_batch(cls.streams)
     if not method.modules():
@@ -143,7 +143,7 @@ def _prediction(cls: type[Method], values: dict[str, Any]) -> Iterator[str]:
 
 
 def _resuming(cls: type[Method], values: dict[str, Any]) -> Iterator[str]:
-    if cls.floor:
+    if cls.trivial:
         return
     batch = example_batch(cls.streams)
     whole, first, second = (built(cls, values) for _ in range(3))

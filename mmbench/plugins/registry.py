@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from mmbench.errors import PluginError, ProtocolError, suggestion
-from mmbench.protocol.cells import MethodSummary
+from mmbench.protocol.runs import MethodSummary
 from mmbench.protocol.schema import MethodEntry
 from mmbench.protocol.vocabulary import Stream, Task
 
@@ -118,7 +118,7 @@ class Registry:
             tasks=frozenset(found.cls.tasks),
             streams=frozenset(found.cls.streams),
             seeded=found.cls.seeded,
-            floor=found.cls.floor,
+            trivial=found.cls.trivial,
             hyperparameters=values.model_dump(mode="json"),
             source_digest=found.source_digest,
         )
@@ -131,7 +131,7 @@ class Registry:
                 "title": found.title,
                 "tasks": sorted(found.cls.tasks),
                 "streams": sorted(found.cls.streams),
-                "floor": found.cls.floor,
+                "trivial": found.cls.trivial,
                 "hyperparameters": {
                     key: field.get_default(call_default_factory=True)
                     for key, field in found.cls.Hyperparameters.model_fields.items()

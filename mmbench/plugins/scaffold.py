@@ -30,7 +30,7 @@ class {cls}(NetworkMethod):
     streams = {{LABELED_CLASSIFICATION, LABELED_SEGMENTATION}}
 
     class Hyperparameters(NetworkMethod.Hyperparameters):
-        """Validated, overridable from a protocol, part of a cell's identity."""
+        """Validated, overridable from a protocol, part of a run's identity."""
 
         dice_weight: float = 5.0
 

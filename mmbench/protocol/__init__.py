@@ -1,1 +1,1 @@
-"""Protocols: their schema, their files, their expansion into cells."""
+"""Protocols: their schema, their files, their expansion into runs."""

@@ -1,7 +1,7 @@
 """What a protocol file may say, documented field by field.
 
 The models hold no names of methods or datasets: those are checked where the registry and the catalogue
-are at hand (:mod:`mmbench.launch.plan`).
+are at hand (:mod:`mmbench.planning.plan`).
 """
 
 from __future__ import annotations
@@ -269,12 +269,12 @@ class Protocol(Strict):
     sources: Sources
     targets: Targets = Field(default_factory=Targets)
     budgets: Budgets
-    draws: Positive = 1
-    """Number of label draws."""
+    subsets: Positive = 1
+    """Number of labelled subsets."""
     seeds: Annotated[int, Field(ge=1, le=1000)] = 1
     """Number of training seeds."""
     methods: list[Annotated[MethodEntry, BareString("method")]] = Field(min_length=1, max_length=200)
-    floors: list[str] = Field(default=["majority", "positive", "prevalence", "mean_mask"])
+    trivial_baselines: list[str] = Field(default=["majority", "positive", "prevalence", "mean_mask"])
     """Constant predictors set beside the methods."""
     reference: str | None = None
     """The row that comparisons are made against; the first method when left out."""
@@ -289,7 +289,7 @@ class Protocol(Strict):
     acknowledged_leaks: list[Annotated[list[str], Field(min_length=2, max_length=2)]] = Field(
         default_factory=list
     )
-    """Pairs of parts, such as ``[chex:train, chex:test]``, whose leaks are known and reported only."""
+    """Pairs of parts, such as ``[kermany:train, kermany:test]``, whose leaks are known and reported only."""
     statistics: Statistics = Field(default_factory=Statistics)
 
     @field_validator("methods")

@@ -1,4 +1,4 @@
-"""The parts of a protocol that say how a cell is trained, selected and scored."""
+"""The parts of a protocol that say how a run is trained, selected and scored."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Augmentation(Strict):
 
 
 class Training(Strict):
-    """One cell's training."""
+    """One run's training."""
 
     steps: Positive = 1000
     batch_size: int = Field(default=10, ge=1, le=4096)

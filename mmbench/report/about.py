@@ -1,4 +1,4 @@
-"""What a reader must know beside the numbers: cells, cost, data, policy, environment, warnings."""
+"""What a reader must know beside the numbers: runs, cost, data, policy, environment, warnings."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def about(store: ResultStore, plan: StoredPlan, table: MainTable, estimates: pd.
         As :class:`mmbench.report.analysis.Analysis` holds them; gives the counts of cases.
     """
     protocol = plan.protocol
-    finished = store.finished() & {cell.id for cell in plan.cells}
+    finished = store.finished() & {run.id for run in plan.runs}
     contents = [store.content(id) for id in sorted(finished)]
     parts = estimates.drop_duplicates(["task", "domain"])
     counts = [
@@ -47,7 +47,7 @@ def about(store: ResultStore, plan: StoredPlan, table: MainTable, estimates: pd.
         "description": protocol.description,
         "created": max((content["created"] for content in contents), default=plan.created),
         "reference": protocol.reference_label,
-        "draws": protocol.draws,
+        "subsets": protocol.subsets,
         "seeds": protocol.seeds,
         "statistics": protocol.statistics.model_dump(mode="json"),
         "counts": counts,
@@ -79,23 +79,23 @@ def test_share(plan: StoredPlan, task: str) -> float | None:
     return counts["test"] / counts["train"] if counts and counts["train"] else None
 
 
-def cells_frame(store: ResultStore, plan: StoredPlan) -> pd.DataFrame:
-    """Return one line per planned cell with its state, time and memory."""
+def runs_frame(store: ResultStore, plan: StoredPlan) -> pd.DataFrame:
+    """Return one line per planned run with its state, time and memory."""
     import pandas as pd
 
     finished, failed = store.finished(), set(store.failed())
     lines = []
-    for cell in plan.cells:
-        content = store.content(cell.id) if cell.id in finished else None
-        state = "finished" if content else "failed" if cell.id in failed else "missing"
-        budgets = {f"budget_{task.value}": cell.budgets.get(task) for task in Task}
+    for run in plan.runs:
+        content = store.content(run.id) if run.id in finished else None
+        state = "finished" if content else "failed" if run.id in failed else "missing"
+        budgets = {f"budget_{task.value}": run.budgets.get(task) for task in Task}
         lines.append(
             {
-                "cell": cell.id,
-                "row": cell.label,
+                "run": run.id,
+                "row": run.label,
                 **{name: None if budget is None else str(budget) for name, budget in budgets.items()},
-                "draw": cell.draw,
-                "seed": cell.seed,
+                "subset": run.subset,
+                "seed": run.seed,
                 "state": state,
                 "seconds": _seconds(content, "total"),
                 "train_seconds": _seconds(content, "train"),
@@ -112,25 +112,25 @@ def cells_frame(store: ResultStore, plan: StoredPlan) -> pd.DataFrame:
     return found
 
 
-def rows_frame(store: ResultStore, plan: StoredPlan, cells: pd.DataFrame) -> pd.DataFrame:
+def rows_frame(store: ResultStore, plan: StoredPlan, runs: pd.DataFrame) -> pd.DataFrame:
     """Return one line per row: what it learns and what it cost."""
     import pandas as pd
 
-    methods = {cell.label: cell.method for cell in plan.cells}
-    floors = set(plan.report.get("floors", plan.protocol.floors))
+    methods = {run.label: run.method for run in plan.runs}
+    trivial = set(plan.report.get("trivial_baselines", plan.protocol.trivial_baselines))
     lines = []
-    for row, own in cells.groupby("row", sort=False):
+    for row, own in runs.groupby("row", sort=False):
         done = own[own["state"] == "finished"]
         tasks = [task.value for task in Task if own[f"budget_{task.value}"].notna().any()]
         lines.append(
             {
                 "row": row,
                 "method": methods[str(row)],
-                "floor": row in floors,
+                "trivial": row in trivial,
                 "reference": row == plan.protocol.reference_label,
                 "tasks": " and ".join(tasks),
                 "parameters": done["parameters"].max(),
-                "cells": len(done),
+                "runs": len(done),
                 "seconds": done["seconds"].mean(),
                 "train_seconds": done["train_seconds"].mean(),
                 "evaluate_seconds": done["evaluate_seconds"].mean(),
@@ -143,14 +143,14 @@ def rows_frame(store: ResultStore, plan: StoredPlan, cells: pd.DataFrame) -> pd.
 def _warnings(plan: StoredPlan, counts: list[dict[str, Any]], finished: int, failed: int) -> list[str]:
     protocol = plan.protocol
     found = []
-    planned = len({cell.id for cell in plan.cells})
+    planned = len({run.id for run in plan.runs})
     if finished < planned:
         cause = f" ({failed} failed)" if failed else ""
-        found.append(f"{planned - finished} of {planned} cells are missing{cause}: nothing here is final.")
-    trainings = protocol.draws * protocol.seeds
+        found.append(f"{planned - finished} of {planned} runs are missing{cause}: nothing here is final.")
+    trainings = protocol.subsets * protocol.seeds
     if trainings == 1:
         found.append(
-            "One training per row: intervals are over cases alone and say nothing of another seed or draw."
+            "One training per row: intervals are over cases alone and say nothing of another seed or subset."
         )
     elif smallest_p(trainings) >= 1 - protocol.statistics.confidence:
         found.append(
@@ -174,7 +174,7 @@ def _environments(contents: list[dict[str, Any]]) -> list[dict[str, Any]]:
     for content in contents:
         text = json.dumps(content["environment"], sort_keys=True)
         counted[text] = counted.get(text, 0) + 1
-    return [{**json.loads(text), "cells": count} for text, count in counted.items()]
+    return [{**json.loads(text), "runs": count} for text, count in counted.items()]
 
 
 def _seconds(content: dict[str, Any] | None, phase: str) -> float:

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmbench.errors import StoreError
-from mmbench.evaluation.catalogue import METRICS, Metric
+from mmbench.protocol.metrics import METRICS, Metric
 from mmbench.protocol.schema import Protocol
 from mmbench.protocol.vocabulary import Task
 from mmbench.randomness import generator
-from mmbench.report.about import about, cells_frame, rows_frame, test_share
+from mmbench.report.about import about, rows_frame, runs_frame, test_share
 from mmbench.report.comparisons import against_reference, comparison_records, mark_ties
 from mmbench.report.curves import case_records, curve_records
 from mmbench.report.estimates import estimate_records
@@ -29,7 +29,7 @@ from mmbench.store.store import ResultStore
 if TYPE_CHECKING:
     import pandas as pd
 
-_TEXT = ("budget_classification", "budget_segmentation", "verdict", "clears_floor")
+_TEXT = ("budget_classification", "budget_segmentation", "verdict", "clears_trivial")
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Numbers:
     Attributes
     ----------
     estimates : DataFrame
-        One line per row, budgets, domain and metric: mean over trainings, interval, floor, ceiling, and
+        One line per row, budgets, domain and metric: mean over trainings, interval, trivial baseline, ceiling, and
         the comparison with the reference.
     comparisons : DataFrame
         One line per two rows at one budget pair, domain and metric.
@@ -84,8 +84,8 @@ class Analysis(Numbers):
         Leaks, notes, policy, selection rule, environments, captions and warnings, JSON-ready.
     rows : DataFrame
         One line per row: tasks, parameters, time and memory.
-    cells : DataFrame
-        One line per planned cell: budgets, draw, seed and state.
+    runs : DataFrame
+        One line per planned run: budgets, subset, seed and state.
     scores : DataFrame
         Every per-case score, as :func:`mmbench.store.frames.load_results` makes it.
     """
@@ -95,7 +95,7 @@ class Analysis(Numbers):
     table: MainTable
     about: dict[str, Any]
     rows: pd.DataFrame
-    cells: pd.DataFrame
+    runs: pd.DataFrame
     scores: pd.DataFrame
 
 
@@ -110,7 +110,7 @@ def analyse(results: Path) -> Analysis | None:
     Returns
     -------
     Analysis or None
-        None when no cell of the plan is finished.
+        None when no run of the plan is finished.
 
     Raises
     ------
@@ -119,20 +119,20 @@ def analyse(results: Path) -> Analysis | None:
     """
     store = ResultStore(Path(results))
     plan, finished = store.load_plan(), store.finished()
-    if not any(cell.id in finished for cell in plan.cells):
+    if not any(run.id in finished for run in plan.runs):
         return None
     table = stored_table(store, plan)
     scores = load_results(store.root)
     numbers = compare(scores, plan, table.lines)
-    cells = cells_frame(store, plan)
+    runs = runs_frame(store, plan)
     return Analysis(
         **vars(numbers),
         results=store.root,
         protocol=plan.protocol,
         table=table,
         about=about(store, plan, table, numbers.estimates),
-        rows=rows_frame(store, plan, cells),
-        cells=cells,
+        rows=rows_frame(store, plan, runs),
+        runs=runs,
         scores=scores,
     )
 
@@ -152,16 +152,16 @@ def compare(scores: pd.DataFrame, plan: StoredPlan, order: Iterable[Line]) -> Nu
     Raises
     ------
     StoreError
-        If cells of one domain were scored on different cases.
+        If runs of one domain were scored on different cases.
     """
     order = list(order)
-    floors = plan.report.get("floors", plan.protocol.floors)
+    trivial = plan.report.get("trivial_baselines", plan.protocol.trivial_baselines)
     try:
         parts = blocks(scores)
     except ValueError as error:
         raise StoreError(f"{error}; their data or splits differ, so report them apart") from None
     parts.sort(key=lambda block: (not block.in_domain, block.task))
-    answers = spread(_numbers_of, [(block, plan, order, list(floors)) for block in parts], len(scores))
+    answers = spread(_numbers_of, [(block, plan, order, list(trivial)) for block in parts], len(scores))
     found = {name: [record for answer in answers for record in answer[name]] for name in NUMBERS}
     return Numbers(
         **{name: _frame(found[name]) for name in found if name != "cliques"}, cliques=found["cliques"]
@@ -179,14 +179,14 @@ def metrics_in(block: Block) -> list[Metric]:
 
 
 def _numbers_of(
-    block: Block, plan: StoredPlan, order: list[Line], floors: list[str]
+    block: Block, plan: StoredPlan, order: list[Line], trivial: list[str]
 ) -> dict[str, list[dict[str, Any]]]:
     """Return the records of one block, by the frame of :class:`Numbers` that they belong to."""
     protocol = plan.protocol
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in NUMBERS}
     rng = generator(protocol.seed, "report", block.task, block.domain)
     weights = patient_weights(block.patients, protocol.statistics.resamples, rng)
-    grids = lines_of(block, floors)
+    grids = lines_of(block, trivial)
     for metric in metrics_in(block):
         resampled = replicates(block, metric.name, weights, protocol.evaluation.class_threshold)
         scored = Scored(block, metric, resampled, resampled.covariance, grids)

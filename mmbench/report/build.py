@@ -39,7 +39,7 @@ class Report:
     folder : Path
         Where page, tables and figures lie.
     main : MainTable or None
-        None when no cell of the protocol is finished; then nothing is written.
+        None when no run of the protocol is finished; then nothing is written.
     paths : tuple of Path
         The files of the report.
     fresh : bool
@@ -139,7 +139,7 @@ def make_report(
     plan, finished = store.load_plan(), store.finished()
     folder = folder or results / FOLDER
     name = plan.protocol.name
-    if not any(cell.id in finished for cell in plan.cells):
+    if not any(run.id in finished for run in plan.runs):
         return Report(name, results, folder)
     if not allow_mixed:
         refuse_mixtures(store, stored_mixtures(store))
@@ -189,7 +189,7 @@ def _write(results: Path, folder: Path, inputs: str, extras: Extras) -> tuple[Pa
         published=published,
         sensitivity=sensitivity,
         tried=tried,
-        records=_link(folder, ResultStore(results).cells_folder),
+        records=_link(folder, ResultStore(results).runs_folder),
     )
     write_text(page, text)
     paths = [page, *paths]
@@ -215,7 +215,7 @@ def _inputs(store: ResultStore, plan: StoredPlan) -> str:
             "version": __version__,
             "source": digest_code("report", "stats"),
             "plan": plan.model_dump(mode="json", exclude={"created", "digest"}),
-            "records": {cell.id: store.digest(cell.id) for cell in plan.cells if cell.id in finished},
+            "records": {run.id: store.digest(run.id) for run in plan.runs if run.id in finished},
             "failed": sorted(failed),
         }
     )

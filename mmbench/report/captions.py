@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mmbench.evaluation.catalogue import METRICS
+from mmbench.protocol.metrics import METRICS
 from mmbench.protocol.schema import Protocol
 from mmbench.protocol.vocabulary import Task
 
@@ -25,13 +25,13 @@ def captions(table: MainTable, protocol: Protocol, *, planned: int, missing: int
     protocol : Protocol
         What was asked for.
     planned, missing, failed : int
-        Cells planned; of these, without a record; of these, ended with an error.
+        Runs planned; of these, without a record; of these, ended with an error.
     """
-    found = [_spread(protocol, any(line.floor for line in table.lines))]
+    found = [_spread(protocol, any(line.trivial for line in table.lines))]
     if missing:
         cause = f" ({failed} failed)" if failed else ""
         found.append(
-            f"{missing} of {planned} cells missing{cause}: … stands for rows without any, n tells what is "
+            f"{missing} of {planned} runs missing{cause}: … stands for rows without any, n tells what is "
             "there."
         )
     undefined = _undefined(table)
@@ -47,12 +47,16 @@ def captions(table: MainTable, protocol: Protocol, *, planned: int, missing: int
     return [sentence for sentence in found if sentence]
 
 
-def _spread(protocol: Protocol, floors: bool) -> str:
-    seeds, draws = protocol.seeds, protocol.draws
-    if seeds * draws == 1:
-        return "One training per row (1 seed, 1 label draw): no spread can be shown."
-    over = f"{_count(seeds, 'seed')} x {_count(draws, 'label draw')}"
-    note = "; floors that no seed changes, over label draws alone" if floors and seeds > 1 else ""
+def _spread(protocol: Protocol, trivial: bool) -> str:
+    seeds, subsets = protocol.seeds, protocol.subsets
+    if seeds * subsets == 1:
+        return "One training per row (1 seed, 1 labelled subset): no spread can be shown."
+    over = f"{_count(seeds, 'seed')} x {_count(subsets, 'label subset')}"
+    note = (
+        "; trivial baselines that no seed changes, over labelled subsets alone"
+        if trivial and seeds > 1
+        else ""
+    )
     return f"± is the standard deviation over trainings: {over} (not over cases){note}."
 
 

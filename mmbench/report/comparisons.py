@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mmbench.evaluation.catalogue import Metric
+from mmbench.protocol.metrics import Metric
 from mmbench.protocol.schema import Protocol, Statistics
 from mmbench.report.main_table import Line
 from mmbench.report.scored import Scored, budget_text, line_at, margin, pairs_of
@@ -33,7 +33,7 @@ def comparison_records(
     test_share : float or None
         Test cases per training case of the task's source, for Nadeau and Bengio's correction.
     """
-    rows = list(dict.fromkeys(line.row for line in order if line in scored.grids and not line.floor))
+    rows = list(dict.fromkeys(line.row for line in order if line in scored.grids and not line.trivial))
     records: list[dict[str, Any]] = []
     for pair in pairs_of(protocol):
         at = {row: line_at(scored.grids, row, pair) for row in rows}
@@ -217,7 +217,7 @@ def mark_ties(
 
 def _fits(record: dict[str, Any], pair: tuple[str | None, str | None]) -> bool:
     own = (record["budget_classification"], record["budget_segmentation"])
-    return not record["floor"] and all(
+    return not record["trivial"] and all(
         budget in (None, asked) for budget, asked in zip(own, pair, strict=True)
     )
 

@@ -25,14 +25,14 @@ def curve_records(scored: Scored, order: Sequence[Line]) -> list[dict[str, Any]]
     scored : Scored
         Any metric of the block.
     order : sequence of Line
-        Gives the order of lines; floors draw no curve.
+        Gives the order of lines; trivial baselines draw no curve.
     """
     if scored.block.task != "classification":
         return []
     positive = scored.block.scores["label"][0] > 0.5
     records: list[dict[str, Any]] = []
     for line in order:
-        if line not in scored.grids or line.floor:
+        if line not in scored.grids or line.trivial:
             continue
         places = scored.grids[line]
         probability = scored.block.scores["probability"][places[places >= 0]]
@@ -61,13 +61,13 @@ def curve_records(scored: Scored, order: Sequence[Line]) -> list[dict[str, Any]]
 
 
 def case_records(scored: Scored, order: Sequence[Line]) -> list[dict[str, Any]]:
-    """Return each case's Dice or probability of pneumonia, mean over a line's trainings; no floors."""
+    """Return each case's Dice or probability of pneumonia, mean over a line's trainings; no trivial baselines."""
     block = scored.block
     column = "probability" if block.task == "classification" else "dice"
     labels = block.scores["label"][0] if "label" in block.scores else np.full(len(block.case_ids), np.nan)
     records = []
     for line in order:
-        if line not in scored.grids or line.floor:
+        if line not in scored.grids or line.trivial:
             continue
         places = scored.grids[line]
         means = block.scores[column][places[places >= 0]].mean(axis=0)

@@ -1,4 +1,4 @@
-"""Every line's mean with its interval, beside floor, ceiling and the best line."""
+"""Every line's mean with its interval, beside trivial baseline, ceiling and the best line."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mmbench.stats.mixed import Estimate
 
 
 def estimate_records(scored: Scored, protocol: Protocol, order: Sequence[Line]) -> list[dict[str, Any]]:
-    """Return one record per line: estimate, interval, floor, ceiling, best; comparisons come after."""
+    """Return one record per line: estimate, interval, trivial baseline, ceiling, best; comparisons come after."""
     sign = 1 if scored.metric.better == "higher" else -1
     confidence = protocol.statistics.confidence
     lines = [line for line in order if line in scored.grids]
@@ -25,9 +25,9 @@ def estimate_records(scored: Scored, protocol: Protocol, order: Sequence[Line]) 
     records = []
     for line in lines:
         own = found[line]
-        floor = _floor(line, found, Task(scored.block.task), sign)
+        trivial = _trivial(line, found, Task(scored.block.task), sign)
         ceiling = line_at(lines, line.row, ("full", "full"))
-        rivals = [found[other].value for other in lines if not other.floor and compatible(line, other)]
+        rivals = [found[other].value for other in lines if not other.trivial and compatible(line, other)]
         bound = own.low if sign > 0 else own.high
         records.append(
             {
@@ -37,13 +37,13 @@ def estimate_records(scored: Scored, protocol: Protocol, order: Sequence[Line]) 
                 "sd": _deviation(scored.values(line)),
                 "cases": len(scored.block.case_ids),
                 "patients": scored.block.patient_count,
-                "cells": _cells(scored, line),
-                "floor_value": floor,
-                "clears_floor": None
-                if line.floor or math.isnan(floor) or math.isnan(bound)
-                else bool(sign * bound > sign * floor),
-                "ceiling": math.nan if ceiling is None or line.floor else found[ceiling].value,
-                "best": not line.floor
+                "runs": _runs(scored, line),
+                "trivial_value": trivial,
+                "clears_trivial": None
+                if line.trivial or math.isnan(trivial) or math.isnan(bound)
+                else bool(sign * bound > sign * trivial),
+                "ceiling": math.nan if ceiling is None or line.trivial else found[ceiling].value,
+                "best": not line.trivial
                 and not math.isnan(own.value)
                 and sign * own.value
                 >= max((sign * v for v in rivals if not math.isnan(v)), default=math.inf),
@@ -52,11 +52,13 @@ def estimate_records(scored: Scored, protocol: Protocol, order: Sequence[Line]) 
     return records
 
 
-def _floor(line: Line, found: dict[Line, Estimate], task: Task, sign: int) -> float:
+def _trivial(line: Line, found: dict[Line, Estimate], task: Task, sign: int) -> float:
     values = [
         estimate.value
         for other, estimate in found.items()
-        if other.floor and other.budget(task) in (None, line.budget(task)) and not math.isnan(estimate.value)
+        if other.trivial
+        and other.budget(task) in (None, line.budget(task))
+        and not math.isnan(estimate.value)
     ]
     return max(values, key=lambda value: sign * value, default=math.nan)
 
@@ -65,7 +67,7 @@ def _naming(line: Line) -> dict[str, Any]:
     return {
         "row": line.row,
         "method": line.method,
-        "floor": line.floor,
+        "trivial": line.trivial,
         "budget_classification": line.classification,
         "budget_segmentation": line.segmentation,
     }
@@ -81,6 +83,6 @@ def _deviation(values: np.ndarray) -> float:
     return float(kept.std(ddof=1)) if len(kept) > 1 else math.nan
 
 
-def _cells(scored: Scored, line: Line) -> str:
+def _runs(scored: Scored, line: Line) -> str:
     places = scored.grids[line]
-    return " ".join(scored.block.trainings["cell"].iloc[places[places >= 0]])
+    return " ".join(scored.block.trainings["run"].iloc[places[places >= 0]])

@@ -7,12 +7,12 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from mmbench.report.marks import (
-    BELOW_FLOOR,
+    BELOW_TRIVIAL,
     BETTER,
     EQUIVALENT,
     SIGNIFICANT,
     WORSE,
-    Cell,
+    Entry,
     MarkedTable,
     number,
 )
@@ -43,7 +43,7 @@ _SPECIAL = {
     WORSE: r"$\blacktriangledown$",
     EQUIVALENT: r"$\approx$",
     SIGNIFICANT: r"$\dagger$",
-    BELOW_FLOOR: r"$^\circ$",
+    BELOW_TRIVIAL: r"$^\circ$",
 }
 HEADER = "% Made by mmbench. In the preamble: \\usepackage{booktabs,amssymb,graphicx}\n"
 
@@ -72,13 +72,13 @@ def latex_main(table: MarkedTable, title: str, label: str = "tab:main") -> str:
     names = ["Model", r"$|D_c|$", r"$|D_s|$", *(latex_text(column.heading) for column in columns)]
     rows, previous = [], None
     for line in table.lines:
-        if previous is not None and (line.floor != previous.floor or line.row != previous.row):
-            rows.append(r"\midrule" if line.floor and not previous.floor else r"\addlinespace")
+        if previous is not None and (line.trivial != previous.trivial or line.row != previous.row):
+            rows.append(r"\midrule" if line.trivial and not previous.trivial else r"\addlinespace")
         name = latex_text(line.row)
-        cells = [rf"\emph{{{name}}}" if line.floor else name]
-        cells += [latex_text(budget) for budget in table.budgets[line]]
-        cells += [_cell(table.cells[line, column]) for column in columns]
-        rows.append(" & ".join(cells) + r" \\")
+        entries = [rf"\emph{{{name}}}" if line.trivial else name]
+        entries += [latex_text(budget) for budget in table.budgets[line]]
+        entries += [_entry(table.entries[line, column]) for column in columns]
+        rows.append(" & ".join(entries) + r" \\")
         previous = line
     notes = " ".join(latex_text(note) for note in table.notes)
     return _wrapped(spec, [*heads, " & ".join(names) + r" \\"], rows, f"{latex_text(title)}. {notes}", label)
@@ -114,11 +114,11 @@ def latex_comparisons(comparisons: pd.DataFrame, title: str, label: str = "tab:c
     return _wrapped("lllllrrrrl", [" & ".join([*heads, "Verdict"]) + r" \\"], rows, latex_text(title), label)
 
 
-def _cell(cell: Cell) -> str:
-    text = latex_text(cell.text)
-    text = rf"\textbf{{{text}}}" if cell.best else text
-    interval = rf" {{\scriptsize {latex_text(cell.interval)}}}" if cell.interval else ""
-    return f"{text}{latex_text(cell.marks)}{interval}"
+def _entry(entry: Entry) -> str:
+    text = latex_text(entry.text)
+    text = rf"\textbf{{{text}}}" if entry.best else text
+    interval = rf" {{\scriptsize {latex_text(entry.interval)}}}" if entry.interval else ""
+    return f"{text}{latex_text(entry.marks)}{interval}"
 
 
 def _group_heads(table: MarkedTable) -> list[str]:

@@ -1,6 +1,6 @@
 """The publication's table: rows are model and label budgets, column groups in-domain and cross-domain.
 
-Rows follow Table 2 of Haque et al. 2021 (arXiv:2010.14731): grouped by model, then by budgets; floors stand
+Rows follow Table 2 of Haque et al. 2021 (arXiv:2010.14731): grouped by model, then by budgets; trivial baselines stand
 last.
 """
 
@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mmbench.errors import StoreError
-from mmbench.evaluation.catalogue import METRICS
-from mmbench.protocol.cells import Cell
+from mmbench.protocol.metrics import METRICS
+from mmbench.protocol.runs import RunSpec
 from mmbench.protocol.schema import Protocol, domain_name
 from mmbench.protocol.vocabulary import Budget, Task, budget_order
 from mmbench.store.frames import summaries
@@ -29,7 +29,7 @@ SCOPES = ("in-domain", "cross-domain")
 LONG_COLUMNS = (
     "row",
     "method",
-    "floor",
+    "trivial",
     "budget_classification",
     "budget_segmentation",
     "scope",
@@ -53,7 +53,7 @@ class Line:
         The row's name and its method.
     classification, segmentation : str or None
         The budgets; None for a task that the method does not learn.
-    floor : bool
+    trivial : bool
         Whether it is a constant predictor.
     """
 
@@ -61,7 +61,7 @@ class Line:
     method: str
     classification: str | None
     segmentation: str | None
-    floor: bool
+    trivial: bool
 
     def budget(self, task: Task) -> str | None:
         """Return one task's budget."""
@@ -95,7 +95,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Value:
-    """Mean and standard deviation over trainings (seeds x label draws).
+    """Mean and standard deviation over trainings (seeds x labelled subsets).
 
     Attributes
     ----------
@@ -119,7 +119,7 @@ class MainTable:
     title : str
         The protocol's name.
     lines : list of Line
-        In order, floors last.
+        In order, trivial baselines last.
     columns : list of Column
         In order.
     results : dict
@@ -151,7 +151,7 @@ class MainTable:
             row: dict[str, Any] = {
                 "row": line.row,
                 "method": line.method,
-                "floor": line.floor,
+                "trivial": line.trivial,
                 "budget_classification": line.classification,
                 "budget_segmentation": line.segmentation,
                 "trainings": found,
@@ -168,9 +168,9 @@ class MainTable:
 def main_table(
     summaries: pd.DataFrame,
     protocol: Protocol,
-    floors: Collection[str],
+    trivial: Collection[str],
     *,
-    cells: Sequence[Cell] | None = None,
+    planned_runs: Sequence[RunSpec] | None = None,
     failed: Collection[str] = (),
     metrics: Sequence[str] = MAIN_METRICS,
 ) -> MainTable:
@@ -182,12 +182,12 @@ def main_table(
         As :func:`mmbench.store.frames.summaries` makes it.
     protocol : Protocol
         Gives the order of rows and domains, and what the captions say.
-    floors : collection of str
+    trivial : collection of str
         Names of the rows that are constant predictors.
-    cells : sequence of Cell, optional
-        What was planned: records of other cells are left out, and rows without records are shown empty.
+    planned_runs : sequence of RunSpec, optional
+        What was planned: records of other runs are left out, and rows without records are shown empty.
     failed : collection of str
-        Ids of planned cells that ended with an error.
+        Ids of planned runs that ended with an error.
     metrics : sequence of str
         Which metrics are columns.
 
@@ -198,17 +198,17 @@ def main_table(
     """
     from mmbench.report.captions import captions
 
-    if cells is not None:
-        labels = {cell.id: cell.label for cell in cells}
-        summaries = summaries[summaries["cell"].isin(list(labels))]
-        summaries = summaries.assign(row=summaries["cell"].map(labels).astype("str"))
-    floors = frozenset(floors)
-    runs = summaries.drop_duplicates("cell")
-    found = _by_line(_line(run, floors) for run in _records(runs))
-    planned = found if cells is None else _by_line(_planned_line(cell, floors) for cell in cells)
+    if planned_runs is not None:
+        labels = {run.id: run.label for run in planned_runs}
+        summaries = summaries[summaries["run"].isin(list(labels))]
+        summaries = summaries.assign(row=summaries["run"].map(labels).astype("str"))
+    trivial = frozenset(trivial)
+    runs = summaries.drop_duplicates("run")
+    found = _by_line(_line(run, trivial) for run in _records(runs))
+    planned = found if planned_runs is None else _by_line(_planned_line(run, trivial) for run in planned_runs)
     lines = sorted({**planned, **found}, key=lambda line: _line_order(line, protocol))
     columns = _columns(summaries, protocol, metrics, lines)
-    long, results = _aggregate(summaries, floors, lines, columns)
+    long, results = _aggregate(summaries, trivial, lines, columns)
     table = MainTable(
         title=protocol.name,
         lines=lines,
@@ -217,12 +217,12 @@ def main_table(
         trainings={line: (found.get(line, 0), planned.get(line, 0)) for line in lines},
         long=long,
     )
-    missing = {cell.id for cell in cells or []} - set(runs["cell"])
+    missing = {run.id for run in planned_runs or []} - set(runs["run"])
     table.captions.extend(
         captions(
             table,
             protocol,
-            planned=len(runs) if cells is None else len({cell.id for cell in cells}),
+            planned=len(runs) if planned_runs is None else len({run.id for run in planned_runs}),
             missing=len(missing),
             failed=len(missing & set(failed)),
         )
@@ -241,8 +241,8 @@ def stored_table(store: ResultStore, plan: StoredPlan) -> MainTable:
     table = main_table(
         summaries(store),
         plan.protocol,
-        plan.report.get("floors", plan.protocol.floors),
-        cells=plan.cells,
+        plan.report.get("trivial_baselines", plan.protocol.trivial_baselines),
+        planned_runs=plan.runs,
         failed=set(store.failed()),
     )
     table.captions.extend(f"Mixed records differ in {mixture}." for mixture in stored_mixtures(store))
@@ -257,24 +257,24 @@ def _text(value: Any) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _line(run: Mapping[str, Any], floors: Collection[str]) -> Line:
+def _line(run: Mapping[str, Any], trivial: Collection[str]) -> Line:
     return Line(
         row=run["row"],
         method=run["method"],
         classification=_text(run["budget_classification"]),
         segmentation=_text(run["budget_segmentation"]),
-        floor=run["row"] in floors,
+        trivial=run["row"] in trivial,
     )
 
 
-def _planned_line(cell: Cell, floors: Collection[str]) -> Line:
-    budgets = {task: str(budget) for task, budget in cell.budgets.items()}
+def _planned_line(run: RunSpec, trivial: Collection[str]) -> Line:
+    budgets = {task: str(budget) for task, budget in run.budgets.items()}
     return Line(
-        row=cell.label,
-        method=cell.method,
+        row=run.label,
+        method=run.method,
         classification=budgets.get(Task.CLASSIFICATION),
         segmentation=budgets.get(Task.SEGMENTATION),
-        floor=cell.label in floors,
+        trivial=run.label in trivial,
     )
 
 
@@ -290,10 +290,10 @@ def _budget(text: str | None) -> Budget | None:
 
 
 def _line_order(line: Line, protocol: Protocol) -> tuple[Any, ...]:
-    listed = [entry.label for entry in protocol.methods] + list(protocol.floors)
+    listed = [entry.label for entry in protocol.methods] + list(protocol.trivial_baselines)
     position = listed.index(line.row) if line.row in listed else len(listed)
     budgets = (budget_order(_budget(line.classification)), budget_order(_budget(line.segmentation)))
-    return (line.floor, position, line.row, *budgets)
+    return (line.trivial, position, line.row, *budgets)
 
 
 def _columns(
@@ -319,17 +319,17 @@ def _columns(
 
 
 def _aggregate(
-    summaries: pd.DataFrame, floors: Collection[str], lines: Sequence[Line], columns: Sequence[Column]
+    summaries: pd.DataFrame, trivial: Collection[str], lines: Sequence[Line], columns: Sequence[Column]
 ) -> tuple[pd.DataFrame, dict[tuple[Line, Column], Value]]:
     import pandas as pd
 
     keys = ["row", "method", "budget_classification", "budget_segmentation", "in_domain", "domain", "task"]
     keys += ["metric"]
-    twice = summaries[summaries.duplicated([*keys, "draw", "seed"])]
+    twice = summaries[summaries.duplicated([*keys, "subset", "seed"])]
     if len(twice):
         run = _records(twice)[0]
         raise StoreError(
-            f"{run['row']}: draw {run['draw']}, seed {run['seed']} has two records with different settings; "
+            f"{run['row']}: draw {run['subset']}, seed {run['seed']} has two records with different settings; "
             "run the protocol again, so that its plan says which one counts"
         )
     results: dict[tuple[Line, Column], Value] = {}
@@ -340,7 +340,7 @@ def _aggregate(
     )
     for row in _records(measures.reset_index()):
         key = (
-            _line(row, floors),
+            _line(row, trivial),
             Column(bool(row["in_domain"]), row["domain"], Task(row["task"]), row["metric"]),
         )
         results[key] = Value(float(row["mean"]), float(row["sd"]), int(row["n"]))
@@ -352,7 +352,7 @@ def _aggregate(
         {
             "row": line.row,
             "method": line.method,
-            "floor": line.floor,
+            "trivial": line.trivial,
             "budget_classification": line.classification,
             "budget_segmentation": line.segmentation,
             "scope": column.scope,

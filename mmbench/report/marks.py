@@ -14,12 +14,12 @@ from mmbench.report.render import ANY_BUDGET, NOT_LEARNED, NOT_THERE, UNDEFINED
 if TYPE_CHECKING:
     from mmbench.report.analysis import Analysis
 
-BETTER, WORSE, EQUIVALENT, SIGNIFICANT, BELOW_FLOOR = "▲", "▼", "≈", "†", "°"
+BETTER, WORSE, EQUIVALENT, SIGNIFICANT, BELOW_TRIVIAL = "▲", "▼", "≈", "†", "°"
 Record = Mapping[Any, Any]
 
 
 @dataclass(frozen=True)
-class Cell:
+class Entry:
     """One number of the table.
 
     Attributes
@@ -47,12 +47,12 @@ class Cell:
 class MarkedTable:
     """The table: lines, columns and cells, with the sentences under it.
 
-    ``budgets`` says how a line's budgets are shown: a floor that is the same at every budget has one line.
+    ``budgets`` says how a line's budgets are shown: a trivial baseline that is the same at every budget has one line.
     """
 
     lines: list[Line]
     columns: list[Column]
-    cells: dict[tuple[Line, Column], Cell]
+    entries: dict[tuple[Line, Column], Entry]
     budgets: dict[Line, tuple[str, ...]]
     notes: list[str]
 
@@ -71,31 +71,31 @@ def marked_table(analysis: Analysis, metrics: tuple[str, ...] = MAIN_METRICS) ->
     columns = [column for column in analysis.table.columns if column.metric in metrics]
     records = {_key(record): record for record in analysis.estimates.to_dict("records")}
     alpha = 1 - analysis.protocol.statistics.confidence
-    cells = {}
+    entries = {}
     for line in lines:
         for column in columns:
             if line.budget(column.task) is None:
-                cells[line, column] = Cell(NOT_LEARNED)
+                entries[line, column] = Entry(NOT_LEARNED)
                 continue
             record = records.get(
                 (line.row, line.classification, line.segmentation, column.scope, column.domain, column.metric)
             )
-            cells[line, column] = _cell(record, alpha)
+            entries[line, column] = _entry(record, alpha)
     budgets = {line: tuple(line.budget(task) or NOT_LEARNED for task in Task) for line in lines}
-    for same in _same_floors(lines, columns, cells):
+    for same in _same_trivial(lines, columns, entries):
         budgets[same[0]] = tuple(NOT_LEARNED if b == NOT_LEARNED else ANY_BUDGET for b in budgets[same[0]])
         lines = [line for line in lines if line not in same[1:]]
-    return MarkedTable(lines, columns, cells, budgets, _notes(analysis))
+    return MarkedTable(lines, columns, entries, budgets, _notes(analysis))
 
 
-def _same_floors(
-    lines: list[Line], columns: list[Column], cells: dict[tuple[Line, Column], Cell]
+def _same_trivial(
+    lines: list[Line], columns: list[Column], entries: dict[tuple[Line, Column], Entry]
 ) -> list[list[Line]]:
-    """Return the floors that say the same at every budget, each with its lines."""
+    """Return the trivial baselines that say the same at every budget, each with its lines."""
     found = []
-    for row in dict.fromkeys(line.row for line in lines if line.floor):
+    for row in dict.fromkeys(line.row for line in lines if line.trivial):
         own = [line for line in lines if line.row == row]
-        shown = {tuple((cells[line, c].text, cells[line, c].interval) for c in columns) for line in own}
+        shown = {tuple((entries[line, c].text, entries[line, c].interval) for c in columns) for line in own}
         if len(own) > 1 and len(shown) == 1:
             found.append(own)
     return found
@@ -107,7 +107,7 @@ def marks_of(record: Record, alpha: float) -> str:
     found = {"better": BETTER, "worse": WORSE, "equivalent": EQUIVALENT}.get(verdict or "", "")
     if verdict in ("undecided", "equivalent") and record["p_holm"] < alpha:
         found += SIGNIFICANT
-    return found + (BELOW_FLOOR if record["clears_floor"] is False else "")
+    return found + (BELOW_TRIVIAL if record["clears_trivial"] is False else "")
 
 
 def legend(analysis: Analysis) -> list[str]:
@@ -122,21 +122,21 @@ def legend(analysis: Analysis) -> list[str]:
     over = sorted({text for text in analysis.estimates["over"] if text and "one training" not in text})
     return [
         f"[low, high]: {level} interval over {'; '.join(over) or 'cases of one training'} "
-        "(trainings and patients as samples); floors that no seed changes over cases alone.",
+        "(trainings and patients as samples); trivial baselines that no seed changes over cases alone.",
         f"Against {reference}: {BETTER} better, {WORSE} worse (significant after Holm, and the whole "
         f"interval of the difference beyond ±{statistics.equivalence:g}, for distances "
         f"{100 * statistics.distance_equivalence:g} % of the image's diagonal), {EQUIVALENT} equivalent "
         f"(whole interval within), no mark undecided. {SIGNIFICANT} significant, but the difference may be "
         "too small to matter.",
         f"Holm's family: the comparisons with {reference} in one {family}: {count} tests.",
-        f"Bold: best mean at these budgets; no test. {BELOW_FLOOR} interval does not clear the best floor.",
+        f"Bold: best mean at these budgets; no test. {BELOW_TRIVIAL} interval does not clear the best trivial baseline.",
     ]
 
 
 def tie_sentences(analysis: Analysis) -> list[str]:
     """Return, per column of the main table, how many lines cannot be told from the best at any budget."""
     found = []
-    estimates = analysis.estimates[~analysis.estimates["floor"].astype(bool)]
+    estimates = analysis.estimates[~analysis.estimates["trivial"].astype(bool)]
     for (domain, metric), part in estimates.groupby(["domain", "metric"], sort=False):
         if metric in MAIN_METRICS and metric in analysis.protocol.statistics.metrics:
             tied = int(part["tied_best"].sum())
@@ -167,10 +167,10 @@ def _key(record: Mapping[Any, Any]) -> tuple[Any, ...]:
     return tuple(record[name] for name in names)
 
 
-def _cell(record: Record | None, alpha: float) -> Cell:
+def _entry(record: Record | None, alpha: float) -> Entry:
     if record is None:
-        return Cell(NOT_THERE)
+        return Entry(NOT_THERE)
     if math.isnan(record["estimate"]):
-        return Cell(UNDEFINED, record=record)
+        return Entry(UNDEFINED, record=record)
     interval = "" if math.isnan(record["low"]) else f"[{number(record['low'])}, {number(record['high'])}]"
-    return Cell(number(record["estimate"]), interval, marks_of(record, alpha), bool(record["best"]), record)
+    return Entry(number(record["estimate"]), interval, marks_of(record, alpha), bool(record["best"]), record)

@@ -30,8 +30,8 @@ def rank_records(
 ) -> tuple[Records, Records, Records]:
     """Rank the rows that learn the task over all trainings of a domain.
 
-    A block is one training situation: budget pair, label draw and seed. Intervals come from resampled
-    draws, seeds and patients.
+    A block is one training situation: budget pair, labelled subset and seed. Intervals come from resampled
+    subsets, seeds and patients.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ def rank_records(
     order : sequence of Line
         Gives the order of rows.
     rng : Generator
-        For resampling draws and seeds.
+        For resampling subsets and seeds.
 
     Returns
     -------
@@ -50,7 +50,7 @@ def rank_records(
         Rows with their mean ranks, pairs of rows with p-values, and cliques; all empty with fewer than
         two rows or blocks.
     """
-    rows = list(dict.fromkeys(line.row for line in order if line in scored.grids and not line.floor))
+    rows = list(dict.fromkeys(line.row for line in order if line in scored.grids and not line.trivial))
     if len(rows) < 2:
         return [], [], []
     stacks, resampled = [], []
@@ -63,7 +63,7 @@ def rank_records(
         resampled.append(np.stack([scored.resampled(line) for line in present], axis=-1))
     if not stacks:
         return [], [], []
-    values = np.stack(stacks)  # budget pairs, draws, seeds, rows
+    values = np.stack(stacks)  # budget pairs, subsets, seeds, rows
     whole = np.isfinite(values).all(axis=-1)
     blocks = values[whole]
     if len(blocks) < 2:
@@ -101,14 +101,14 @@ def rank_records(
 
 
 def _redrawn(values: np.ndarray, whole: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Resample draws and seeds of (resamples, pairs, draws, seeds, rows) -> (resamples, blocks, rows)."""
-    count, pairs, draws, seeds, rows = values.shape
+    """Resample subsets and seeds of (resamples, pairs, subsets, seeds, rows) -> (resamples, blocks, rows)."""
+    count, pairs, subsets, seeds, rows = values.shape
     if whole.all():
-        drawn = rng.integers(draws, size=(count, draws))
+        drawn = rng.integers(subsets, size=(count, subsets))
         seeded = rng.integers(seeds, size=(count, seeds))
         each = np.arange(count)[:, None, None]
         values = np.moveaxis(values, 1, 3)[each, drawn[:, :, None], seeded[:, None, :]]
-        return values.reshape(count, draws * seeds * pairs, rows)
+        return values.reshape(count, subsets * seeds * pairs, rows)
     blocks = values[:, whole]
     chosen = rng.integers(blocks.shape[1], size=(count, blocks.shape[1]))
     return blocks[np.arange(count)[:, None], chosen]
@@ -118,7 +118,7 @@ def variance_records(scored: Scored, order: Sequence[Line]) -> Records:
     """Return the components of each line's variance, one record per line and component."""
     records = []
     for line in order:
-        if line not in scored.grids or line.floor:
+        if line not in scored.grids or line.trivial:
             continue
         budget = variance_budget(scored.values(line), scored.resampled(line))
         total = sum(value for value in budget.components.values() if not math.isnan(value))

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mmbench.errors import StoreError, suggestion
-from mmbench.evaluation.catalogue import METRICS
-from mmbench.protocol.cells import Cell, DomainDigest
+from mmbench.protocol.metrics import METRICS
+from mmbench.protocol.runs import DomainDigest, RunSpec
 from mmbench.protocol.schema import Protocol
 from mmbench.protocol.vocabulary import Task
 from mmbench.randomness import generator
@@ -54,20 +54,20 @@ class Side:
     row: str
 
     @property
-    def cells(self) -> list[Cell]:
-        """The finished cells of the row.
+    def runs(self) -> list[RunSpec]:
+        """The finished runs of the row.
 
         Raises
         ------
         StoreError
             If the row is unknown, or has no record yet.
         """
-        own = [cell for cell in self.plan.cells if cell.label == self.row]
+        own = [run for run in self.plan.runs if run.label == self.row]
         if not own:
-            rows = list(dict.fromkeys(cell.label for cell in self.plan.cells))
+            rows = list(dict.fromkeys(run.label for run in self.plan.runs))
             raise StoreError(f"{self.store.root}: has no row {self.row!r}; {suggestion(self.row, rows)}")
         finished = self.store.finished()
-        done = [cell for cell in own if cell.id in finished]
+        done = [run for run in own if run.id in finished]
         if not done:
             raise StoreError(f"{self.store.root}: {self.row} has no record yet; run the protocol first")
         return done
@@ -137,7 +137,7 @@ def check_digests(a: Side, b: Side) -> None:
     StoreError
         Naming the domain and what differs.
     """
-    ones, others = _digests(a.cells), _digests(b.cells)
+    ones, others = _digests(a.runs), _digests(b.runs)
     shared = [key for key in ones if key in others]
     for key in shared:
         one, other = ones[key], others[key]
@@ -152,7 +152,7 @@ def check_digests(a: Side, b: Side) -> None:
                 f"{a.name} and {b.name} cannot be paired: they are scored on the parts {one.part!r} and "
                 f"{other.part!r} of {one.domain}; run both on the same part"
             )
-    mine_policy, yours_policy = (side.cells[0].evaluation for side in (a, b))
+    mine_policy, yours_policy = (side.runs[0].evaluation for side in (a, b))
     for name in type(mine_policy).model_fields:
         if getattr(mine_policy, name) != getattr(yours_policy, name):
             raise StoreError(
@@ -160,10 +160,10 @@ def check_digests(a: Side, b: Side) -> None:
                 f"{getattr(mine_policy, name)} and {getattr(yours_policy, name)}; score both by "
                 "one metric policy"
             )
-    if a.cells[0].image_size != b.cells[0].image_size:
+    if a.runs[0].image_size != b.runs[0].image_size:
         raise StoreError(
-            f"{a.name} and {b.name} cannot be paired: their images are {a.cells[0].image_size} and "
-            f"{b.cells[0].image_size} pixels wide; run both at one image_size"
+            f"{a.name} and {b.name} cannot be paired: their images are {a.runs[0].image_size} and "
+            f"{b.runs[0].image_size} pixels wide; run both at one image_size"
         )
 
 
@@ -175,15 +175,15 @@ def differences_in_making(a: Side, b: Side) -> list[Mixture]:
     StoreError
         If a record is damaged.
     """
-    return mixtures(side.store.content(cell.id) for side in (a, b) for cell in side.cells)
+    return mixtures(side.store.content(run.id) for side in (a, b) for run in side.runs)
 
 
-def _digests(cells: Sequence[Cell]) -> dict[tuple[str, Task, str], DomainDigest]:
+def _digests(runs: Sequence[RunSpec]) -> dict[tuple[str, Task, str], DomainDigest]:
     found = {}
-    for cell in cells:
-        for task, digest in cell.sources.items():
+    for run in runs:
+        for task, digest in run.sources.items():
             found["trained", task, digest.domain] = digest
-        for task, digests in cell.targets.items():
+        for task, digests in run.targets.items():
             for digest in digests:
                 found["tested", task, digest.domain] = digest
     return found
@@ -195,10 +195,10 @@ def _together(a: Side, b: Side) -> pd.DataFrame:
 
     frames = []
     for side in (a, b):
-        frame = scores(side.store, [cell.id for cell in side.cells])
+        frame = scores(side.store, [run.id for run in side.runs])
         assert frame is not None
-        # Two folders may hold the same cell: what tells trainings apart is the side, too.
-        frames.append(frame.assign(row=side.name, cell=f"{side.name} " + frame["cell"]))
+        # Two folders may hold the same run: what tells trainings apart is the side, too.
+        frames.append(frame.assign(row=side.name, run=f"{side.name} " + frame["run"]))
     whole = pd.concat(frames, ignore_index=True)
     counts = whole.groupby(["domain", "task"])["row"].transform("nunique")
     return whole[counts == 2]

@@ -6,7 +6,7 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
-from mmbench.evaluation.catalogue import METRICS
+from mmbench.protocol.metrics import METRICS
 from mmbench.report.marks import MarkedTable, marked_table, marks_of, number
 from mmbench.report.render import NOT_LEARNED, plain
 
@@ -33,7 +33,7 @@ def page_context(
     """
     table = marked_table(analysis)
     about = analysis.about
-    states = analysis.cells["state"].value_counts()
+    states = analysis.runs["state"].value_counts()
     return {
         "about": about,
         "states": {state: int(states.get(state, 0)) for state in ("finished", "failed", "missing")},
@@ -126,7 +126,7 @@ def _main(table: MarkedTable) -> dict[str, Any]:
     for line in table.lines:
         cells = []
         for column in table.columns:
-            cell = table.cells[line, column]
+            cell = table.entries[line, column]
             record = cell.record or {}
             cells.append(
                 {
@@ -142,7 +142,7 @@ def _main(table: MarkedTable) -> dict[str, Any]:
         lines.append(
             {
                 "row": plain(line.row),
-                "floor": line.floor,
+                "trivial": line.trivial,
                 "budgets": list(table.budgets[line]),
                 "budget": "/".join(table.budgets[line]),
                 "anchor": anchor(line.row, line.classification, line.segmentation),
@@ -156,8 +156,8 @@ def _tooltip(record: Any) -> str:
     if not record or math.isnan(record["estimate"]):
         return ""
     parts = [f"over {record['over']}, {record['cases']} cases of {record['patients']} patients"]
-    if not math.isnan(record["floor_value"]) and not record["floor"]:
-        parts.append(f"best floor {number(record['floor_value'])}")
+    if not math.isnan(record["trivial_value"]) and not record["trivial"]:
+        parts.append(f"best trivial baseline {number(record['trivial_value'])}")
     if not math.isnan(record["ceiling"]):
         parts.append(f"with full labels {number(record['ceiling'])}")
     if record["verdict"]:
@@ -166,7 +166,7 @@ def _tooltip(record: Any) -> str:
             f"[{_signed(record['difference_low'])}, {_signed(record['difference_high'])}], "
             f"p after Holm {number(record['p_holm'])}: {record['verdict']}"
         )
-    if not record["floor"]:
+    if not record["trivial"]:
         parts.append("not told apart from the best" if record["tied_best"] else "told apart from the best")
     return "; ".join(parts)
 
@@ -186,7 +186,7 @@ def _estimates(analysis: Analysis) -> list[dict[str, Any]]:
             "high": _json(record["high"]),
             "sd": _json(record["sd"]),
             "trainings": record["trainings"],
-            "floor": _json(record["floor_value"]),
+            "trivial": _json(record["trivial_value"]),
             "verdict": record["verdict"] or "",
             "marks": marks_of(record, alpha),
             "anchor": anchor(record["row"], record["budget_classification"], record["budget_segmentation"]),
@@ -233,35 +233,35 @@ def _ranks(analysis: Analysis) -> list[dict[str, Any]]:
 
 
 def anchor(row: str, classification: str | None, segmentation: str | None) -> str:
-    """Return the id of a line's list of cells: letters and digits only, different for every line."""
+    """Return the id of a line's list of runs: letters and digits only, different for every line."""
     name = "".join(
         letter if letter.isascii() and letter.isalnum() else f"_{ord(letter):x}_" for letter in row
     )
-    return f"cells-{name}-{classification or 'none'}-{segmentation or 'none'}"
+    return f"runs-{name}-{classification or 'none'}-{segmentation or 'none'}"
 
 
 def _lines(analysis: Analysis) -> list[dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
-    for cell in analysis.cells.to_dict("records"):
-        id = anchor(cell["row"], cell["budget_classification"], cell["budget_segmentation"])
+    for run in analysis.runs.to_dict("records"):
+        id = anchor(run["row"], run["budget_classification"], run["budget_segmentation"])
         line = found.setdefault(
             id,
             {
                 "anchor": id,
-                "row": plain(cell["row"]),
-                "budget": _budget(cell),
-                "cells": [],
+                "row": plain(run["row"]),
+                "budget": _budget(run),
+                "runs": [],
             },
         )
-        line["cells"].append(
+        line["runs"].append(
             {
-                "id": cell["cell"],
-                "draw": cell["draw"],
-                "seed": cell["seed"],
-                "state": cell["state"],
-                "seconds": _json(cell["seconds"]),
-                "memory": _json(cell["peak_memory_mb"]),
-                "step": _json(cell["selected_step"]),
+                "id": run["run"],
+                "subset": run["subset"],
+                "seed": run["seed"],
+                "state": run["state"],
+                "seconds": _json(run["seconds"]),
+                "memory": _json(run["peak_memory_mb"]),
+                "step": _json(run["selected_step"]),
             }
         )
     return list(found.values())
@@ -274,7 +274,7 @@ def _rows(analysis: Analysis) -> list[dict[str, Any]]:
             "row": plain(record["row"]),
             "method": record["method"],
             "tasks": record["tasks"],
-            "cells": record["cells"],
+            "runs": record["runs"],
             **{key: _json(record[key]) for key in numbers},
         }
         for record in analysis.rows.to_dict("records")

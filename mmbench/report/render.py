@@ -28,7 +28,7 @@ _MARKDOWN = re.compile(r"([\\`*\[\]|~#])")
 
 @dataclass(frozen=True)
 class ShownLine:
-    """A row as it is printed: several floors that agree at every budget are one."""
+    """A row as it is printed: several trivial baselines that agree at every budget are one."""
 
     line: Line
     budgets: tuple[str, str]
@@ -62,7 +62,7 @@ def best_values(table: MainTable) -> set[tuple[Line, Column]]:
         groups: dict[str | None, list[tuple[Line, float]]] = {}
         for line in table.lines:
             value = table.results.get((line, column))
-            if value is not None and value.n and not line.floor:
+            if value is not None and value.n and not line.trivial:
                 groups.setdefault(line.budget(column.task), []).append((line, round(value.mean, 3)))
         choose = max if column.higher_is_better else min
         for found in groups.values():
@@ -123,13 +123,16 @@ def markdown(table: MainTable, *, mark_best: bool = False) -> str:
     for shown in shown_lines(table, table.columns):
         line = shown.line
         name = markdown_text(line.row)
-        cells = [f"*{name}*" if line.floor else name, *shown.budgets, trainings_text(table, line)]
+        cells = [f"*{name}*" if line.trivial else name, *shown.budgets, trainings_text(table, line)]
         for column in table.columns:
             text = value_text(table, line, column)
             cells.append(f"**{text}**" if (line, column) in best else text)
         rows.append(f"| {' | '.join(cells)} |")
     parts = [markdown_text(f"{scope}: {', '.join(domains)}") for scope, domains in scopes(table.columns)]
-    notes = [*parts, *(["Rows in italics are floors."] if any(line.floor for line in table.lines) else [])]
+    notes = [
+        *parts,
+        *(["Rows in italics are trivial baselines."] if any(line.trivial for line in table.lines) else []),
+    ]
     notes += [markdown_text(sentence) for sentence in [*table.captions, *([BOLD] if mark_best else [])]]
     listed = "\n".join(f"- {note}" for note in notes)
     return f"### {markdown_text(table.title)}\n\n" + "\n".join(rows) + f"\n\n{listed}\n"
@@ -182,8 +185,8 @@ def shown_lines(table: MainTable, columns: Sequence[Column]) -> list[ShownLine]:
     """Return the rows that have something to say in these columns."""
     tasks = {column.task for column in columns}
     lines = [line for line in table.lines if any(line.budget(task) is not None for task in tasks)]
-    found = [ShownLine(line, _budgets(line)) for line in lines if not line.floor]
-    for _, group in groupby((line for line in lines if line.floor), key=lambda line: line.row):
+    found = [ShownLine(line, _budgets(line)) for line in lines if not line.trivial]
+    for _, group in groupby((line for line in lines if line.trivial), key=lambda line: line.row):
         same = list(group)
         texts = {
             (trainings_text(table, line), *(value_text(table, line, column) for column in columns))
@@ -226,6 +229,6 @@ def _rich_table(table: MainTable, columns: Sequence[Column], best: Iterable[tupl
             style = "bold" if (line, column) in best else ""
             cells.append(Text(value_text(table, line, column), style=style))
         last = position == len(shown) - 1
-        ends = not last and shown[position + 1].line.floor and not line.floor
-        result.add_row(*cells, end_section=ends, style="dim" if line.floor else None)
+        ends = not last and shown[position + 1].line.trivial and not line.trivial
+        result.add_row(*cells, end_section=ends, style="dim" if line.trivial else None)
     return result

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from mmbench.evaluation.catalogue import Metric
+from mmbench.protocol.metrics import Metric
 from mmbench.protocol.schema import Protocol
 from mmbench.protocol.vocabulary import Task
 from mmbench.report.main_table import SCOPES, Line
@@ -36,9 +36,9 @@ class Scored:
     replicates : Replicates
         Its values on the cases and on resampled patients.
     covariance : ndarray
-        Between trainings, shape (cells, cells).
+        Between trainings, shape (runs, runs).
     grids : dict of Line to ndarray
-        Places of a line's trainings among the block's cells, shape (draws, seeds); -1 where missing.
+        Places of a line's trainings among the block's runs, shape (subsets, seeds); -1 where missing.
     """
 
     block: Block
@@ -48,12 +48,12 @@ class Scored:
     grids: dict[Line, np.ndarray]
 
     def values(self, line: Line) -> np.ndarray:
-        """Return a line's values, shape (draws, seeds); NaN where there is no training."""
+        """Return a line's values, shape (subsets, seeds); NaN where there is no training."""
         grid = self.grids[line]
         return np.where(grid >= 0, self.replicates.observed[grid], np.nan)
 
     def resampled(self, line: Line) -> np.ndarray:
-        """Return a line's values on resampled patients, shape (resamples, draws, seeds)."""
+        """Return a line's values on resampled patients, shape (resamples, subsets, seeds)."""
         grid = self.grids[line]
         return np.where(grid >= 0, self.replicates.resampled[:, grid], np.nan)
 
@@ -71,7 +71,7 @@ class Scored:
         return replace(found, low=ends.low, high=ends.high)
 
     def difference(self, a: Line, b: Line, confidence: float) -> Estimate:
-        """Return the mean difference a - b over the trainings that share draw and seed."""
+        """Return the mean difference a - b over the trainings that share subset and seed."""
         one, other = self.grids[a].ravel(), self.grids[b].ravel()
         covariance = (
             self.covariance[np.ix_(one, one)]
@@ -83,7 +83,7 @@ class Scored:
         return mixed_estimate(values, covariance, self.block.patient_count, confidence)
 
     def per_case(self, line: Line) -> np.ndarray | None:
-        """Return the per-case scores of a line's trainings (draws * seeds, N); None for pooled metrics."""
+        """Return the per-case scores of a line's trainings (subsets * seeds, N); None for pooled metrics."""
         grid = self.grids[line].ravel()
         if self.metric.task is Task.SEGMENTATION:
             found = self.block.scores[self.metric.name][grid]
@@ -106,24 +106,24 @@ class Scored:
         }
 
 
-def lines_of(block: Block, floors: Iterable[str]) -> dict[Line, np.ndarray]:
+def lines_of(block: Block, trivial: Iterable[str]) -> dict[Line, np.ndarray]:
     """Return the lines of a block, each with the places of its trainings.
 
     Parameters
     ----------
     block : Block
         The scores.
-    floors : iterable of str
+    trivial : iterable of str
         The rows that are constant predictors.
 
     Returns
     -------
     dict of Line to ndarray
-        Shape (draws, seeds), -1 where there is no training.
+        Shape (subsets, seeds), -1 where there is no training.
     """
-    constant = set(floors)
+    constant = set(trivial)
     trainings = block.trainings
-    draws = {draw: place for place, draw in enumerate(sorted(trainings["draw"].unique()))}
+    subsets = {subset: place for place, subset in enumerate(sorted(trainings["subset"].unique()))}
     seeds = {seed: place for place, seed in enumerate(sorted(trainings["seed"].unique()))}
     grids: dict[Line, np.ndarray] = {}
     for place, training in enumerate(trainings.to_dict("records")):
@@ -132,10 +132,10 @@ def lines_of(block: Block, floors: Iterable[str]) -> dict[Line, np.ndarray]:
             method=training["method"],
             classification=_text(training["budget_classification"]),
             segmentation=_text(training["budget_segmentation"]),
-            floor=training["row"] in constant,
+            trivial=training["row"] in constant,
         )
-        grid = grids.setdefault(line, np.full((len(draws), len(seeds)), -1))
-        grid[draws[training["draw"]], seeds[training["seed"]]] = place
+        grid = grids.setdefault(line, np.full((len(subsets), len(seeds)), -1))
+        grid[subsets[training["subset"]], seeds[training["seed"]]] = place
     return grids
 
 

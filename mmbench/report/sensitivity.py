@@ -102,12 +102,12 @@ def _policies(
 def _scored_again(
     store: ResultStore, scores: pd.DataFrame, policy: MetricPolicy, neighbours: int
 ) -> pd.DataFrame | None:
-    """Return the segmentation scores under a policy; None where a cell's masks were not kept."""
+    """Return the segmentation scores under a policy; None where a run's masks were not kept."""
     import pandas as pd
 
     frames = []
-    for cell, own in scores.groupby("cell", sort=False):
-        masks = store.masks(str(cell))
+    for run, own in scores.groupby("run", sort=False):
+        masks = store.masks(str(run))
         for domain, part in own.groupby("domain", sort=False):
             if domain not in masks:
                 return None

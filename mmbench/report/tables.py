@@ -69,7 +69,7 @@ def write_cases(analysis: Analysis, folder: Path) -> list[Path]:
     scores = analysis.scores
     path = _parquet(scores, folder / "cases.parquet")
     named = scores.rename(columns={"row": "algorithm", "case_id": "case", "patient_id": "patient"})
-    first = ["task", "domain", "algorithm", "budget_classification", "budget_segmentation", "draw", "seed"]
+    first = ["task", "domain", "algorithm", "budget_classification", "budget_segmentation", "subset", "seed"]
     named = named[
         [*first, "case", "patient", *(c for c in named.columns if c not in {*first, "case", "patient"})]
     ]
@@ -112,16 +112,16 @@ def markdown_main(table: MarkedTable, title: str) -> str:
     rows = [_markdown_row(heads), _rule(len(heads))]
     for line in table.lines:
         name = markdown_text(line.row)
-        cells = [f"*{name}*" if line.floor else name, *table.budgets[line]]
+        cells = [f"*{name}*" if line.trivial else name, *table.budgets[line]]
         for column in table.columns:
-            cell = table.cells[line, column]
+            cell = table.entries[line, column]
             text = f"**{cell.text}**" if cell.best else cell.text
             cells.append(
                 " ".join(part for part in (f"{text}{cell.marks}", markdown_text(cell.interval)) if part)
             )
         rows.append(f"| {' | '.join(cells)} |")
     notes = [f"{scope}: {', '.join(domains)}" for scope, domains in scopes(table.columns)]
-    notes += ["Rows in italics are floors."] if any(line.floor for line in table.lines) else []
+    notes += ["Rows in italics are trivial baselines."] if any(line.trivial for line in table.lines) else []
     listed = "\n".join(f"- {markdown_text(note)}" for note in [*notes, *table.notes])
     return f"### {markdown_text(title)}\n\n" + "\n".join(rows) + f"\n\n{listed}\n"
 
@@ -160,12 +160,12 @@ def _wide(table: MarkedTable) -> pd.DataFrame:
         row: dict[str, Any] = {
             "row": line.row,
             "method": line.method,
-            "floor": line.floor,
+            "trivial": line.trivial,
             "budget_classification": line.classification,
             "budget_segmentation": line.segmentation,
         }
         for column in table.columns:
-            record = table.cells[line, column].record or {}
+            record = table.entries[line, column].record or {}
             head = f"{column.scope} {column.domain} {column.metric}"
             row |= {
                 f"{head} {name}": record.get(key)

@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     import pandas as pd
 
-TRAINING = ("cell", "row", "method", "budget_classification", "budget_segmentation", "draw", "seed")
+TRAINING = ("run", "row", "method", "budget_classification", "budget_segmentation", "subset", "seed")
 _KEYS = (*TRAINING, "domain", "task", "in_domain", "case_id", "patient_id")
 
 
@@ -25,7 +25,7 @@ class Block:
     in_domain : bool
         Whether it is the held-out test part of the task's source.
     trainings : DataFrame
-        One line per cell: ``TRAINING``.
+        One line per run: ``TRAINING``.
     case_ids : ndarray
         Shape (N,).
     patient_ids : ndarray
@@ -33,7 +33,7 @@ class Block:
     patients : ndarray
         Codes 0..P-1 of the cases' patients, shape (N,).
     scores : dict of str to ndarray
-        By column of the per-case table, float64 of shape (cells, N): ``probability`` and ``label`` for
+        By column of the per-case table, float64 of shape (runs, N): ``probability`` and ``label`` for
         classification, the per-case metrics for segmentation.
     """
 
@@ -63,7 +63,7 @@ def blocks(scores: pd.DataFrame) -> list[Block]:
     Raises
     ------
     ValueError
-        If two cells of one domain were scored on different cases.
+        If two runs of one domain were scored on different cases.
     """
     return [
         _block(str(domain), str(task), part)
@@ -74,17 +74,17 @@ def blocks(scores: pd.DataFrame) -> list[Block]:
 def _block(domain: str, task: str, part: pd.DataFrame) -> Block:
     import pandas as pd
 
-    order, cells = pd.factorize(part["cell"])
+    order, runs = pd.factorize(part["run"])
     first = part[order == 0]
     cases = first["case_id"].to_numpy()
     places = pd.Index(cases).get_indexer(part["case_id"])
     if (np.bincount(order) != len(cases)).any() or (places < 0).any():
-        raise ValueError(f"{domain}, {task}: the cells were not scored on the same cases")
+        raise ValueError(f"{domain}, {task}: the runs were not scored on the same cases")
     values = {}
     for column in part.columns:
         if column in _KEYS or not part[column].notna().any():
             continue
-        array = np.full((len(cells), len(cases)), np.nan)
+        array = np.full((len(runs), len(cases)), np.nan)
         array[order, places] = part[column].to_numpy(dtype=np.float64, na_value=np.nan)
         values[str(column)] = array
     return Block(
@@ -92,7 +92,7 @@ def _block(domain: str, task: str, part: pd.DataFrame) -> Block:
         task=task,
         in_domain=bool(first["in_domain"].iloc[0]),
         trainings=part[order != np.concatenate([[-1], order[:-1]])][list(TRAINING)]
-        .drop_duplicates("cell")
+        .drop_duplicates("run")
         .reset_index(drop=True),
         case_ids=cases,
         patient_ids=first["patient_id"].to_numpy(),

@@ -1,4 +1,4 @@
-"""Bootstrap by patients, and by draws, seeds and patients."""
+"""Bootstrap by patients, and by subsets, seeds and patients."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def paired_bootstrap(
 def hierarchical_bootstrap(
     values: np.ndarray, patients: np.ndarray, rng: np.random.Generator, resamples: int = 2000
 ) -> np.ndarray:
-    """Resample label draws, seeds and patients together, and return the means.
+    """Resample labelled subsets, seeds and patients together, and return the means.
 
     Each factor is drawn anew with replacement and applied to all others (Owen 2007,
     doi:10.1214/07-AOAS122). With few levels its percentiles are too narrow: the variance of n levels
@@ -85,7 +85,7 @@ def hierarchical_bootstrap(
     Parameters
     ----------
     values : ndarray
-        Per-case scores, shape (draws, seeds, N).
+        Per-case scores, shape (subsets, seeds, N).
     patients : ndarray
         Codes 0..P-1, shape (N,).
     rng : Generator
@@ -98,10 +98,10 @@ def hierarchical_bootstrap(
     ndarray
         Means, shape (resamples,).
     """
-    draws, seeds, _ = values.shape
+    subsets, seeds, _ = values.shape
     weights = patient_weights(patients, resamples, rng).astype(np.float64)
     by_training = np.einsum("bn,dsn->bds", weights, values, optimize=True) / weights.sum(1)[:, None, None]
-    of_draw = rng.multinomial(draws, np.full(draws, 1 / draws), size=resamples) / draws
+    of_subset = rng.multinomial(subsets, np.full(subsets, 1 / subsets), size=resamples) / subsets
     of_seed = rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=resamples) / seeds
-    means: np.ndarray = np.einsum("bds,bd,bs->b", by_training, of_draw, of_seed)
+    means: np.ndarray = np.einsum("bds,bd,bs->b", by_training, of_subset, of_seed)
     return means

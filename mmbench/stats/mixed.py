@@ -1,7 +1,7 @@
 """Estimates that hold for other trainings and other patients: trainings as readers, cases as cases.
 
 Studies of several readers and several cases face the same question: readers (here trainings, each with
-its label draw and seed) and cases are both samples, and every reader reads every case. The variance of
+its labelled subset and seed) and cases are both samples, and every reader reads every case. The variance of
 the mean over trainings is, after Obuchowski and Rockette (1995, doi:10.1080/03610919508813243),
 
     Var(mean) = V_trainings + max(Cov, 0),
@@ -70,20 +70,20 @@ def mixed_estimate(
     Parameters
     ----------
     values : ndarray
-        The metric, or a difference of two methods' metrics, shape (draws, seeds); NaN where a training
-        is missing. Only a grid of draws and seeds without gaps enters: whoever has most gaps is left out.
+        The metric, or a difference of two methods' metrics, shape (subsets, seeds); NaN where a training
+        is missing. Only a grid of subsets and seeds without gaps enters: whoever has most gaps is left out.
     covariance : ndarray
-        Of ``values`` (flattened) under resampling of patients, shape (draws * seeds, draws * seeds).
+        Of ``values`` (flattened) under resampling of patients, shape (subsets * seeds, subsets * seeds).
     patients : int
         How many patients were resampled; the degrees of freedom of a single training.
     confidence : float
         In (0, 1).
     """
-    draws, seeds = complete_part(values)
-    grid = values[np.ix_(draws, seeds)]
+    subsets, seeds = complete_part(values)
+    grid = values[np.ix_(subsets, seeds)]
     if grid.size == 0:
         return Estimate(math.nan, math.nan, math.nan, math.nan, 0.0, math.nan, 0, "")
-    chosen = (draws[:, None] * values.shape[1] + seeds[None, :]).ravel()
+    chosen = (subsets[:, None] * values.shape[1] + seeds[None, :]).ravel()
     bounds = _bounds(grid, covariance[np.ix_(chosen, chosen)], patients)
     value, over = float(grid.mean()), described(*grid.shape)
     if not all(part.df > 0 and part.variance >= 0 for parts in bounds for part in parts):
@@ -137,15 +137,15 @@ def _p_value(value: float, parts: Sequence[Part]) -> float:
     return math.exp((low + high) / 2)
 
 
-def described(draws: int, seeds: int) -> str:
-    """Say in words what an interval over so many draws and seeds generalises over."""
-    if draws * seeds == 1:
+def described(subsets: int, seeds: int) -> str:
+    """Say in words what an interval over so many subsets and seeds generalises over."""
+    if subsets * seeds == 1:
         return "cases of one training"
     parts = ["cases"]
     if seeds > 1:
         parts.append(f"{seeds} seeds")
-    if draws > 1:
-        parts.append(f"{draws} label draws")
+    if subsets > 1:
+        parts.append(f"{subsets} labelled subsets")
     return f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
@@ -158,25 +158,25 @@ def training_variance(grid: np.ndarray) -> tuple[float, list[tuple[float, int]]]
     Parameters
     ----------
     grid : ndarray
-        Shape (draws, seeds), at least two trainings.
+        Shape (subsets, seeds), at least two trainings.
 
     Returns
     -------
     tuple
         The variance, and (part, degrees of freedom) of the mean squares in it, for Satterthwaite's rule.
     """
-    draws, seeds = grid.shape
-    count = draws * seeds
-    if min(draws, seeds) == 1:
+    subsets, seeds = grid.shape
+    count = subsets * seeds
+    if min(subsets, seeds) == 1:
         part = float(grid.var(ddof=1)) / count
         return part, [(part, count - 1)]
     mean = grid.mean()
-    by_draw, by_seed = grid.mean(1, keepdims=True), grid.mean(0, keepdims=True)
-    of_draw = seeds * float(((by_draw - mean) ** 2).sum()) / (draws - 1)
-    of_seed = draws * float(((by_seed - mean) ** 2).sum()) / (seeds - 1)
-    rest = float(((grid - by_draw - by_seed + mean) ** 2).sum()) / ((draws - 1) * (seeds - 1))
-    total = max(of_draw + of_seed - rest, of_draw, of_seed)
-    return total / count, [(of_draw / count, draws - 1), (of_seed / count, seeds - 1)]
+    by_subset, by_seed = grid.mean(1, keepdims=True), grid.mean(0, keepdims=True)
+    of_subset = seeds * float(((by_subset - mean) ** 2).sum()) / (subsets - 1)
+    of_seed = subsets * float(((by_seed - mean) ** 2).sum()) / (seeds - 1)
+    rest = float(((grid - by_subset - by_seed + mean) ** 2).sum()) / ((subsets - 1) * (seeds - 1))
+    total = max(of_subset + of_seed - rest, of_subset, of_seed)
+    return total / count, [(of_subset / count, subsets - 1), (of_seed / count, seeds - 1)]
 
 
 def _bounds(grid: np.ndarray, covariance: np.ndarray, patients: int) -> list[list[Part]]:
@@ -194,15 +194,15 @@ def _bounds(grid: np.ndarray, covariance: np.ndarray, patients: int) -> list[lis
 
 
 def complete_part(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return draws and seeds of a part without gaps, as large as leaving out the worst one makes it."""
+    """Return subsets and seeds of a part without gaps, as large as leaving out the worst one makes it."""
     there = np.isfinite(values)
-    draws, seeds = np.arange(values.shape[0]), np.arange(values.shape[1])
-    draws, seeds = draws[there.any(1)], seeds[there.any(0)]
-    while not there[np.ix_(draws, seeds)].all():
-        part = there[np.ix_(draws, seeds)]
-        by_draw, by_seed = part.mean(1), part.mean(0)
-        if by_draw.min() <= by_seed.min():
-            draws = np.delete(draws, by_draw.argmin())
+    subsets, seeds = np.arange(values.shape[0]), np.arange(values.shape[1])
+    subsets, seeds = subsets[there.any(1)], seeds[there.any(0)]
+    while not there[np.ix_(subsets, seeds)].all():
+        part = there[np.ix_(subsets, seeds)]
+        by_subset, by_seed = part.mean(1), part.mean(0)
+        if by_subset.min() <= by_seed.min():
+            subsets = np.delete(subsets, by_subset.argmin())
         else:
             seeds = np.delete(seeds, by_seed.argmin())
-    return draws, seeds
+    return subsets, seeds

@@ -34,7 +34,7 @@ class Design:
 
     Attributes
     ----------
-    draws, seeds : int
+    subsets, seeds : int
         Trainings of each method are all combinations.
     patients : int
         In the target's test part.
@@ -44,7 +44,7 @@ class Design:
         Significance level.
     """
 
-    draws: int
+    subsets: int
     seeds: int
     patients: int
     family: int = 1
@@ -57,8 +57,8 @@ class Noise:
 
     Attributes
     ----------
-    draw, seed, draw_seed : float
-        Of the domain's mean difference, between label draws, between seeds, and between trainings beside
+    subset, seed, draw_seed : float
+        Of the domain's mean difference, between labelled subsets, between seeds, and between trainings beside
         these two.
     patient : float
         Of a patient's difference, the same in every training.
@@ -66,9 +66,9 @@ class Noise:
         Of a patient's difference, another in every training.
     """
 
-    draw: float = 0.0
+    subset: float = 0.0
     seed: float = 0.0
-    draw_seed: float = 0.0
+    subset_seed: float = 0.0
     patient: float = 0.0
     patient_training: float = 0.0
 
@@ -115,10 +115,10 @@ def minimum_detectable_difference(
 
 def _mean_variance(design: Design, noise: Noise) -> tuple[dict[str, float], float]:
     """Return the variance of the mean difference between trainings, by factor, and that of the patients."""
-    count = design.draws * design.seeds
-    single = noise.draw_seed**2 + noise.patient_training**2 / design.patients
+    count = design.subsets * design.seeds
+    single = noise.subset_seed**2 + noise.patient_training**2 / design.patients
     between = {
-        "draw": noise.draw**2 / design.draws,
+        "subset": noise.subset**2 / design.subsets,
         "seed": noise.seed**2 / design.seeds,
         "rest": single / count,
     }
@@ -130,8 +130,8 @@ def _limits(design: Design, noise: Noise, samples: int = 4000) -> np.ndarray:
     from scipy import stats
 
     rng = np.random.default_rng(20210413)
-    draws, seeds = design.draws, design.seeds
-    count = draws * seeds
+    subsets, seeds = design.subsets, design.seeds
+    count = subsets * seeds
     level = 1 - design.alpha / max(design.family, 1) / 2
     between, shared = _mean_variance(design, noise)
     if count == 1:
@@ -140,20 +140,20 @@ def _limits(design: Design, noise: Noise, samples: int = 4000) -> np.ndarray:
         df = design.patients - 1
         spread = seen * rng.chisquare(df, samples) / df
         return np.sqrt(spread) * float(stats.t.ppf(level, df))
-    if min(draws, seeds) == 1:
+    if min(subsets, seeds) == 1:
         whole = sum(between.values())
         parts = [(whole * rng.chisquare(count - 1, samples) / (count - 1), count - 1)]
         variance = parts[0][0]
     else:
         scale = {
-            "draw": (between["draw"] + between["rest"], draws - 1),
+            "subset": (between["subset"] + between["rest"], subsets - 1),
             "seed": (between["seed"] + between["rest"], seeds - 1),
-            "rest": (between["rest"], (draws - 1) * (seeds - 1)),
+            "rest": (between["rest"], (subsets - 1) * (seeds - 1)),
         }
         squares = {name: size * rng.chisquare(df, samples) / df for name, (size, df) in scale.items()}
-        both = squares["draw"] + squares["seed"] - squares["rest"]
-        variance = np.maximum.reduce([both, squares["draw"], squares["seed"]])
-        parts = [(squares["draw"], draws - 1), (squares["seed"], seeds - 1)]
+        both = squares["subset"] + squares["seed"] - squares["rest"]
+        variance = np.maximum.reduce([both, squares["subset"], squares["seed"]])
+        parts = [(squares["subset"], subsets - 1), (squares["seed"], seeds - 1)]
     uncertain = np.add.reduce([part**2 / df for part, df in parts])
     whole = np.add.reduce([part for part, _ in parts])
     freedom = np.where(uncertain > 0, whole**2 / np.maximum(uncertain, 1e-300), count - 1)

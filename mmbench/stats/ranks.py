@@ -135,7 +135,7 @@ def rank_intervals(replicates: np.ndarray, higher_is_better: bool, confidence: f
     Parameters
     ----------
     replicates : ndarray
-        Values with draws, seeds and patients resampled, shape (resamples, blocks, methods).
+        Values with subsets, seeds and patients resampled, shape (resamples, blocks, methods).
     higher_is_better : bool
         The metric's direction.
     confidence : float

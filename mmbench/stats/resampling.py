@@ -24,9 +24,9 @@ class Replicates:
     Attributes
     ----------
     observed : ndarray
-        On the cases as they are, shape (cells,); NaN where undefined.
+        On the cases as they are, shape (runs,); NaN where undefined.
     resampled : ndarray
-        On resampled patients, the same for every training, shape (resamples, cells).
+        On resampled patients, the same for every training, shape (resamples, runs).
     """
 
     observed: np.ndarray
@@ -34,7 +34,7 @@ class Replicates:
 
     @property
     def covariance(self) -> np.ndarray:
-        """Between trainings, over the resamples in which all are defined, shape (cells, cells)."""
+        """Between trainings, over the resamples in which all are defined, shape (runs, runs)."""
         defined = np.isfinite(self.observed)
         kept = self.resampled[np.isfinite(self.resampled[:, defined]).all(axis=1)]
         found = np.full((len(self.observed),) * 2, np.nan)
@@ -88,7 +88,7 @@ def replicates(block: Block, metric: str, weights: np.ndarray, threshold: float 
 
 
 def _weighted_mean(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Return weighted means over defined cases: values (cells, N), weights (B, N) -> (B, cells)."""
+    """Return weighted means over defined cases: values (runs, N), weights (B, N) -> (B, runs)."""
     defined = np.isfinite(values)
     if defined.all():
         total: np.ndarray = weights.sum(1, keepdims=True, dtype=np.float64)

@@ -1,1 +1,1 @@
-"""Records on disk: what a cell leaves behind, and frames made of it."""
+"""Records on disk: what a run leaves behind, and frames made of it."""

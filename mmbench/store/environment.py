@@ -1,4 +1,4 @@
-"""Where a cell was computed: machine, package versions, and the commit of mmbench."""
+"""Where a run was computed: machine, package versions, and the commit of mmbench."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ GIT_SECONDS = 10
 
 
 class Environment(Strict):
-    """The machine and software behind a record; not part of a cell's identity."""
+    """The machine and software behind a record; not part of a run's identity."""
 
     python: str
     platform: str
@@ -51,7 +51,7 @@ def capture(device: str = "cpu") -> Environment:
     Parameters
     ----------
     device : str
-        Where the cell is trained; an accelerator's name is known only once torch is loaded.
+        Where the run is trained; an accelerator's name is known only once torch is loaded.
     """
     commit, dirty = _git_state(Path(__file__).resolve().parent.parent)
     return Environment(

@@ -1,4 +1,4 @@
-"""Records as data frames: per case, or one number per cell, domain and metric."""
+"""Records as data frames: per case, or one number per run, domain and metric."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from mmbench.store.store import ResultStore
 if TYPE_CHECKING:
     import pandas as pd
 
-CELL_COLUMNS = ("cell", "row", "method", "budget_classification", "budget_segmentation", "draw", "seed")
-SUMMARY_COLUMNS = (*CELL_COLUMNS, "domain", "task", "in_domain", "cases", "metric", "value")
+RUN_COLUMNS = ("run", "row", "method", "budget_classification", "budget_segmentation", "subset", "seed")
+SUMMARY_COLUMNS = (*RUN_COLUMNS, "domain", "task", "in_domain", "cases", "metric", "value")
 
 
 def load_results(path: str | Path) -> pd.DataFrame:
@@ -28,9 +28,9 @@ def load_results(path: str | Path) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row per cell, domain, task and case: ``cell`` (id), ``row`` (the row's name), ``method``,
+        One row per run, domain, task and case: ``run`` (id), ``row`` (the row's name), ``method``,
         ``budget_classification`` and ``budget_segmentation`` (text such as ``"10"`` or ``"full"``; missing
-        for a task the method does not learn), ``draw``, ``seed``, then the columns of ``cases.parquet``.
+        for a task the method does not learn), ``subset``, ``seed``, then the columns of ``cases.parquet``.
 
     Raises
     ------
@@ -61,14 +61,14 @@ def scores(store: ResultStore, ids: Iterable[str] | None = None) -> pd.DataFrame
     tables = []
     for id, label in _chosen(store, ids):
         cases = store.cases_table(id)
-        about = _about(store.content(id)["cell"], id, label)
+        about = _about(store.content(id)["run"], id, label)
         for place, (name, value) in enumerate(about.items()):
             kind = pa.int64() if _dtype(name) == "int64" else pa.string()
             cases = cases.add_column(place, name, pa.repeat(pa.scalar(value, kind), len(cases)))
         tables.append(cases.replace_schema_metadata(None))
     if not tables:
         return None
-    # One conversion of all cells, not one for each.
+    # One conversion of all runs, not one for each.
     frame: pd.DataFrame = pa.concat_tables(tables, promote_options="permissive").to_pandas()
     return frame
 
@@ -81,13 +81,13 @@ def summaries(store: ResultStore, ids: Iterable[str] | None = None) -> pd.DataFr
     store : ResultStore
         Where to read.
     ids : iterable of str, optional
-        Which cells, as far as they have records; the saved plan's cells when left out, or every record
+        Which runs, as far as they have records; the saved plan's runs when left out, or every record
         where there is no plan.
 
     Returns
     -------
     DataFrame
-        One row per cell, domain, task and metric, with the columns ``SUMMARY_COLUMNS``; ``value`` is NaN
+        One row per run, domain, task and metric, with the columns ``SUMMARY_COLUMNS``; ``value`` is NaN
         where the metric is undefined.
     """
     import pandas as pd
@@ -95,7 +95,7 @@ def summaries(store: ResultStore, ids: Iterable[str] | None = None) -> pd.DataFr
     columns: dict[str, list[Any]] = {name: [] for name in SUMMARY_COLUMNS}
     for id, label in _chosen(store, ids):
         content = store.content(id)
-        about = _about(content["cell"], id, label)
+        about = _about(content["run"], id, label)
         for part in content["summary"]:
             for metric, value in part["metrics"].items():
                 row = {**about, "metric": metric, "value": value}
@@ -112,18 +112,18 @@ def _chosen(store: ResultStore, ids: Iterable[str] | None) -> list[tuple[str, st
     return [(id, labels.get(id)) for id in wanted if id in finished]
 
 
-def _about(cell: dict[str, Any], id: str, label: str | None) -> dict[str, Any]:
-    budgets = {f"budget_{task.value}": cell["budgets"].get(task.value) for task in Task}
+def _about(run: dict[str, Any], id: str, label: str | None) -> dict[str, Any]:
+    budgets = {f"budget_{task.value}": run["budgets"].get(task.value) for task in Task}
     return {
-        "cell": id,
-        "row": label if label is not None else cell["label"],
-        "method": cell["method"],
+        "run": id,
+        "row": label if label is not None else run["label"],
+        "method": run["method"],
         **{name: None if budget is None else str(budget) for name, budget in budgets.items()},
-        "draw": cell["draw"],
-        "seed": cell["seed"],
+        "subset": run["subset"],
+        "seed": run["seed"],
     }
 
 
 def _dtype(name: str) -> str:
-    kinds = {"draw": "int64", "seed": "int64", "cases": "int64", "in_domain": "bool", "value": "float64"}
+    kinds = {"subset": "int64", "seed": "int64", "cases": "int64", "in_domain": "bool", "value": "float64"}
     return kinds.get(name, "str")

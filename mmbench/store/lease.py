@@ -1,4 +1,4 @@
-"""The right to compute a cell, held by one process at a time, on one machine or over a shared folder.
+"""The right to compute a run, held by one process at a time, on one machine or over a shared folder.
 
 A lease is a file ``<name>.<generation>``, made exclusively. While its holder lives it keeps the file's
 time fresh. A lease whose holder is dead (same machine), or whose time has not moved for ``EXPIRY`` seconds
@@ -37,7 +37,7 @@ def lease(folder: Path, name: str) -> Iterator[bool]:
     folder : Path
         Where the leases of one results folder lie; made if needed.
     name : str
-        What is leased, such as a cell's id.
+        What is leased, such as a run's id.
 
     Yields
     ------

@@ -1,6 +1,6 @@
 """Records that were made otherwise than others of the same table.
 
-Data, splits and settings are part of a cell's identity. The source of its method and the versions of the
+Data, splits and settings are part of a run's identity. The source of its method and the versions of the
 libraries are not, so that a comment or an upgrade re-runs nothing; a table that mixes them says so.
 """
 
@@ -33,7 +33,7 @@ class Mixture:
     counts: Mapping[str, int]
 
     def __str__(self) -> str:
-        values = (f"{value} ({count} cell{'s' * (count != 1)})" for value, count in self.counts.items())
+        values = (f"{value} ({count} run{'s' * (count != 1)})" for value, count in self.counts.items())
         return f"{self.field}: {', '.join(values)}"
 
 
@@ -43,12 +43,12 @@ def mixtures(records: Iterable[Mapping[str, Any]]) -> list[Mixture]:
     Parameters
     ----------
     records : iterable of mapping
-        As :meth:`ResultStore.content` returns them; only ``cell``, ``method_source`` and ``environment``
+        As :meth:`ResultStore.content` returns them; only ``run``, ``method_source`` and ``environment``
         are looked at.
     """
     found: dict[str, dict[str, int]] = {}
     for record in records:
-        values = {f"source of {record['cell']['label']}": record["method_source"][:12] or "unknown"}
+        values = {f"source of {record['run']['label']}": record["method_source"][:12] or "unknown"}
         packages = record["environment"]["packages"]
         values.update({name: version for name, version in packages.items() if name not in IGNORED})
         for field, value in values.items():
@@ -76,4 +76,4 @@ def refuse_mixtures(store: ResultStore, found: Iterable[Mixture]) -> None:
 def stored_mixtures(store: ResultStore) -> list[Mixture]:
     """Return what differs between the finished records of a store's plan."""
     finished = store.finished()
-    return mixtures(store.content(cell.id) for cell in store.load_plan().cells if cell.id in finished)
+    return mixtures(store.content(run.id) for run in store.load_plan().runs if run.id in finished)

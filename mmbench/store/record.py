@@ -1,4 +1,4 @@
-"""What a cell leaves behind, as written to ``cell.json``."""
+"""What a run leaves behind, as written to ``run.json``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field
 
 from mmbench.files import digest_json
 from mmbench.protocol.annotations import Strict
-from mmbench.protocol.cells import Cell
+from mmbench.protocol.runs import RunSpec
 from mmbench.protocol.schema import Protocol
 from mmbench.protocol.vocabulary import Task
 from mmbench.store.environment import Environment
@@ -34,7 +34,7 @@ Measured = Annotated[float | None, BeforeValidator(_undefined_as_none)]
 
 
 class DomainSummary(Strict):
-    """One cell's scores on one domain and task."""
+    """One run's scores on one domain and task."""
 
     domain: str
     task: Task
@@ -46,15 +46,15 @@ class DomainSummary(Strict):
     """By metric; None where a metric is undefined."""
 
 
-class CellRecord(Strict):
-    """Everything recorded of a cell but its per-case tables.
+class RunRecord(Strict):
+    """Everything recorded of a run but its per-case tables.
 
     ``checksums`` and ``digest`` are filled in by the store.
     """
 
     format: Literal[1] = 1
     id: str
-    cell: Cell
+    run: RunSpec
     summary: list[DomainSummary]
     parameters: int
     """Number of weights of the method's networks."""
@@ -63,7 +63,7 @@ class CellRecord(Strict):
     peak_memory_mb: float | None = None
     """Of the device, in MB; None where it cannot be told."""
     selected_step: int | None = None
-    """Step whose weights were evaluated; None for a floor."""
+    """Step whose weights were evaluated; None for a trivial baseline."""
     resumed_at: list[int] = Field(default_factory=list)
     """Steps after which the training went on from a checkpoint, having been interrupted."""
     micro_batch: int | None = None
@@ -81,7 +81,7 @@ class CellRecord(Strict):
     digest: str = ""
     """sha256 of the canonical JSON of everything above."""
 
-    def sealed(self, checksums: dict[str, str]) -> CellRecord:
+    def sealed(self, checksums: dict[str, str]) -> RunRecord:
         """Return the record with its checksums and digest filled in."""
         record = self.model_copy(update={"checksums": checksums, "digest": ""})
         return record.model_copy(update={"digest": content_digest(record.model_dump(mode="json"))})
@@ -97,11 +97,11 @@ def content_digest(content: dict[str, Any]) -> str:
 
 
 class Failure(Strict):
-    """A cell that ended with an error."""
+    """A run that ended with an error."""
 
     format: Literal[1] = 1
     id: str
-    cell: Cell
+    run: RunSpec
     error: str
     """One line."""
     traceback: str = ""
@@ -114,14 +114,14 @@ class StoredPlan(Strict):
 
     format: Literal[1] = 1
     protocol: Protocol
-    cells: list[Cell]
+    runs: list[RunSpec]
     report: dict[str, Any] = Field(default_factory=dict)
-    """Leak counts, notes on the data, cases per domain, floors: whatever the report shows."""
+    """Leak counts, notes on the data, cases per domain, trivial baselines: whatever the report shows."""
     created: str = Field(default_factory=now)
     digest: str = ""
     """sha256 of the canonical JSON of everything above; filled in by the store."""
 
     @property
     def labels(self) -> dict[str, str]:
-        """The row's name in tables, by cell id."""
-        return {cell.id: cell.label for cell in self.cells}
+        """The row's name in tables, by run id."""
+        return {run.id: run.label for run in self.runs}

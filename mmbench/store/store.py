@@ -4,10 +4,10 @@
 
     results/<protocol>/
         plan.json             what the protocol asks for
-        cells/<id>/           cell.json, cases.parquet, losses.parquet, ...; whole or absent
-        failures/<id>.json    cells that ended with an error
+        runs/<id>/           run.json, cases.parquet, losses.parquet, ...; whole or absent
+        failures/<id>.json    runs that ended with an error
         checkpoints/<id>      trainings that were interrupted
-        leases/               cells that a process is computing now
+        leases/               runs that a process is computing now
         quarantine/           damaged files, set aside
 """
 
@@ -26,17 +26,17 @@ from typing import TYPE_CHECKING, Any
 
 from mmbench.errors import StoreError, UnwritableStoreError
 from mmbench.files import digest_file, whole_folder, write_text
-from mmbench.protocol.cells import Cell
+from mmbench.protocol.runs import RunSpec
 from mmbench.protocol.schema import Protocol
 from mmbench.store.reading import parse, read_json
-from mmbench.store.record import CellRecord, Failure, StoredPlan, content_digest
+from mmbench.store.record import Failure, RunRecord, StoredPlan, content_digest
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
     import pyarrow as pa
 
-RECORD = "cell.json"
+RECORD = "run.json"
 CASES = "cases.parquet"
 LOSSES = "losses.parquet"
 VALIDATION = "validation.parquet"
@@ -57,7 +57,7 @@ class ResultStore:
 
     def __init__(self, root: Path) -> None:
         self.root = Path(root)
-        self.cells_folder = self.root / "cells"
+        self.runs_folder = self.root / "runs"
         self.failures_folder = self.root / "failures"
         self.checkpoints_folder = self.root / "checkpoints"
         self.leases_folder = self.root / "leases"
@@ -65,21 +65,21 @@ class ResultStore:
         self._read: dict[str, tuple[tuple[int, int], dict[str, Any]]] = {}
 
     def folder(self, id: str) -> Path:
-        """Return the folder of a cell's record, whether or not it is there."""
-        return self.cells_folder / id
+        """Return the folder of a run's record, whether or not it is there."""
+        return self.runs_folder / id
 
     def finished(self) -> set[str]:
-        """Return the ids of every cell that has a record and did not fail since; nothing is opened."""
+        """Return the ids of every run that has a record and did not fail since; nothing is opened."""
         return set(self.recorded()) - {
             entry.name.removesuffix(".json") for entry in _entries(self.failures_folder)
         }
 
     def recorded(self) -> list[str]:
-        """Return the ids of every cell that has a record, whether or not it failed since."""
-        return sorted(entry.name for entry in _entries(self.cells_folder) if _ID.fullmatch(entry.name))
+        """Return the ids of every run that has a record, whether or not it failed since."""
+        return sorted(entry.name for entry in _entries(self.runs_folder) if _ID.fullmatch(entry.name))
 
     def is_finished(self, id: str) -> bool:
-        """Whether a cell is among :meth:`finished`."""
+        """Whether a run is among :meth:`finished`."""
         return self.folder(id).is_dir() and not self._failure_path(id).exists()
 
     def failed(self) -> dict[str, Failure]:
@@ -109,7 +109,7 @@ class ResultStore:
 
     def write(
         self,
-        record: CellRecord,
+        record: RunRecord,
         cases: pd.DataFrame,
         losses: pd.DataFrame,
         validation: pd.DataFrame | None = None,
@@ -117,7 +117,7 @@ class ResultStore:
         *,
         replace: bool = False,
     ) -> None:
-        """Write a record, whole or not at all, and forget a failure of the same cell.
+        """Write a record, whole or not at all, and forget a failure of the same run.
 
         Parameters
         ----------
@@ -139,8 +139,8 @@ class ResultStore:
         StoreError
             If the folder cannot be written.
         """
-        if record.id != record.cell.id:
-            raise ValueError(f"record {record.id} is not of cell {record.cell.id}")
+        if record.id != record.run.id:
+            raise ValueError(f"record {record.id} is not of run {record.run.id}")
         target = self.folder(record.id)
         with self.writing(), self._replacing(target, replace) as set_aside, whole_folder(target) as folder:
             _write_parquet(cases, folder / CASES)
@@ -155,38 +155,38 @@ class ResultStore:
             set_aside()
         self.clear_failure(record.id)
 
-    def write_failure(self, cell: Cell, error: str, traceback: str = "", seconds: float = 0.0) -> None:
-        """Record that a cell ended with an error; of ``error`` the first line is kept."""
+    def write_failure(self, run: RunSpec, error: str, traceback: str = "", seconds: float = 0.0) -> None:
+        """Record that a run ended with an error; of ``error`` the first line is kept."""
         line = next(iter(error.strip().splitlines()), "unknown error")
-        failure = Failure(id=cell.id, cell=cell, error=line, traceback=traceback, seconds=seconds)
+        failure = Failure(id=run.id, run=run, error=line, traceback=traceback, seconds=seconds)
         with self.writing():
-            write_text(self._failure_path(cell.id), failure.model_dump_json(indent=1) + "\n")
+            write_text(self._failure_path(run.id), failure.model_dump_json(indent=1) + "\n")
 
     def failure_version(self, id: str) -> int | None:
-        """Return what changes when a cell's failure is written again; None if it has none."""
+        """Return what changes when a run's failure is written again; None if it has none."""
         version = _version(self._failure_path(id))
         return None if version is None else version[0]
 
     def clear_failure(self, id: str) -> None:
-        """Forget a cell's failure, if there is one."""
+        """Forget a run's failure, if there is one."""
         self._failure_path(id).unlink(missing_ok=True)
 
     def remove(self, id: str) -> None:
-        """Remove a cell's record and failure, if there are any."""
+        """Remove a run's record and failure, if there are any."""
         self.clear_failure(id)
         with self.writing():
             for old in _set_aside(self.folder(id)):
                 shutil.rmtree(old)
 
-    def read(self, id: str) -> CellRecord:
-        """Return a cell's record.
+    def read(self, id: str) -> RunRecord:
+        """Return a run's record.
 
         Raises
         ------
         StoreError
             If there is none, or it does not match its digest or schema.
         """
-        return parse(CellRecord, self.content(id), self.folder(id) / RECORD, self._mend())
+        return parse(RunRecord, self.content(id), self.folder(id) / RECORD, self._mend())
 
     def content(self, id: str) -> dict[str, Any]:
         """Return a record's JSON as plain data, checked against its digest but not its schema."""
@@ -209,7 +209,7 @@ class ResultStore:
         return str(content["digest"])
 
     def cases(self, id: str) -> pd.DataFrame:
-        """Return a cell's scores, one row per case, task and target domain, checked against their sum."""
+        """Return a run's scores, one row per case, task and target domain, checked against their sum."""
         return self._parquet(id, CASES)
 
     def cases_table(self, id: str) -> pa.Table:
@@ -217,15 +217,15 @@ class ResultStore:
         return self._table(id, CASES)
 
     def losses(self, id: str) -> pd.DataFrame:
-        """Return a cell's loss terms, one row per logged step."""
+        """Return a run's loss terms, one row per logged step."""
         return self._parquet(id, LOSSES)
 
     def validation(self, id: str) -> pd.DataFrame | None:
-        """Return a cell's validation scores, or None if its selection rule made none."""
+        """Return a run's validation scores, or None if its selection rule made none."""
         return self._parquet(id, VALIDATION) if VALIDATION in self.content(id)["checksums"] else None
 
     def masks(self, id: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        """Return a cell's predicted and reference masks by domain.
+        """Return a run's predicted and reference masks by domain.
 
         Returns
         -------
@@ -256,7 +256,7 @@ class ResultStore:
             raise StoreError(f"{path}: does not hold masks; {self._mend()}") from None
         return found
 
-    def verify(self, id: str) -> CellRecord:
+    def verify(self, id: str) -> RunRecord:
         """Check every file of a record against its checksum and return the record.
 
         Raises
@@ -270,7 +270,7 @@ class ResultStore:
         return record
 
     def checkpoint(self, id: str) -> Path:
-        """Return where a cell's unfinished training is saved, whether or not it is."""
+        """Return where a run's unfinished training is saved, whether or not it is."""
         return self.checkpoints_folder / id
 
     def checkpoints(self) -> list[Path]:
@@ -278,19 +278,19 @@ class ResultStore:
         found = _entries(self.checkpoints_folder)
         return sorted(Path(entry.path) for entry in found if _ID.fullmatch(entry.name))
 
-    def save_plan(self, protocol: Protocol, cells: list[Cell], report: Mapping[str, Any]) -> None:
+    def save_plan(self, protocol: Protocol, runs: list[RunSpec], report: Mapping[str, Any]) -> None:
         """Write down what the protocol asks for.
 
         Parameters
         ----------
         protocol : Protocol
             As loaded.
-        cells : list of Cell
-            Everything to train and evaluate, floors included.
+        runs : list of RunSpec
+            Everything to train and evaluate, trivial baselines included.
         report : mapping
             JSON-ready facts for the report, such as leak counts and notes on the data.
         """
-        plan = StoredPlan(protocol=protocol, cells=cells, report=dict(report))
+        plan = StoredPlan(protocol=protocol, runs=runs, report=dict(report))
         content = plan.model_dump(mode="json")
         content["digest"] = content_digest(content)
         text = json.dumps(content, indent=1, allow_nan=False) + "\n"

@@ -15,15 +15,15 @@ _HIDDEN = re.compile(r"\.([0-9a-f]{16})\..*")
 
 
 def leftovers(store: ResultStore) -> Iterator[tuple[str, Path]]:
-    """Yield cells' ids with what is being written of them, or was when the writer was killed."""
-    for folder in (store.cells_folder, store.failures_folder, store.checkpoints_folder):
+    """Yield runs' ids with what is being written of them, or was when the writer was killed."""
+    for folder in (store.runs_folder, store.failures_folder, store.checkpoints_folder):
         for name in sorted(os.listdir(folder)) if folder.is_dir() else ():
             if found := _HIDDEN.fullmatch(name):
                 yield found[1], folder / name
 
 
 def sweep(store: ResultStore, id: str) -> None:
-    """Clear what killed writers left of a cell; only for the process that holds its lease.
+    """Clear what killed writers left of a run; only for the process that holds its lease.
 
     An old record that was set aside and never replaced is put back.
 

@@ -25,7 +25,7 @@ class Checkpoint:
     path : Path
         The file; it need not exist.
     origin : str
-        A digest of everything else that the remaining steps depend on: the cell, the method's source, the
+        A digest of everything else that the remaining steps depend on: the run, the method's source, the
         software and the device. A state of another origin is ignored.
     every : float
         Seconds between two saves.

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from mmbench.data.dataset import Dataset
-from mmbench.data.draws import labeled_rows, unlabeled_rows
+from mmbench.data.subsets import labeled_rows, unlabeled_rows
 from mmbench.methods.base import Batch, LabeledData, StreamBatch
 from mmbench.networks.inputs import normalise
 from mmbench.protocol.schema import Training
@@ -47,7 +47,7 @@ class TaskData:
 
 
 def task_data(
-    dataset: Dataset, task: Task, budget: Budget, *, seed: int, draw: int, device: torch.device
+    dataset: Dataset, task: Task, budget: Budget, *, seed: int, subset: int, device: torch.device
 ) -> TaskData:
     """Return a source's images on the device, with the rows that the budget and the draw label."""
     labels = masks = None
@@ -61,8 +61,8 @@ def task_data(
         images=_on_device(dataset.images, device),
         labels=labels,
         masks=masks,
-        labeled=labeled_rows(dataset, task, budget, seed=seed, draw=draw),
-        unlabeled=unlabeled_rows(dataset, task, budget, seed=seed, draw=draw),
+        labeled=labeled_rows(dataset, task, budget, seed=seed, subset=subset),
+        unlabeled=unlabeled_rows(dataset, task, budget, seed=seed, subset=subset),
     )
 
 
@@ -89,7 +89,7 @@ class StreamLoader:
     training : Training
         Batch size and augmentation.
     protocol_seed, seed : int
-        The random streams' root and the cell's seed.
+        The random streams' root and the run's seed.
     device : torch.device, optional
         Where the batches go; where the images are, when left out.
     """

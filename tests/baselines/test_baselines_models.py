@@ -1,4 +1,4 @@
-"""The eight models of the publications and the floors: what each consumes, trains on and predicts."""
+"""The eight models of the publications and the trivial baselines: what each consumes, trains on and predicts."""
 
 import pytest
 import torch
@@ -174,7 +174,7 @@ def test_bridge_variants_predict_masks(bridge, batch):
 LABELS = LabeledData(labels=torch.tensor([1, 1, 1, 0]))
 
 
-def floor(name, labeled=LABELS, seed=0):
+def trivial(name, labeled=LABELS, seed=0):
     cls = REGISTRY.get(name).cls
     method = cls()
     method.build(Problem(frozenset(cls.tasks), Backbone(), 64, seed=seed))
@@ -189,22 +189,22 @@ def probability(method, images):
 
 def test_constant_classification_floors():
     images = torch.randn(3, 1, 8, 8)
-    assert probability(floor("majority"), images).tolist() == pytest.approx([0.75] * 3)
-    assert probability(floor("positive"), images).tolist() == pytest.approx([1] * 3, abs=1e-5)
+    assert probability(trivial("majority"), images).tolist() == pytest.approx([0.75] * 3)
+    assert probability(trivial("positive"), images).tolist() == pytest.approx([1] * 3, abs=1e-5)
 
 
 def test_prevalence_floor_draws_one_coin_per_image_at_the_source_prevalence():
     images = torch.randn(2000, 1, 8, 8, generator=torch.Generator().manual_seed(0))
-    method = floor("prevalence")
+    method = trivial("prevalence")
     found = (probability(method, images) > 0.5).float()
     assert found.mean().item() == pytest.approx(0.75, abs=0.04)
     assert torch.equal(found[500:600], (probability(method, images[500:600]) > 0.5).float())
-    assert not torch.equal(found, (probability(floor("prevalence", seed=1), images) > 0.5).float())
+    assert not torch.equal(found, (probability(trivial("prevalence", seed=1), images) > 0.5).float())
 
 
 def test_mean_mask_floor_is_the_mean_of_the_labelled_masks():
     masks = torch.tensor([[[1, 1], [0, 0]], [[1, 0], [0, 0]], [[1, 0], [1, 0]]], dtype=torch.uint8)
-    method = floor("mean_mask", LabeledData(masks=masks))
+    method = trivial("mean_mask", LabeledData(masks=masks))
     found = method.predict(torch.zeros(2, 1, 2, 2)).mask_logits.sigmoid()
     expected = torch.tensor([[1, 1 / 3], [1 / 3, 0]])
     torch.testing.assert_close(found, expected.expand(2, 1, 2, 2), atol=1e-5, rtol=0)

@@ -21,7 +21,7 @@ def test_a_users_ledger_is_read(tmp_path):
 
 
 def test_columns_may_come_in_any_order_and_optional_ones_may_be_missing():
-    text = "value,metric,cases,dataset,scope,model,source\n0.5,accuracy,10,nihx,cross-domain,M,S\n"
+    text = "value,metric,cases,dataset,scope,model,source\n0.5,accuracy,10,chestxray14,cross-domain,M,S\n"
     (claim,) = parse_ledger(text, "x")
     assert claim.positives is None
     assert claim.method == ""

@@ -6,10 +6,10 @@ import fake_work
 import pytest
 from typer.testing import CliRunner
 
+from mmbench.api import run_plan
 from mmbench.cli.main import app
-from mmbench.launch.devices import Placement
-from mmbench.launch.local import LocalExecutor
-from mmbench.launch.run import run_plan
+from mmbench.execution.devices import Placement
+from mmbench.execution.local import LocalExecutor
 
 
 @pytest.fixture
@@ -40,9 +40,9 @@ def work(monkeypatch):
             on_dataset("phantom:paediatric_ap")
             return fake_work.tiny_plan()
 
-        monkeypatch.setattr("mmbench.launch.plan.make_plan", make_plan)
+        monkeypatch.setattr("mmbench.planning.plan.make_plan", make_plan)
         local = partial(LocalExecutor, function=f"fake_work:{name}")
-        monkeypatch.setattr("mmbench.launch.run.LocalExecutor", local)
+        monkeypatch.setattr("mmbench.api.LocalExecutor", local)
 
     Path("tiny.yaml").write_text(fake_work.PROTOCOL)
     return choose
@@ -50,7 +50,7 @@ def work(monkeypatch):
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory):
-    """A results folder with 8 finished cells and 2 failed ones, to be copied."""
+    """A results folder with 8 finished runs and 2 failed ones, to be copied."""
     executor = LocalExecutor(["cpu", "cpu"], function="fake_work:record_but_enc_seed_0")
     folder = tmp_path_factory.mktemp("finished") / "results" / "tiny"
     run_plan(fake_work.tiny_plan(), results=folder, workers=Placement(("cpu",), 1), executor=executor)
@@ -59,5 +59,5 @@ def finished(tmp_path_factory):
 
 @pytest.fixture
 def results(workplace, finished):
-    """A results folder with 8 finished cells and 2 failed ones."""
+    """A results folder with 8 finished runs and 2 failed ones."""
     return Path(shutil.copytree(finished, workplace / "results" / "tiny"))

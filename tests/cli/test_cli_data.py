@@ -27,12 +27,12 @@ def test_a_phantom_is_counted_and_drawn(mmbench, workplace, cache):
         (["show", "phantom:conty"], "did you mean 'phantom:county'?"),
         (["show", "phantom:county", "--dial", "nois=1"], "did you mean 'noise'?"),
         (["show", "phantom:county", "--dial", "noise"], "dial: 'noise' is not NAME=VALUE"),
-        (["show", "chex", "--data-root", "nowhere"], "nowhere"),
+        (["show", "kermany", "--data-root", "nowhere"], "nowhere"),
         (["show", "manifest", "--path", "none.csv"], "none.csv"),
         (["show", "phantom:county", "--cases", "24", "--image-size", "32", "--sheet", "x.jpg"], ".png"),
-        (["import", "chex", "nowhere"], "nowhere: there is no such file or folder"),
+        (["import", "kermany", "nowhere"], "nowhere: there is no such file or folder"),
         (["import", "phantom:county", "."], "there is nothing to import"),
-        (["import", "mcu", ".", "--image-size", "4"], "between 16 and 2048"),
+        (["import", "montgomery", ".", "--image-size", "4"], "between 16 and 2048"),
     ],
 )
 def test_mistakes_are_told_in_one_line(mmbench, cache, args, message):
@@ -45,15 +45,15 @@ def test_mistakes_are_told_in_one_line(mmbench, cache, args, message):
 
 @pytest.mark.realdata
 def test_a_real_dataset_is_imported_and_then_known(mmbench, real_data, fresh_cache):
-    result = mmbench("data", "import", "mcu", real_data / "montgomery", "--image-size", 32, "--json")
+    result = mmbench("data", "import", "montgomery", real_data / "montgomery", "--image-size", 32, "--json")
     assert result.exit_code == 0, result.output
     report = json.loads(result.stdout)
     assert report["counts"]["cases"] == 138
-    entry = json.loads(mmbench("data", "list", "mcu", "--json").stdout)[0]
+    entry = json.loads(mmbench("data", "list", "montgomery", "--json").stdout)[0]
     assert entry["imported"] is True
     assert entry["data_digest"] == report["data_digest"]
     assert "imported" in mmbench("data", "list").stdout
-    shown = json.loads(mmbench("data", "show", "mcu", "--image-size", 32, "--json").stdout)
+    shown = json.loads(mmbench("data", "show", "montgomery", "--image-size", 32, "--json").stdout)
     assert shown["data_digest"] == report["data_digest"]
 
 

@@ -17,7 +17,7 @@ targets:
   segmentation: {dataset: phantom:county, cases: 20}
 budgets: {pairs: [{classification: 10, segmentation: 4}]}
 methods: [unet, umtl]
-floors: [majority, mean_mask]
+trivial_baselines: [majority, mean_mask]
 backbone: {name: paper_unet, width: 0.25, depth: 3}
 image_size: 32
 training: {steps: 3, batch_size: 2}

@@ -13,7 +13,7 @@ import yaml
         ["list", "protocols"],
         ["list", "metrics"],
         ["data", "list"],
-        ["data", "list", "chex"],
+        ["data", "list", "kermany"],
         ["protocol", "show", "quickstart"],
         ["protocol", "validate", "quickstart"],
     ],
@@ -29,7 +29,7 @@ def test_every_listing_has_a_table_and_json(mmbench, args):
 def test_methods_are_listed_with_what_they_need(mmbench):
     found = {entry["name"]: entry for entry in json.loads(mmbench("list", "methods", "--json").stdout)}
     assert found["unet"]["tasks"] == ["segmentation"]
-    assert found["majority"]["floor"] is True
+    assert found["majority"]["trivial"] is True
     assert len(found["multimix"]["streams"]) == 4
     assert "multimix" in mmbench("list", "methods").stdout
 
@@ -63,11 +63,11 @@ def test_a_plugin_is_listed_beside_the_built_in_methods(mmbench, workplace):
 
 def test_datasets_say_where_to_get_them(mmbench):
     found = {entry["name"]: entry for entry in json.loads(mmbench("list", "datasets", "--json").stdout)}
-    assert {"chex", "jsrt", "mcu", "nihx", "shenzhen", "phantom:adult_pa"} <= set(found)
-    assert found["chex"]["where"]
-    assert found["chex"]["imported"] is False
-    assert "terms" in mmbench("data", "list", "chex").stdout
-    assert "did you mean 'chex'?" in mmbench("data", "list", "chx").stderr
+    assert {"kermany", "jsrt", "montgomery", "chestxray14", "shenzhen", "phantom:adult_pa"} <= set(found)
+    assert found["kermany"]["where"]
+    assert found["kermany"]["imported"] is False
+    assert "terms" in mmbench("data", "list", "kermany").stdout
+    assert "did you mean 'kermany'?" in mmbench("data", "list", "chx").stderr
 
 
 def test_the_protocol_shown_is_one_that_runs(mmbench, workplace):
@@ -76,15 +76,17 @@ def test_the_protocol_shown_is_one_that_runs(mmbench, workplace):
         (workplace / "mine.yaml").write_text(text)
         assert mmbench("protocol", "validate", "mine.yaml").exit_code == 0
     assert yaml.safe_load(text)["name"] == "quickstart"
-    assert yaml.safe_load(text)["draws"] == 1
+    assert yaml.safe_load(text)["subsets"] == 1
 
 
 def test_validate_counts_cells_and_finds_mistakes(mmbench, workplace):
-    base = "name: mine\nsources: {classification: chex}\nbudgets: {pairs: [{classification: 10}]}\nseeds: 3\n"
+    base = (
+        "name: mine\nsources: {classification: kermany}\nbudgets: {pairs: [{classification: 10}]}\nseeds: 3\n"
+    )
     good, bad = workplace / "good.yaml", workplace / "bad.yaml"
     good.write_text(base + "methods: [enc]\nfloors: [majority]\n")
     assert mmbench("protocol", "validate", good).stdout == (
-        "mine: valid; 4 cells: 2 rows, 1 label draw, 3 seeds\n"
+        "mine: valid; 4 runs: 2 rows, 1 labelled subset, 3 seeds\n"
     )
     assert json.loads(mmbench("protocol", "validate", good, "--json").stdout)["rows"] == {
         "enc": 3,
@@ -92,7 +94,7 @@ def test_validate_counts_cells_and_finds_mistakes(mmbench, workplace):
     }
     for text, hint in [
         (base + "methods: [encc]\n", "did you mean 'enc'?"),
-        (base.replace("chex", "chexx") + "methods: [enc]\n", "did you mean 'chex'?"),
+        (base.replace("kermany", "kermanyy") + "methods: [enc]\n", "did you mean 'kermany'?"),
         (base + "methods: [{method: multimix, hyperparameters: {lamda: 1}}]\n", "no such hyper-parameter"),
         (base + "method: [enc]\n", "method"),
     ]:

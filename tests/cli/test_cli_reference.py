@@ -6,9 +6,9 @@ import fake_work
 import pandas as pd
 import pytest
 
-from mmbench.launch.devices import Placement
-from mmbench.launch.local import LocalExecutor
-from mmbench.launch.run import run_plan
+from mmbench.api import run_plan
+from mmbench.execution.devices import Placement
+from mmbench.execution.local import LocalExecutor
 
 
 @pytest.fixture
@@ -26,31 +26,31 @@ def test_a_complete_run_is_summarised(mmbench, complete, workplace):
     about = json.loads((folder / "run.json").read_text())
     plan = json.loads((complete / "plan.json").read_text())
     assert about["command"] == "make bench"
-    assert about["cells"] == len(plan["cells"])
-    assert sum(row["cells"] for row in about["rows"].values()) == about["cells"]
+    assert about["runs"] == len(plan["runs"])
+    assert sum(row["runs"] for row in about["rows"].values()) == about["runs"]
     assert about["environments"][0]["python"]
-    cells = pd.read_csv(folder / "cells.csv")
-    records = [json.loads(path.read_text()) for path in complete.glob("cells/*/cell.json")]
+    runs = pd.read_csv(folder / "runs.csv")
+    records = [json.loads(path.read_text()) for path in complete.glob("runs/*/run.json")]
     for record in records:
         for part in record["summary"]:
             for metric, value in part["metrics"].items():
-                found = cells[
-                    (cells["cell"] == record["id"])
-                    & (cells["domain"] == part["domain"])
-                    & (cells["task"] == part["task"])
-                    & (cells["metric"] == metric)
+                found = runs[
+                    (runs["run"] == record["id"])
+                    & (runs["domain"] == part["domain"])
+                    & (runs["task"] == part["task"])
+                    & (runs["metric"] == metric)
                 ]
                 assert len(found) == 1
                 assert value is None or found["value"].item() == pytest.approx(value, rel=1e-5)
     for name in ("main.md", "spread.md", "comparisons.csv"):
         assert (folder / name).read_text() == (complete / "report" / "tables" / name).read_text()
     page = (folder / "report.html").read_text()
-    assert "cell.json" not in page
-    assert page.count('href="cells.csv"') == len(plan["cells"])
+    assert "run.json" not in page
+    assert page.count('href="runs.csv"') == len(plan["runs"])
 
 
 def test_an_incomplete_run_is_refused_and_nothing_is_written(mmbench, results, workplace):
     refused = mmbench("report", results, "--reference", workplace / "reference")
     assert refused.exit_code == 2
-    assert "2 of 10 cells are missing; run them first" in refused.output
+    assert "2 of 10 runs are missing; run them first" in refused.output
     assert not (workplace / "reference").exists()

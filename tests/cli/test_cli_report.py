@@ -32,10 +32,10 @@ def test_report_is_json_when_asked(mmbench, results):
 
 
 def test_report_of_a_plan_without_records(mmbench, results):
-    shutil.rmtree(results / "cells")
+    shutil.rmtree(results / "runs")
     result = mmbench("report", "tiny")
     assert result.exit_code == 0
-    assert "no cell is finished" in result.stdout
+    assert "no run is finished" in result.stdout
     assert json.loads(mmbench("report", "tiny", "--json").stdout)["rows"] == []
 
 

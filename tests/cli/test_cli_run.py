@@ -13,11 +13,11 @@ FAKED = """
 import sys
 sys.path[:0] = [{folder!r}]
 import fake_work
-import mmbench.launch.plan
-import mmbench.launch.run
+import mmbench.planning.plan
+import mmbench.api
 from functools import partial
-mmbench.launch.plan.make_plan = lambda protocol, **options: fake_work.tiny_plan()
-mmbench.launch.run.LocalExecutor = partial(mmbench.launch.run.LocalExecutor, function="fake_work:{work}")
+mmbench.planning.plan.make_plan = lambda protocol, **options: fake_work.tiny_plan()
+mmbench.api.LocalExecutor = partial(mmbench.api.LocalExecutor, function="fake_work:{work}")
 from mmbench.cli.main import main
 main()
 """
@@ -32,13 +32,13 @@ def test_a_run_shows_its_cells_the_table_and_where_things_are(mmbench, work):
     work("record")
     result = mmbench("run", "tiny.yaml", "--jobs", "2", "--device", "cpu")
     assert result.exit_code == 0, result.output
-    assert "tiny: 10 cells, 2 workers on cpu" in result.stdout
+    assert "tiny: 10 runs, 2 workers on cpu" in result.stdout
     assert "leak gate passed" in result.stdout
     assert "note    a known fact" in result.stdout
     assert result.stdout.count(" done  ") == 10
     assert "Acc 0.750" in result.stdout
     assert "10 trained, 0 cached, 0 failed" in result.stdout
-    assert "records  results/tiny/cells" in result.stdout
+    assert "records  results/tiny/runs" in result.stdout
     assert "tables   results/tiny/report/tables" in result.stdout
     assert "report   results/tiny/report/index.html" in result.stdout
     assert Path("results/tiny/report/tables/main.md").is_file()
@@ -46,7 +46,7 @@ def test_a_run_shows_its_cells_the_table_and_where_things_are(mmbench, work):
 
     again = mmbench("run", "tiny.yaml")
     assert again.exit_code == 0
-    assert "done (cached)  10 cells" in again.stdout
+    assert "done (cached)  10 runs" in again.stdout
     assert "0 trained, 10 cached, 0 failed" in again.stdout
 
 
@@ -54,13 +54,13 @@ def test_a_failed_cell_makes_the_exit_code_1(mmbench, work):
     work("record_but_enc_seed_0")
     result = mmbench("run", "tiny.yaml")
     assert result.exit_code == 1
-    assert "failed  enc cla=4 draw=0 seed=0  RuntimeError: this one does not converge" in result.stdout
+    assert "failed  enc cla=4 subset=0 seed=0  RuntimeError: this one does not converge" in result.stdout
     assert "8 trained, 0 cached, 2 failed" in result.stdout
     assert "mmbench status results/tiny --tracebacks" in result.stdout
 
     left_alone = mmbench("run", "tiny.yaml")
     assert left_alone.exit_code == 1
-    assert "skipped        2 cells, failed earlier" in left_alone.stdout
+    assert "skipped        2 runs, failed earlier" in left_alone.stdout
     assert "--retry-failed" in left_alone.stdout
 
     work("record")
@@ -80,7 +80,7 @@ def test_json_is_alone_on_standard_output(mmbench, work):
     result = mmbench("run", "tiny.yaml", "--json", "--only", "seed=0,method=enc")
     found = json.loads(result.stdout)
     assert (found["done"], found["cached"], found["failed"], found["skipped"]) == (2, 0, 0, 0)
-    assert [cell["state"] for cell in found["cells"]] == ["done", "done"]
+    assert [run["state"] for run in found["runs"]] == ["done", "done"]
     assert found["protocol"] == "tiny"
     assert found["results"] == str(Path("results/tiny").resolve())
     assert " done  " in result.stderr
@@ -89,7 +89,7 @@ def test_json_is_alone_on_standard_output(mmbench, work):
 def test_results_go_where_they_are_told_to(mmbench, work, workplace):
     work("record")
     mmbench("run", "tiny.yaml", "--results", workplace / "else where", "--only", "method=majority")
-    assert len(list((workplace / "else where" / "cells").iterdir())) == 2
+    assert len(list((workplace / "else where" / "runs").iterdir())) == 2
     assert not Path("results").exists()
 
 
@@ -173,7 +173,7 @@ def test_what_another_run_computes_is_told_once(capsys):
     from rich.console import Console
 
     from mmbench.cli.progress import RunDisplay
-    from mmbench.launch.executor import Elsewhere, Found
+    from mmbench.execution.executor import Elsewhere, Found
 
     with RunDisplay(Console(width=100)) as display:
         for event in (Elsewhere("a", 0), Elsewhere("a", 0), Found("a", 0)):

@@ -10,27 +10,27 @@ def test_status_counts_by_row(mmbench, results):
     assert rows["encssl"] == ["4", "4", "-", "-"]
     assert rows["all"] == ["10", "8", "2", "-"]
     assert output.count("RuntimeError: this one does not converge") == 2
-    assert "records  results/tiny/cells" in output
+    assert "records  results/tiny/runs" in output
     assert "Traceback" not in output
 
 
 def test_status_shows_tracebacks_and_cells_when_asked(mmbench, results):
     assert "Traceback" in mmbench("status", "tiny", "--tracebacks").stdout
-    assert mmbench("status", "tiny", "--cells").stdout.count("draw=0") == 12
+    assert mmbench("status", "tiny", "--runs").stdout.count("subset=0") == 12
 
 
 def test_status_is_json_when_asked(mmbench, results):
     found = json.loads(mmbench("status", "results/tiny", "--json").stdout)
     assert (found["done"], found["failed"], found["missing"]) == (8, 2, 0)
-    assert len(found["cells"]) == 10
-    failed = [cell for cell in found["cells"] if cell["state"] == "failed"]
-    assert {cell["error"] for cell in failed} == {"RuntimeError: this one does not converge"}
+    assert len(found["runs"]) == 10
+    failed = [run for run in found["runs"] if run["state"] == "failed"]
+    assert {run["error"] for run in failed} == {"RuntimeError: this one does not converge"}
     assert failed[0]["budgets"] == {"classification": 4}
 
 
 def test_status_finds_the_folder_by_name_file_and_option(mmbench, results):
     Path("tiny.yaml").write_text(
-        "name: tiny\nsources: {classification: chex}\n"
+        "name: tiny\nsources: {classification: kermany}\n"
         "budgets: {pairs: [{classification: 4}]}\nmethods: [enc]\n"
     )
     outputs = {mmbench("status", *args).stdout for args in (

@@ -25,7 +25,7 @@ def save(path, levels):
     return path
 
 
-def make_chex(root):
+def make_kermany(root):
     """Three parts; colour and gray JPEG; two images of one child; one file twice under two names."""
     names = {
         "train/NORMAL": ["IM-0115-0001", "IM-0117-0001", "NORMAL2-IM-0012-0001-0002"],
@@ -51,7 +51,7 @@ def make_chex(root):
     return root
 
 
-def make_mcu(root, count=4):
+def make_montgomery(root, count=4):
     for number in range(count):
         stem = f"MCUCXR_{number:04d}_{number % 2}"
         save(root / "CXR_png" / f"{stem}.png", picture(100 + number))

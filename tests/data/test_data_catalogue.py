@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from data_layouts import disc, make_chex, make_mcu, make_nih, make_shenzhen, picture, save
+from data_layouts import disc, make_kermany, make_montgomery, make_nih, make_shenzhen, picture, save
 
 from mmbench.data import ingest
 from mmbench.data.catalogue import dataset_names, describe, listing, load_dataset
@@ -27,8 +27,8 @@ def load(dataset, root=None, *, size=32, seed=0, **changes):
 @pytest.fixture
 def root(tmp_path, fresh_cache):
     folder = tmp_path / "data"
-    make_chex(folder / "chest_xray")
-    make_mcu(folder / "Montgomery" / "MontgomerySet", count=12)
+    make_kermany(folder / "chest_xray")
+    make_montgomery(folder / "Montgomery" / "MontgomerySet", count=12)
     make_shenzhen(folder / "shenzhen", count=10, masks=8)
     make_nih(folder / "NIH")
     return folder
@@ -36,7 +36,16 @@ def root(tmp_path, fresh_cache):
 
 def test_every_name_is_described():
     names = dataset_names()
-    assert set(names) >= {"chex", "jsrt", "mcu", "nihx", "rsna", "shenzhen", "manifest", "phantom:adult_pa"}
+    assert set(names) >= {
+        "kermany",
+        "jsrt",
+        "montgomery",
+        "chestxray14",
+        "rsna",
+        "shenzhen",
+        "manifest",
+        "phantom:adult_pa",
+    }
     for name in names:
         info = describe(name)
         assert info.name == name
@@ -48,17 +57,17 @@ def test_every_name_is_described():
 
 
 def test_images_and_masks_are_those_of_the_files(root):
-    dataset = load("mcu", root)
+    dataset = load("montgomery", root)
     row = list(dataset.cases["case_id"]).index("MCUCXR_0003_1")
     np.testing.assert_array_equal(dataset.images[row], to_square(Gray(picture(103), 255), 32))
     union = (disc(48, (34, 24), 8) | disc(48, (14, 24), 8)) > 0
     area = union.reshape(16, 3, 16, 3).mean(axis=(1, 3))
-    small = load("mcu", root, size=16).masks[row]
+    small = load("montgomery", root, size=16).masks[row]
     np.testing.assert_array_equal(small, area >= 0.5)
     assert dataset.masks.dtype == np.uint8
     assert set(np.unique(dataset.masks)) == {0, 1}
-    assert dataset.domain == "mcu"
-    assert load("mcu", root, name="county").domain == "county"
+    assert dataset.domain == "montgomery"
+    assert load("montgomery", root, name="county").domain == "county"
 
 
 def test_the_table_keeps_its_contract(root):
@@ -84,7 +93,7 @@ def test_small_official_validation_joins_training_and_copies_stay_together(root)
     for number in range(20):
         copy = folder / f"train/NORMAL/IM-{2000 + number}-0001.jpeg"
         copy.write_bytes(original.read_bytes())
-    dataset = load("chex", root)
+    dataset = load("kermany", root)
     cases = dataset.cases
     assert (cases["part"] == "test").sum() == 3
     official = cases["case_id"].str.startswith("test/")
@@ -92,63 +101,67 @@ def test_small_official_validation_joins_training_and_copies_stay_together(root)
     copies = cases[cases["case_id"].str.contains("IM-20|IM-0115")]
     assert copies["group"].nunique() == 1
     assert copies["part"].nunique() == 1
-    assert "chex: 1 groups of identical images (21 files)" in dataset.notes
+    assert "kermany: 1 groups of identical images (21 files)" in dataset.notes
 
 
 def test_a_second_load_decodes_nothing_and_is_fast(root, monkeypatch):
-    first = load("mcu", root)
+    first = load("montgomery", root)
     monkeypatch.setattr(ingest, "_decode_case", lambda *_: pytest.fail("decoded again"))
     started = time.perf_counter()
-    second = load("mcu", root)
+    second = load("montgomery", root)
     assert time.perf_counter() - started < 0.5
     assert second.data_digest == first.data_digest
     np.testing.assert_array_equal(second.images, first.images)
 
 
 def test_digests_depend_on_content_and_not_on_place_or_size(root, tmp_path):
-    here = load("mcu", root)
-    (root / "Montgomery").rename(tmp_path / "mcu")
-    for path in (tmp_path / "mcu").rglob("*.png"):
+    here = load("montgomery", root)
+    (root / "Montgomery").rename(tmp_path / "montgomery")
+    for path in (tmp_path / "montgomery").rglob("*.png"):
         os.utime(path, (1, 1))
-    there = load("mcu", tmp_path)
+    there = load("montgomery", tmp_path)
     assert (there.data_digest, there.split_digest) == (here.data_digest, here.split_digest)
-    larger = load("mcu", tmp_path, size=48)
+    larger = load("montgomery", tmp_path, size=48)
     assert (larger.data_digest, larger.split_digest) == (here.data_digest, here.split_digest)
-    save(tmp_path / "mcu/MontgomerySet/CXR_png/MCUCXR_0000_0.png", picture(999))
-    changed = load("mcu", tmp_path)
+    save(tmp_path / "montgomery/MontgomerySet/CXR_png/MCUCXR_0000_0.png", picture(999))
+    changed = load("montgomery", tmp_path)
     assert changed.data_digest != here.data_digest
     assert changed.split_digest == here.split_digest
 
 
 def test_parts_depend_on_the_protocol_seed_only(root):
-    assert load("mcu", root).split_digest == load("mcu", root).split_digest
-    assert len({load("mcu", root, seed=seed).split_digest for seed in range(4)}) > 1
+    assert load("montgomery", root).split_digest == load("montgomery", root).split_digest
+    assert len({load("montgomery", root, seed=seed).split_digest for seed in range(4)}) > 1
 
 
 def test_split_sizes_and_subsets(root):
-    parts = load("mcu", root, split=SplitSizes(train=6, validation=2, test=4)).cases["part"].value_counts()
+    parts = (
+        load("montgomery", root, split=SplitSizes(train=6, validation=2, test=4)).cases["part"].value_counts()
+    )
     assert parts.to_dict() == {"train": 6, "test": 4, "validation": 2}
-    subset = load("mcu", root, cases=6)
+    subset = load("montgomery", root, cases=6)
     assert len(subset.images) == len(subset.masks) == len(subset.cases) == 6
     assert subset.cases["finding"].value_counts().to_dict() == {"normal": 3, "tuberculosis": 3}
-    whole = load("mcu", root)
+    whole = load("montgomery", root)
     assert subset.data_digest != whole.data_digest
     rows = [list(whole.cases["case_id"]).index(name) for name in subset.cases["case_id"]]
     np.testing.assert_array_equal(subset.images, whole.images[rows])
     np.testing.assert_array_equal(subset.prints.hashes, whole.prints.hashes[rows])
     assert not subset.images.flags.writeable
     with pytest.raises(DataError, match="cases: 99 is more than the 12 cases it has"):
-        load("mcu", root, cases=99)
+        load("montgomery", root, cases=99)
     with pytest.raises(DataError, match="does not sum to its 6 cases"):
-        load("mcu", root, cases=6, split=SplitSizes(train=6, validation=2, test=4))
+        load("montgomery", root, cases=6, split=SplitSizes(train=6, validation=2, test=4))
 
 
 def test_one_per_patient(root):
-    cases = load("nihx", root, one_per_patient=True).cases
+    cases = load("chestxray14", root, one_per_patient=True).cases
     assert len(cases) == 4
     assert cases["patient_id"].is_unique
     chosen = {
-        load("nihx", root, one_per_patient=True, seed=seed).cases.set_index("patient_id")["case_id"]["3"]
+        load("chestxray14", root, one_per_patient=True, seed=seed).cases.set_index("patient_id")["case_id"][
+            "3"
+        ]
         for seed in range(12)
     }
     assert chosen == {"00000003_000", "00000003_001"}
@@ -167,8 +180,8 @@ def test_a_missing_dataset_says_where_to_get_it(root, tmp_path):
 
 
 def test_the_data_root_may_be_the_dataset_itself(root):
-    assert len(load("chex", root / "chest_xray").cases) == 12
-    assert len(load("nihx", root / "NIH").cases) == 5
+    assert len(load("kermany", root / "chest_xray").cases) == 12
+    assert len(load("chestxray14", root / "NIH").cases) == 5
 
 
 def test_a_bad_file_is_an_error_with_its_name_and_the_count(root):
@@ -200,9 +213,9 @@ def test_a_larger_mask_is_resized_on_its_own(root):
 
 def test_keys_that_do_not_apply_are_refused(root):
     with pytest.raises(DataError, match="'dials' are for the phantom only"):
-        load("mcu", root, dials={"noise": 0.1})
+        load("montgomery", root, dials={"noise": 0.1})
     with pytest.raises(DataError, match="'path' is for manifests only"):
-        load("mcu", root, path="cases.csv")
+        load("montgomery", root, path="cases.csv")
     with pytest.raises(DataError, match="must name the CSV file by 'path'"):
         load("manifest", root)
 
@@ -225,28 +238,28 @@ def test_a_manifest_is_a_dataset(root):
 )
 @pytest.mark.parametrize("keep", [0, 100, None])
 def test_a_damaged_cache_entry_is_made_again(root, fresh_cache, name, keep):
-    digest = load("mcu", root).data_digest
-    (file,) = fresh_cache.glob(f"datasets/mcu-*/{name}")
+    digest = load("montgomery", root).data_digest
+    (file,) = fresh_cache.glob(f"datasets/montgomery-*/{name}")
     if keep is None:
         file.unlink()
     else:
         file.write_bytes(file.read_bytes()[:keep])
-    dataset = load("mcu", root)
+    dataset = load("montgomery", root)
     assert dataset.data_digest == digest
     assert dataset.images.any()
 
 
 def test_a_relative_data_root_is_the_same_place(root, monkeypatch):
-    import_dataset("mcu", root, image_sizes=(32,))
+    import_dataset("montgomery", root, image_sizes=(32,))
     monkeypatch.chdir(root)
-    assert load("mcu", Path(".")).data_digest == load("mcu").data_digest
+    assert load("montgomery", Path(".")).data_digest == load("montgomery").data_digest
 
 
 def test_processes_that_load_at_once_agree(root):
     code = (
         "import sys; from pathlib import Path; from mmbench.data.catalogue import load_dataset; "
         "from mmbench.protocol.schema import DatasetChoice; "
-        "print(load_dataset(DatasetChoice(dataset='mcu'), image_size=32, seed=0, "
+        "print(load_dataset(DatasetChoice(dataset='montgomery'), image_size=32, seed=0, "
         "data_root=Path(sys.argv[1])).data_digest)"
     )
     running = [
@@ -254,7 +267,7 @@ def test_processes_that_load_at_once_agree(root):
         for _ in range(3)
     ]
     found = {process.communicate(timeout=60)[0].strip() for process in running}
-    assert found == {load("mcu", root).data_digest}
+    assert found == {load("montgomery", root).data_digest}
 
 
 def test_the_catalogue_needs_no_torch():
@@ -300,23 +313,23 @@ def test_a_sweep_of_the_source_domain_is_clean_on_its_test_part(cache):
 def test_the_listing_decodes_nothing(root, monkeypatch):
     monkeypatch.setattr(ingest, "_decode_case", lambda *_: pytest.fail("decoded"))
     found = {status.info.name: status for status in listing(root)}
-    assert found["chex"].available
-    assert not found["chex"].imported
-    assert found["chex"].counts["train pneumonia"] == 4
+    assert found["kermany"].available
+    assert not found["kermany"].imported
+    assert found["kermany"].counts["train pneumonia"] == 4
     assert not found["jsrt"].available
     assert found["phantom:county"].available
-    assert found["chex"].to_json()["location"].endswith("chest_xray")
+    assert found["kermany"].to_json()["location"].endswith("chest_xray")
 
 
 def test_a_number_of_cases_of_each_class_is_kept(root):
-    whole = load("nihx", root)
+    whole = load("chestxray14", root)
     normal = int((whole.cases["label"] == 0).sum())
     assert normal > 1
     counts = {"normal": normal - 1, "pneumonia": 1}
-    some = load("nihx", root, class_counts=counts)
+    some = load("chestxray14", root, class_counts=counts)
     assert some.cases["label"].value_counts().to_dict() == {0: normal - 1, 1: 1}
     assert set(some.cases["case_id"]) < set(whole.cases["case_id"])
-    again = load("nihx", root, class_counts=counts)
+    again = load("chestxray14", root, class_counts=counts)
     assert list(again.cases["case_id"]) == list(some.cases["case_id"])
     with pytest.raises(DataError, match="class_counts: 99 pneumonia is more than the"):
-        load("nihx", root, class_counts={"normal": 1, "pneumonia": 99})
+        load("chestxray14", root, class_counts={"normal": 1, "pneumonia": 99})

@@ -3,7 +3,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from data_layouts import make_chex, make_mcu, make_shenzhen
+from data_layouts import make_kermany, make_montgomery, make_shenzhen
 
 from mmbench.data import ingest
 from mmbench.data.catalogue import listing, load_dataset
@@ -22,17 +22,17 @@ def _empty_cache(fresh_cache):
 
 
 def test_an_import_counts_compares_and_is_remembered(tmp_path):
-    make_chex(tmp_path / "down/chest_xray")
-    report = import_dataset("chex", tmp_path, image_sizes=(16, 32))
+    make_kermany(tmp_path / "down/chest_xray")
+    report = import_dataset("kermany", tmp_path, image_sizes=(16, 32))
     assert report.root == tmp_path / "down/chest_xray"
     assert report.counts["cases"] == 12
     assert "cases: 12 instead of 5856" in report.differences
     assert "train normal: 3 instead of 1341" in report.differences
-    dataset = load("chex")
+    dataset = load("kermany")
     assert dataset.data_digest == report.data_digest
-    status = next(status for status in listing() if status.info.name == "chex")
+    status = next(status for status in listing() if status.info.name == "kermany")
     assert (status.imported, status.data_digest, status.counts) == (True, report.data_digest, report.counts)
-    assert any(line.startswith("chex: 12 cases") for line in report.lines())
+    assert any(line.startswith("kermany: 12 cases") for line in report.lines())
     assert report.to_json()["image_sizes"] == [16, 32]
 
 
@@ -40,21 +40,24 @@ def test_a_complete_import_reports_no_difference(tmp_path, monkeypatch):
     from mmbench.data.readers import READERS
 
     counts = {"cases": 4, "normal": 2, "tuberculosis": 2, "masks": 4}
-    monkeypatch.setitem(READERS["mcu"].info.published_counts, "cases", 4)
+    monkeypatch.setitem(READERS["montgomery"].info.published_counts, "cases", 4)
     for word, number in counts.items():
-        monkeypatch.setitem(READERS["mcu"].info.published_counts, word, number)
-    assert import_dataset("mcu", make_mcu(tmp_path / "mcu"), image_sizes=(16,)).differences == []
+        monkeypatch.setitem(READERS["montgomery"].info.published_counts, word, number)
+    assert (
+        import_dataset("montgomery", make_montgomery(tmp_path / "montgomery"), image_sizes=(16,)).differences
+        == []
+    )
 
 
 def test_imported_data_survive_the_loss_of_the_files(tmp_path):
-    root = make_mcu(tmp_path / "mcu")
-    import_dataset("mcu", root, image_sizes=(16,))
-    before = load("mcu", 16)
+    root = make_montgomery(tmp_path / "montgomery")
+    import_dataset("montgomery", root, image_sizes=(16,))
+    before = load("montgomery", 16)
     shutil.rmtree(root)
-    after = load("mcu", 16)
+    after = load("montgomery", 16)
     assert (after.data_digest, after.split_digest) == (before.data_digest, before.split_digest)
-    with pytest.raises(DataError, match=r"mcu: was imported from .*, which is gone"):
-        load("mcu", 32)
+    with pytest.raises(DataError, match=r"montgomery: was imported from .*, which is gone"):
+        load("montgomery", 32)
 
 
 def test_an_archive_is_unpacked_into_the_cache(tmp_path, fresh_cache):
@@ -112,9 +115,11 @@ def test_all_files_bad_is_an_error_in_any_case(tmp_path):
 
 
 def test_progress_is_told_and_a_failed_import_leaves_nothing(tmp_path, fresh_cache, monkeypatch):
-    root = make_mcu(tmp_path / "mcu")
+    root = make_montgomery(tmp_path / "montgomery")
     seen = []
-    import_dataset("mcu", root, image_sizes=(16,), progress=lambda done, total: seen.append((done, total)))
+    import_dataset(
+        "montgomery", root, image_sizes=(16,), progress=lambda done, total: seen.append((done, total))
+    )
     assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
     before = sorted(path.name for path in (fresh_cache / "datasets").iterdir())
 
@@ -123,7 +128,7 @@ def test_progress_is_told_and_a_failed_import_leaves_nothing(tmp_path, fresh_cac
 
     monkeypatch.setattr(ingest, "_decode_case", stop)
     with pytest.raises(KeyboardInterrupt):
-        import_dataset("mcu", root, image_sizes=(32,))
+        import_dataset("montgomery", root, image_sizes=(32,))
     assert sorted(path.name for path in (fresh_cache / "datasets").iterdir()) == before
 
 
@@ -133,7 +138,7 @@ def test_progress_is_told_and_a_failed_import_leaves_nothing(tmp_path, fresh_cac
         ("phantom:adult_pa", "there is nothing to import"),
         ("manifest", "needs no import"),
         ("jsrt", "holds no jsrt dataset; expected JPC"),
-        ("chexx", "unknown dataset 'chexx'"),
+        ("kermanyy", "unknown dataset 'kermanyy'"),
     ],
 )
 def test_what_cannot_be_imported_says_why(tmp_path, name, reason):
@@ -143,9 +148,9 @@ def test_what_cannot_be_imported_says_why(tmp_path, name, reason):
 
 def test_paths_and_sizes_are_checked(tmp_path):
     with pytest.raises(DataError, match="there is no such file or folder"):
-        import_dataset("mcu", tmp_path / "none")
+        import_dataset("montgomery", tmp_path / "none")
     (tmp_path / "a.rar").write_bytes(b"x")
     with pytest.raises(DataError, match="is neither a folder nor one of"):
-        import_dataset("mcu", tmp_path / "a.rar")
+        import_dataset("montgomery", tmp_path / "a.rar")
     with pytest.raises(DataError, match="image sizes must lie between 16 and 2048"):
-        import_dataset("mcu", make_mcu(tmp_path / "mcu"), image_sizes=(8,))
+        import_dataset("montgomery", make_montgomery(tmp_path / "montgomery"), image_sizes=(8,))

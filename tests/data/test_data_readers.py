@@ -3,8 +3,8 @@ import pytest
 from data_layouts import (
     NIH_HEADER,
     disc,
-    make_chex,
-    make_mcu,
+    make_kermany,
+    make_montgomery,
     make_nih,
     make_shenzhen,
     picture,
@@ -30,11 +30,11 @@ def scan(name, root):
     return READERS[name].scan(root)
 
 
-# --- chex -------------------------------------------------------------------------------------------------
+# --- kermany -------------------------------------------------------------------------------------------------
 
 
 def test_chex_labels_parts_and_patients(tmp_path):
-    cases = by_id(scan("chex", make_chex(tmp_path)))
+    cases = by_id(scan("kermany", make_kermany(tmp_path)))
     assert len(cases) == 12
     one = cases["train/person1_bacteria_2"]
     assert (one.patient_id, one.part, one.label, one.finding) == ("train/person1", "train", 1, "bacteria")
@@ -47,8 +47,10 @@ def test_chex_labels_parts_and_patients(tmp_path):
 
 
 def test_chex_reports_shared_numbering(tmp_path):
-    listing = scan("chex", make_chex(tmp_path))
-    assert listing.notes[0].startswith("chex: 1 of 2 personN ids of the test part also occur in the training")
+    listing = scan("kermany", make_kermany(tmp_path))
+    assert listing.notes[0].startswith(
+        "kermany: 1 of 2 personN ids of the test part also occur in the training"
+    )
     counts = case_counts(listing.cases)
     assert counts["cases"] == 12
     assert (counts["train pneumonia"], counts["validation normal"], counts["test pneumonia"]) == (4, 1, 2)
@@ -57,31 +59,31 @@ def test_chex_reports_shared_numbering(tmp_path):
 def test_chex_reads_the_later_names_with_real_patient_numbers(tmp_path):
     save(tmp_path / "train/PNEUMONIA/BACTERIA-7422-0001.jpeg", picture(1))
     save(tmp_path / "test/NORMAL/NORMAL-7422-0002.jpeg", picture(2))
-    cases = by_id(scan("chex", tmp_path))
+    cases = by_id(scan("kermany", tmp_path))
     assert cases["train/BACTERIA-7422-0001"].patient_id == cases["test/NORMAL-7422-0002"].patient_id
 
 
 def test_chex_refuses_foreign_names_and_ignores_hidden_files(tmp_path):
-    make_chex(tmp_path)
+    make_kermany(tmp_path)
     (tmp_path / "train/NORMAL/._IM-0115-0001.jpeg").write_bytes(b"x")
     (tmp_path / "train/NORMAL/.DS_Store").write_bytes(b"x")
-    assert len(scan("chex", tmp_path).cases) == 12
+    assert len(scan("kermany", tmp_path).cases) == 12
     save(tmp_path / "train/NORMAL/holiday.jpeg", picture(9))
     with pytest.raises(DataError, match=r"holiday\.jpeg: is not named like the official files"):
-        scan("chex", tmp_path)
+        scan("kermany", tmp_path)
 
 
-# --- mcu, shenzhen ----------------------------------------------------------------------------------------
+# --- montgomery, shenzhen ----------------------------------------------------------------------------------------
 
 
 def test_mcu_joins_both_lungs(tmp_path):
-    cases = by_id(scan("mcu", make_mcu(tmp_path)))
+    cases = by_id(scan("montgomery", make_montgomery(tmp_path)))
     case = cases["MCUCXR_0001_1"]
     assert (case.patient_id, case.finding, case.label) == ("0001", "tuberculosis", None)
     assert [path.parent.name for path in case.masks] == ["leftMask", "rightMask"]
     (tmp_path / "ManualMask/rightMask/MCUCXR_0001_1.png").unlink()
     with pytest.raises(DataError, match=r"leftMask/MCUCXR_0001_1\.png: the other lung's mask is missing"):
-        scan("mcu", tmp_path)
+        scan("montgomery", tmp_path)
 
 
 @pytest.mark.parametrize("place", ["mask", "mask/mask", "../mask"])
@@ -97,14 +99,14 @@ def test_shenzhen_masks_may_lie_beside_or_above(tmp_path, place):
     assert listing.notes == ["shenzhen: 1 of 4 images have no mask"]
 
 
-# --- nihx -------------------------------------------------------------------------------------------------
+# --- chestxray14 -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("table", ["Data_Entry_2017.csv", "Data_Entry_2017_v2020.csv"])
 @pytest.mark.parametrize("folders", [("images",), ("images_001/images", "images_002/images")])
 @pytest.mark.parametrize("bom", [False, True])
 def test_nih_keeps_pneumonia_and_no_finding(tmp_path, table, folders, bom):
-    listing = scan("nihx", make_nih(tmp_path, table=table, folders=folders, bom=bom))
+    listing = scan("chestxray14", make_nih(tmp_path, table=table, folders=folders, bom=bom))
     found = {case.case_id: (case.label, case.patient_id) for case in listing.cases}
     assert found == {
         "00000002_000": (0, "2"),
@@ -113,7 +115,7 @@ def test_nih_keeps_pneumonia_and_no_finding(tmp_path, table, folders, bom):
         "00000004_000": (1, "4"),
         "00000005_000": (0, "5"),
     }
-    assert listing.notes == ["nihx: 1 images with other findings are left out"]
+    assert listing.notes == ["chestxray14: 1 images with other findings are left out"]
 
 
 def test_nih_reads_columns_by_name(tmp_path):
@@ -125,29 +127,32 @@ def test_nih_reads_columns_by_name(tmp_path):
         fields = line.split(",")
         turned.append(f"{fields[3]},{fields[1]},{fields[0]}")
     table.write_text("\n".join(turned))
-    assert len(scan("nihx", tmp_path).cases) == 5
+    assert len(scan("chestxray14", tmp_path).cases) == 5
     table.write_text(NIH_HEADER.replace("Patient ID", "Person") + "\n")
     with pytest.raises(DataError, match="has no column 'Patient ID'"):
-        scan("nihx", tmp_path)
+        scan("chestxray14", tmp_path)
 
 
 def test_nih_official_parts_are_used_when_both_lists_are_there(tmp_path):
     make_nih(tmp_path)
     (tmp_path / "test_list.txt").write_text("00000002_000.png\n00000003_000.png\n00000003_001.png\n")
-    assert {case.part for case in scan("nihx", tmp_path).cases} == {""}
+    assert {case.part for case in scan("chestxray14", tmp_path).cases} == {""}
     (tmp_path / "train_val_list.txt").write_text("00000004_000.png\n00000005_000.png")
-    parts = {case.case_id: case.part for case in scan("nihx", tmp_path).cases}
+    parts = {case.case_id: case.part for case in scan("chestxray14", tmp_path).cases}
     assert parts["00000003_001"] == "test"
     assert parts["00000004_000"] == "train"
     (tmp_path / "train_val_list.txt").write_text("00000004_000.png")
     with pytest.raises(DataError, match="is in neither"):
-        scan("nihx", tmp_path)
+        scan("chestxray14", tmp_path)
 
 
 def test_nih_rows_without_a_file_are_noted(tmp_path):
     make_nih(tmp_path)
     (tmp_path / "images/00000004_000.png").unlink()
-    assert "nihx: 1 rows of Data_Entry_2017.csv have no image file here" in scan("nihx", tmp_path).notes
+    assert (
+        "chestxray14: 1 rows of Data_Entry_2017.csv have no image file here"
+        in scan("chestxray14", tmp_path).notes
+    )
 
 
 # --- jsrt -------------------------------------------------------------------------------------------------
@@ -324,10 +329,10 @@ def test_manifest_faults_are_named_by_line(tmp_path, text, reason):
 
 def test_no_reader_takes_another_layout_for_its_own(tmp_path):
     roots = {
-        "chex": make_chex(tmp_path / "a"),
-        "mcu": make_mcu(tmp_path / "b"),
+        "kermany": make_kermany(tmp_path / "a"),
+        "montgomery": make_montgomery(tmp_path / "b"),
         "shenzhen": make_shenzhen(tmp_path / "c"),
-        "nihx": make_nih(tmp_path / "d"),
+        "chestxray14": make_nih(tmp_path / "d"),
         "jsrt": make_jsrt(tmp_path / "e") / "images",
     }
     for name, root in roots.items():

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from mmbench.data.catalogue import load_dataset
-from mmbench.data.draws import labeled_rows
 from mmbench.data.fingerprints import identical_pairs, near_pairs
 from mmbench.data.leaks import check_leaks, protocol_parts
+from mmbench.data.subsets import labeled_rows
 from mmbench.protocol.schema import DatasetChoice
 from mmbench.protocol.vocabulary import Task
 
@@ -29,8 +29,8 @@ def official(dataset):
 
 @pytest.mark.slow
 def test_kermany_counts_and_patients(load):
-    cases = load("chex").cases
-    parts = official(load("chex"))
+    cases = load("kermany").cases
+    parts = official(load("kermany"))
     assert parts.value_counts().to_dict() == {"train": 5216, "test": 624}
     assert cases.groupby([parts, "label"]).size().to_dict() == {
         ("test", 0): 234, ("test", 1): 390, ("train", 0): 1341, ("train", 1): 3875,
@@ -38,12 +38,12 @@ def test_kermany_counts_and_patients(load):
     people = cases[(parts == "train") & (cases["label"] == 1)]
     assert people["patient_id"].nunique() == 1635
     assert cases["part"].value_counts().to_dict() == {"train": 4694, "validation": 522, "test": 624}
-    assert any("170 of 202 personN ids" in note for note in load("chex").notes)
+    assert any("170 of 202 personN ids" in note for note in load("kermany").notes)
 
 
 @pytest.mark.slow
 def test_kermany_identical_images(load):
-    dataset = load("chex")
+    dataset = load("kermany")
     _, group, counts = np.unique(dataset.prints.pixels, axis=0, return_inverse=True, return_counts=True)
     several = counts[counts > 1]
     assert (len(several), several.sum()) == (30, 62)
@@ -57,7 +57,7 @@ def test_kermany_identical_images(load):
 
 @pytest.mark.slow
 def test_kermany_parts_share_no_group_and_keep_the_classes(load):
-    cases = load("chex").cases
+    cases = load("kermany").cases
     drawn = cases[cases["part"] != "test"]
     assert (drawn.groupby("group")["part"].nunique() == 1).all()
     shares = cases.groupby("part")["label"].mean()
@@ -65,7 +65,7 @@ def test_kermany_parts_share_no_group_and_keep_the_classes(load):
 
 
 def test_segmentation_sets(load):
-    shenzhen, county = load("shenzhen"), load("mcu")
+    shenzhen, county = load("shenzhen"), load("montgomery")
     assert len(shenzhen.rows(None, S)) == 566
     assert len(county.rows(None, S)) == 138
     assert county.cases["part"].value_counts().to_dict() == {"train": 93, "test": 35, "validation": 10}
@@ -77,17 +77,18 @@ def test_segmentation_sets(load):
 
 
 def test_nih_subset(load):
-    dataset = load("nihx")
+    dataset = load("chestxray14")
     assert dataset.cases["label"].value_counts().to_dict() == {0: 200, 1: 200}
     assert dataset.cases["patient_id"].nunique() == 400
-    assert len(load("nihx", one_per_patient=True).cases) == 400
-    assert load("nihx", cases=100).cases["label"].sum() == 50
+    assert len(load("chestxray14", one_per_patient=True).cases) == 400
+    assert load("chestxray14", cases=100).cases["label"].sum() == 50
 
 
 @pytest.mark.slow
 def test_the_real_protocol_has_no_leak(load):
     parts = protocol_parts(
-        {C: load("chex"), S: load("shenzhen")}, {C: [(load("nihx"), "all")], S: [(load("mcu"), "all")]}
+        {C: load("kermany"), S: load("shenzhen")},
+        {C: [(load("chestxray14"), "all")], S: [(load("montgomery"), "all")]},
     )
     report = check_leaks(parts)
     assert len(report.overlaps) == 28

@@ -26,13 +26,13 @@ targets:
   segmentation: {dataset: phantom:county, cases: 20}
 budgets: {pairs: [{classification: 10, segmentation: 4}]}
 methods: [unet, umtl_ssl, multimix]
-floors: [majority]
+trivial_baselines: [majority]
 backbone: {name: paper_unet, width: 0.25, depth: 3}
 image_size: 32
 training: {steps: 60, batch_size: 4}
 selection: {rule: source_val, every: 20}
 """
-"""Four cells of up to a second or so, with dropout, unlabeled streams and a rule that keeps the best."""
+"""Four runs of up to a second or so, with dropout, unlabeled streams and a rule that keeps the best."""
 
 RECORDS = 4
 
@@ -98,7 +98,7 @@ def kill_somebody(process: subprocess.Popen, choose: random.Random) -> str:
 def kill_at_random(protocol: Path, seed: int) -> str:
     """Start a run, kill somebody at a random moment, and wait for the end of what is left.
 
-    Three in four moments lie after the first checkpoint: starting takes longer than a cell.
+    Three in four moments lie after the first checkpoint: starting takes longer than a run.
     """
     choose = random.Random(seed)
     begin = time.time()
@@ -117,7 +117,7 @@ def kill_at_random(protocol: Path, seed: int) -> str:
 def trained_since(protocol: Path, begin: float) -> bool:
     """Whether a checkpoint or a record was written since."""
     results = protocol.parent / "results"
-    for path in [*results.glob("checkpoints/[0-9a-f]*"), *results.glob("cells/[0-9a-f]*")]:
+    for path in [*results.glob("checkpoints/[0-9a-f]*"), *results.glob("runs/[0-9a-f]*")]:
         with contextlib.suppress(FileNotFoundError):
             if path.stat().st_mtime > begin:
                 return True
@@ -131,8 +131,8 @@ def failures(protocol: Path) -> list[Path]:
 def outcome(protocol: Path) -> dict[str, tuple[pd.DataFrame, pd.DataFrame, list, int]]:
     """Return everything of every record that must not depend on what happened on the way."""
     found = {}
-    for folder in sorted((protocol.parent / "results" / "cells").glob("[0-9a-f]*")):
-        record = json.loads((folder / "cell.json").read_text())
+    for folder in sorted((protocol.parent / "results" / "runs").glob("[0-9a-f]*")):
+        record = json.loads((folder / "run.json").read_text())
         cases, losses = (pd.read_parquet(folder / f"{name}.parquet") for name in ("cases", "losses"))
         found[folder.name] = (cases, losses, record["summary"], record["selected_step"])
     return found
@@ -149,8 +149,8 @@ def assert_same(one: dict, other: dict) -> None:
 def assert_clean(protocol: Path) -> None:
     """Nothing half-written is left, and every file matches its checksum."""
     results = protocol.parent / "results"
-    for room in ("cells", "failures", "checkpoints", "leases"):
-        left = list((results / room).glob("*")) if room != "cells" else list((results / room).glob(".*"))
+    for room in ("runs", "failures", "checkpoints", "leases"):
+        left = list((results / room).glob("*")) if room != "runs" else list((results / room).glob(".*"))
         assert left == [], left
     done = subprocess.run(
         [sys.executable, "-m", "mmbench", "doctor", str(results), "--json"],
@@ -183,7 +183,7 @@ def survive(folder: Path, reference: dict, kills: int, seed: int = 0) -> dict[st
         assert done.returncode == 0, done.stderr
         assert_same(outcome(protocol), reference)
         assert_clean(protocol)
-        for record in (protocol.parent / "results" / "cells").glob("*/cell.json"):
+        for record in (protocol.parent / "results" / "runs").glob("*/run.json"):
             counts["resumed"] += bool(json.loads(record.read_text())["resumed_at"])
     return counts
 
@@ -198,7 +198,7 @@ def main() -> None:
         assert finish(protocol).returncode == 0
         counts = survive(Path(folder), outcome(protocol), kills)
     print(f"killed: {counts['run']} runs and {counts['worker']} workers, over {counts['rounds']} folders")
-    print(f"cells that went on from a checkpoint: {counts['resumed']}")
+    print(f"runs that went on from a checkpoint: {counts['resumed']}")
     print("every record equal to the uninterrupted run's to the bit; lost: 0, partial: 0")
 
 

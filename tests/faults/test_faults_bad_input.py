@@ -40,7 +40,7 @@ PROTOCOLS: dict[str, tuple[str | bytes, str]] = {
     "empty file": ("", "empty"),
     "only a comment": ("# nothing\n", "empty"),
     "not YAML": ("name: [unclosed\n", "not valid YAML"),
-    "tabs": ("name: bad\nsources:\n\tclassification: chex\n", "tab"),
+    "tabs": ("name: bad\nsources:\n\tclassification: kermany\n", "tab"),
     "a list": ("- name: bad\n", "mapping"),
     "a number": ("42\n", "mapping"),
     "binary": (bytes(range(256)), ""),
@@ -74,7 +74,7 @@ PROTOCOLS: dict[str, tuple[str | bytes, str]] = {
     "huge steps": (put("steps: 2", "steps: 1e18"), "training.steps"),
     "a fraction of a seed": (GOOD + "seeds: 1.5\n", "seeds: 1.5"),
     "no seeds": (GOOD + "seeds: 0\n", "seeds: 0"),
-    "negative draws": (GOOD + "draws: -1\n", "draws: -1"),
+    "negative subsets": (GOOD + "subsets: -1\n", "subsets: -1"),
     "negative seed": (GOOD + "seed: -1\n", "seed: -1"),
     "tiny images": (put("image_size: 32", "image_size: 4"), "image_size: 4"),
     "huge images": (put("image_size: 32", "image_size: 99999"), "image_size: 99999"),
@@ -86,7 +86,7 @@ PROTOCOLS: dict[str, tuple[str | bytes, str]] = {
     "unknown dataset": (put("phantom:hospital", "phantom:hospitl"), "did you mean"),
     "unknown real dataset": (put("{dataset: phantom:hospital, cases: 20}", "kermany"), "targets.classification"),
     "unknown hyper-parameter": (put("[enc]", "[{method: multimix, hyperparameters: {tempo: 1}}]"), "tempo"),
-    "unknown floor": (GOOD + "floors: [minority]\n", "floors"),
+    "unknown trivial baseline": (GOOD + "trivial_baselines: [minority]\n", "trivial_baselines"),
     "unknown reference": (GOOD + "reference: nobody\n", "reference"),
     "unknown metric": (GOOD + "statistics: {metrics: [dicee]}\n", "statistics.metrics.0"),
     "unknown optimiser": (put("batch_size: 2", "optimizer: adan"), "did you mean 'adam'?"),
@@ -314,8 +314,8 @@ ARCHIVES = {
     "backslashes.zip": (lambda: zipped([("..\\evil.txt", b"x")]), "outside"),
     "link.zip": (link_in_zip, "link"),
     "bomb.zip": (lambda: zipped([("chest_xray/zeros", b"\0" * (80 * 2**20))]), "times its size"),
-    "nested.zip": (lambda: zipped([("inner.zip", zipped([("a.png", png())]))]), "chex"),
-    "other content.zip": (lambda: zipped([("readme.txt", b"hello")]), "chex"),
+    "nested.zip": (lambda: zipped([("inner.zip", zipped([("a.png", png())]))]), "kermany"),
+    "other content.zip": (lambda: zipped([("readme.txt", b"hello")]), "kermany"),
     "not an archive.zip": (lambda: b"PK but no zip", ""),
     "empty.zip": (lambda: b"", ""),
     "truncated.zip": (lambda: zipped([("chest_xray/a.png", png())])[:-30], ""),
@@ -335,7 +335,7 @@ def test_bad_archives(call, name, tmp_path):
         pytest.skip("this Python cannot unpack tar files safely, so mmbench refuses them")
     make, expected = ARCHIVES[name]
     Path(name).write_bytes(make())
-    line = call("data", "import", "chex", name)
+    line = call("data", "import", "kermany", name)
     assert expected in line
     assert not (tmp_path.parent / "evil.txt").exists()
     assert not Path("/tmp/evil.txt").exists()

@@ -1,4 +1,4 @@
-"""Bad cells: each fails alone, with its cause; the others finish."""
+"""Bad runs: each fails alone, with its cause; the others finish."""
 
 import json
 import time
@@ -92,7 +92,7 @@ name: small
 sources: {{classification: {{dataset: phantom:paediatric_ap, cases: 60}}}}
 budgets: {{pairs: [{{classification: 10}}]}}
 methods: [{", ".join(NAMES)}]
-floors: []
+trivial_baselines: []
 backbone: {{name: paper_unet, width: 0.25, depth: 3}}
 image_size: 32
 training: {{steps: 6, batch_size: 4}}
@@ -109,7 +109,7 @@ CAUSES = {
 
 def failures(protocol):
     found = [json.loads(path.read_text()) for path in harness.failures(protocol)]
-    return {failure["cell"]["label"]: failure for failure in found}
+    return {failure["run"]["label"]: failure for failure in found}
 
 
 def test_every_kind_of_bad_cell(tmp_path, cache_folder):
@@ -123,13 +123,13 @@ def test_every_kind_of_bad_cell(tmp_path, cache_folder):
     assert {name: failure["error"] for name, failure in failed.items()} == CAUSES
     assert "in after_step" in failed["raises"]["traceback"]
     assert "my last words" in failed["quits"]["traceback"]
-    assert {record["cell"]["label"] for record in records(protocol)} == {"noisy", "enc"}
+    assert {record["run"]["label"] for record in records(protocol)} == {"noisy", "enc"}
     for cause in CAUSES.values():
         assert cause in done.stdout + done.stderr
 
     again = harness.finish(protocol, *options)
     assert again.returncode == 1
-    assert failures(protocol) == failed, "without --retry-failed a failed cell is left alone"
+    assert failures(protocol) == failed, "without --retry-failed a failed run is left alone"
 
     before = {record["id"]: record for record in records(protocol)}
     plugin.write_text(BAD.replace("if step == 1:", "if step == 99:"))
@@ -143,12 +143,12 @@ def test_every_kind_of_bad_cell(tmp_path, cache_folder):
 
 
 def records(protocol):
-    found = (protocol.parent / "results" / "cells").glob("*/cell.json")
+    found = (protocol.parent / "results" / "runs").glob("*/run.json")
     return [json.loads(path.read_text()) for path in sorted(found)]
 
 
 def test_a_time_limit_leaves_a_checkpoint_to_go_on_from(tmp_path, cache_folder):
-    """What was trained before the limit is not lost when the cell is retried."""
+    """What was trained before the limit is not lost when the run is retried."""
     slow = """
 import time
 from mmbench.baselines.enc import Enc

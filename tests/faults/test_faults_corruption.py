@@ -38,7 +38,7 @@ def flip(path, place):
 
 
 def record_files(protocol):
-    return sorted(path for path in (protocol.parent / "results" / "cells").rglob("*") if path.is_file())
+    return sorted(path for path in (protocol.parent / "results" / "runs").rglob("*") if path.is_file())
 
 
 FLIPPED = 22 * 15
@@ -64,7 +64,7 @@ def test_any_flipped_byte_of_a_record_is_found_and_never_reported(finished, refe
         path.write_bytes(whole[: len(whole) // 2])
         with pytest.raises(StoreError):
             ResultStore(results).verify(path.parent.name)
-        if path.name in ("cell.json", "cases.parquet"):
+        if path.name in ("run.json", "cases.parquet"):
             with pytest.raises(StoreError):
                 make_report(results, force=True)
         path.write_bytes(whole)
@@ -75,11 +75,11 @@ def test_any_flipped_byte_of_a_record_is_found_and_never_reported(finished, refe
 @pytest.mark.parametrize(
     ("name", "damage"),
     [
-        ("cell.json", "flip"),
+        ("run.json", "flip"),
         ("cases.parquet", "flip"),
         ("cases.parquet", "truncate"),
         ("losses.parquet", "remove"),
-        ("cell.json", "remove"),
+        ("run.json", "remove"),
     ],
 )
 def test_the_doctor_sets_a_bad_record_aside_and_computes_it_again(finished, reference, name, damage):
@@ -91,7 +91,7 @@ def test_the_doctor_sets_a_bad_record_aside_and_computes_it_again(finished, refe
     else:
         path.unlink()
     (found,) = problems(finished)
-    assert (found["kind"], found["cell"]) == ("record", path.parent.name)
+    assert (found["kind"], found["run"]) == ("record", path.parent.name)
     results = finished.parent / "results"
     if name != "losses.parquet":
         refused = mmbench("report", results)
@@ -103,7 +103,7 @@ def test_the_doctor_sets_a_bad_record_aside_and_computes_it_again(finished, refe
     harness.assert_same(harness.outcome(finished), reference)
     assert problems(finished) == []
     (aside,) = (results / "quarantine").glob(f"{path.parent.name}.*/{path.parent.name}")
-    assert (aside / "cell.json").exists() or name == "cell.json"
+    assert (aside / "run.json").exists() or name == "run.json"
 
 
 def test_a_damaged_plan_is_found_and_written_again(finished):
@@ -173,7 +173,7 @@ def edit_record(folder: Path, change):
     """Rewrite a record as another version of the software would have: its digest is right."""
     from mmbench.store.record import content_digest
 
-    path = folder / "cell.json"
+    path = folder / "run.json"
     content = json.loads(path.read_text())
     change(content)
     content["digest"] = content_digest(content)
@@ -192,8 +192,8 @@ def test_records_made_otherwise_are_not_mixed_unless_allowed(finished, change, n
     results = finished.parent / "results"
     finished.write_text(harness.PROTOCOL + "seeds: 2\n")
     assert harness.finish(finished, "--only", "method=unet,method=multimix").returncode == 0
-    folders = sorted((results / "cells").glob("[0-9a-f]*"))
-    folder = next(f for f in folders if '"label": "multimix"' in (f / "cell.json").read_text())
+    folders = sorted((results / "runs").glob("[0-9a-f]*"))
+    folder = next(f for f in folders if '"label": "multimix"' in (f / "run.json").read_text())
     edit_record(folder, change)
     for command in (["report", results], ["compare", "unet", "multimix", "--results", results]):
         refused = mmbench(*command)
@@ -217,7 +217,7 @@ def test_records_made_otherwise_are_not_mixed_unless_allowed(finished, change, n
 
 
 def test_another_split_or_data_is_another_cell(finished, tmp_path):
-    """Data and splits are part of a cell's identity: nothing of the old data is found done."""
+    """Data and splits are part of a run's identity: nothing of the old data is found done."""
     text = harness.PROTOCOL.replace("phantom:paediatric_ap, cases: 60", "phantom:paediatric_ap, cases: 61")
     finished.write_text(text)
     done = subprocess.run(

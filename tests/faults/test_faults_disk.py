@@ -70,7 +70,7 @@ def test_a_folder_that_is_removed_under_the_run(tmp_path, reference):
     process = subprocess.Popen(
         harness.command(protocol), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=tmp_path
     )
-    while not list((results / "cells").glob("[0-9a-f]*")):
+    while not list((results / "runs").glob("[0-9a-f]*")):
         assert process.poll() is None
         time.sleep(0.01)
     shutil.rmtree(results, ignore_errors=True)

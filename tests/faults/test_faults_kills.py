@@ -24,9 +24,9 @@ POINTS = {
     "cache: written, not renamed": "rename:/datasets/:before",
     "cache: just renamed": "rename:/datasets/:after",
     "plan: written, not renamed": "replace:plan.json:before",
-    "record: while it is written": "fsync:/cells/:before",
-    "record: flushed, not renamed": "rename:/cells/:before",
-    "record: just renamed": "rename:/cells/:after",
+    "record: while it is written": "fsync:/runs/:before",
+    "record: flushed, not renamed": "rename:/runs/:before",
+    "record: just renamed": "rename:/runs/:after",
     "checkpoint: while it is written": "fsync:/checkpoints/:before",
     "checkpoint: flushed, not renamed": "replace:/checkpoints/:before",
     "checkpoint: just renamed": "replace:/checkpoints/:after",
@@ -57,7 +57,7 @@ def test_killed_at_a_named_point(tmp_path, reference, point):
 
 
 def test_killed_between_setting_an_old_record_aside_and_the_new_one(finished, reference, tmp_path):
-    """A forced cell never leaves less than it found."""
+    """A forced run never leaves less than it found."""
     environment = {
         **os.environ,
         "PYTHONPATH": str(Path(__file__).parent / "killer"),
@@ -92,7 +92,7 @@ name: small
 sources: {classification: {dataset: phantom:paediatric_ap, cases: 60}}
 budgets: {pairs: [{classification: 10}]}
 methods: [counted]
-floors: []
+trivial_baselines: []
 backbone: {name: paper_unet, width: 0.25, depth: 3}
 image_size: 32
 seeds: 12
@@ -118,7 +118,7 @@ def test_runs_that_share_a_folder_compute_every_cell_once(tmp_path, runners):
 
 
 def test_a_run_goes_on_with_the_cells_of_one_that_was_killed(tmp_path, reference):
-    """The other run waits for cells that it does not have, and takes them when their holder is dead."""
+    """The other run waits for runs that it does not have, and takes them when their holder is dead."""
     protocol = harness.write_protocol(tmp_path)
     first = harness.start(protocol)
     while not list((tmp_path / "results" / "leases").glob("*")):
@@ -126,7 +126,7 @@ def test_a_run_goes_on_with_the_cells_of_one_that_was_killed(tmp_path, reference
     second = subprocess.Popen(
         harness.command(protocol, "--json"), stdout=subprocess.PIPE, text=True, cwd=tmp_path, process_group=0
     )
-    while len(list((tmp_path / "results" / "cells").glob("*/cell.json"))) < 2:
+    while len(list((tmp_path / "results" / "runs").glob("*/run.json"))) < 2:
         assert first.poll() is None
     first.kill()
     first.wait()

@@ -39,18 +39,18 @@ def mmbench(*words, cwd):
 
 def sealed_again(folder):
     """Give a changed record the checksums and the digest that its author would have given it."""
-    path = folder / "cell.json"
+    path = folder / "run.json"
     content = json.loads(path.read_text())
-    names = [file.name for file in folder.iterdir() if file.name != "cell.json"]
+    names = [file.name for file in folder.iterdir() if file.name != "run.json"]
     content["checksums"] = {name: digest_file(folder / name) for name in names}
     content["digest"] = content_digest(content)
     path.write_text(json.dumps(content))
 
 
 def segmentation_record(protocol):
-    cells = (protocol.parent / "results" / "cells").glob("[0-9a-f]*")
+    runs = (protocol.parent / "results" / "runs").glob("[0-9a-f]*")
     return next(
-        f for f in sorted(cells) if json.loads((f / "cell.json").read_text())["cell"]["method"] == "unet"
+        f for f in sorted(runs) if json.loads((f / "run.json").read_text())["run"]["method"] == "unet"
     )
 
 
@@ -101,7 +101,7 @@ def test_methods_named_in_results_are_never_loaded(finished, tmp_path):
     """Neither a method's name nor a Python file that lies about is an invitation."""
     results = finished.parent / "results"
     marker = tmp_path / "evil"
-    for place in (results, tmp_path, results / "cells", segmentation_record(finished)):
+    for place in (results, tmp_path, results / "runs", segmentation_record(finished)):
         for name in ("evil.py", "sitecustomize.py", "unet.py", "conftest.py", "mmbench.py", "numpy.py"):
             (place / name).write_text(f"open({str(marker)!r}, 'w')\n")
     (segmentation_record(finished) / "unet.safetensors").write_bytes(pickle.dumps(Evil(marker)))

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 
-from mmbench.launch.local import ALLOCATION as WORKERS
+from mmbench.execution.local import ALLOCATION as WORKERS
 
 BENCHMARKS = ("metrics", "commands", "data", "engine", "phantom", "statistics", "report", "workers")
 

@@ -16,9 +16,8 @@ from typing import Any
 import torch
 
 from mmbench.evaluation import domains
-from mmbench.launch import work
-from mmbench.launch.executor import CellTask
-from mmbench.launch.plan import make_plan
+from mmbench.execution.executor import RunTask
+from mmbench.planning.plan import make_plan
 from mmbench.protocol.files import load_protocol
 from mmbench.training import loop
 
@@ -56,7 +55,7 @@ def main() -> None:
         clock.seconds = 0.0
         with tempfile.TemporaryDirectory() as folder:
             begin = time.perf_counter()
-            work.execute(CellTask(cell, plan.protocol, Path(folder)), lambda step, steps, phase: None)
+            job.execute(RunTask(cell, plan.protocol, Path(folder)), lambda step, steps, phase: None)
             whole = time.perf_counter() - begin
         overhead = 1 - clock.seconds / whole
         print(f"a worker's {which} cell {whole:.1f} s, overhead {overhead:.1%} (goal 5 %)", flush=True)

@@ -21,7 +21,7 @@ def main() -> None:
         for number, (what, jobs, words) in enumerate(runs):
             results = Path(folder) / str(number)
             seconds.append(command("run", "cross_domain", *words, "--jobs", jobs, "--results", results))
-            cells = [json.loads(path.read_text()) for path in results.glob("cells/*/cell.json")]
+            cells = [json.loads(path.read_text()) for path in results.glob("cells/*/run.json")]
             peak = max(cell["peak_memory_mb"] for cell in cells)
             print(
                 f"cross_domain, {what}, workers: {jobs}: {len(cells)} cells in {seconds[-1]:.0f} s,"

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from mmbench.protocol.cells import DomainDigest, MethodSummary
+from mmbench.protocol.runs import DomainDigest, MethodSummary
 from mmbench.protocol.schema import MethodEntry
 from mmbench.protocol.vocabulary import Stream, Task
 
@@ -32,24 +32,24 @@ METHODS = {
         tasks=frozenset({Task.CLASSIFICATION}),
         streams=frozenset(),
         seeded=False,
-        floor=True,
+        trivial=True,
     ),
     "prevalence": MethodSummary(
-        method="prevalence", tasks=frozenset({Task.CLASSIFICATION}), streams=frozenset(), floor=True
+        method="prevalence", tasks=frozenset({Task.CLASSIFICATION}), streams=frozenset(), trivial=True
     ),
     "mean_mask": MethodSummary(
         method="mean_mask",
         tasks=frozenset({Task.SEGMENTATION}),
         streams=frozenset(),
         seeded=False,
-        floor=True,
+        trivial=True,
     ),
 }
 PAPER_LIKE = """\
 # the publication's matrix
 name: paper-like
 sources:
-  classification: chex
+  classification: kermany
   segmentation: {dataset: jsrt, cases: 100}
 targets:
   classification: nih
@@ -72,7 +72,7 @@ def digest(domain: str, part: str = "test") -> DomainDigest:
     return DomainDigest(domain=domain, data=domain.ljust(64, "0"), split=domain.ljust(64, "1"), part=part)
 
 
-SOURCES = {Task.CLASSIFICATION: digest("chex"), Task.SEGMENTATION: digest("jsrt")}
+SOURCES = {Task.CLASSIFICATION: digest("kermany"), Task.SEGMENTATION: digest("jsrt")}
 TARGETS = {
     Task.CLASSIFICATION: [SOURCES[Task.CLASSIFICATION], digest("nih", "all")],
     Task.SEGMENTATION: [SOURCES[Task.SEGMENTATION], digest("montgomery", "all")],

@@ -134,7 +134,7 @@ def test_protocols_round_trip_through_yaml(matrix, complete):
     hostile = {
         "description": "1e-3",
         "reference": "MultiMix",
-        "floors": ["yes", "1_0", "2020-01-01", "~", "é: #"],
+        "trivial_baselines": ["yes", "1_0", "2020-01-01", "~", "é: #"],
     }
     protocol = parse_protocol(matrix.text).model_copy(update=hostile)
     assert parse_protocol(protocol_yaml(protocol, complete=complete)) == protocol
@@ -182,7 +182,7 @@ def test_the_room_imports_without_torch_and_listing_without_pydantic():
         "import sys\n"
         "from mmbench.protocol.files import shipped_protocols; shipped_protocols()\n"
         "assert not {'torch', 'pandas', 'pydantic'} & set(sys.modules), sorted(sys.modules)\n"
-        "import mmbench.protocol.cost, mmbench.protocol.json_schema as s; s.json_schema()\n"
+        "import mmbench.planning.cost, mmbench.protocol.json_schema as s; s.json_schema()\n"
         "assert not {'torch', 'pandas'} & set(sys.modules), sorted(sys.modules)\n"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

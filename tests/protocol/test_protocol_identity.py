@@ -1,4 +1,4 @@
-"""A cell's identity: what means the same is the same cell, what means something else is another."""
+"""A run's identity: what means the same is the same run, what means something else is another."""
 
 import copy
 import json
@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmbench.files import digest_json
-from mmbench.protocol.cells import Cell, DomainDigest, MethodSummary, expand
 from mmbench.protocol.files import parse_protocol, protocol_yaml
+from mmbench.protocol.runs import DomainDigest, MethodSummary, RunSpec, expand
 from mmbench.protocol.vocabulary import Stream, Task
 
 VALUES = {
@@ -18,7 +18,7 @@ VALUES = {
     "seed": 5,
     "sources": {"classification": "phantom:paediatric_ap"},
     "budgets": {"pairs": [{"classification": 10}, {"classification": "full"}]},
-    "draws": 2,
+    "subsets": 2,
     "seeds": 2,
     "methods": ["enc"],
     "image_size": 64,
@@ -41,14 +41,14 @@ SUMMARY = MethodSummary(
 DIGEST = DomainDigest(domain="paediatric_ap", data="d" * 64, split="s" * 64)
 
 
-def cells(values, summary=SUMMARY, digest=DIGEST):
+def runs(values, summary=SUMMARY, digest=DIGEST):
     protocol = parse_protocol(yaml.safe_dump(values))
     entries = [(entry, summary) for entry in protocol.methods]
     return expand(protocol, entries, {Task.CLASSIFICATION: digest}, {Task.CLASSIFICATION: [digest]})
 
 
 def ids(*arguments, **options):
-    return [cell.id for cell in cells(*arguments, **options)]
+    return [run.id for run in runs(*arguments, **options)]
 
 
 def shuffled(value, choose):
@@ -101,8 +101,8 @@ CHANGES = {
 @settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_any_change_of_meaning_is_another_cell(data):
-    path = data.draw(st.sampled_from(sorted(CHANGES)))
-    value = data.draw(CHANGES[path])
+    path = data.subset(st.sampled_from(sorted(CHANGES)))
+    value = data.subset(CHANGES[path])
     changed = copy.deepcopy(VALUES)
     place = changed
     for key in path[:-1]:
@@ -112,10 +112,10 @@ def test_any_change_of_meaning_is_another_cell(data):
 
 
 def test_a_setting_left_off_keeps_the_ids_from_before_it_existed():
-    cell = cells(VALUES)[0]
-    content = cell.model_dump(mode="json", exclude={"label"})
+    run = runs(VALUES)[0]
+    content = run.model_dump(mode="json", exclude={"label"})
     assert content["training"].pop("compile") is False
-    assert cell.id == digest_json(content)[:16]
+    assert run.id == digest_json(content)[:16]
 
 
 @settings(max_examples=50, deadline=None)
@@ -148,20 +148,20 @@ def test_names_paths_and_the_rest_of_the_protocol_do_not_change_it():
         ("statistics", {"resamples": 500}),
         ("keep", ["masks"]),
         ("methods", [{"method": "enc", "name": "Classifier"}]),
-        ("floors", []),
+        ("trivial_baselines", []),
         ("reference", "enc"),
     ):
         assert set(ids({**VALUES, key: value})) == plain, key
     assert set(ids({**VALUES, "seeds": 3})) > plain
-    assert set(ids({**VALUES, "draws": 3})) > plain
+    assert set(ids({**VALUES, "subsets": 3})) > plain
 
 
 @settings(max_examples=50, deadline=None)
 @given(st.integers(0, 2**32))
 def test_a_cell_read_back_from_json_is_the_same_cell(seed):
-    for cell in cells(VALUES):
-        content = shuffled(cell.model_dump(mode="json"), random.Random(seed))
-        assert Cell.model_validate(json.loads(json.dumps(content))).id == cell.id
+    for run in runs(VALUES):
+        content = shuffled(run.model_dump(mode="json"), random.Random(seed))
+        assert RunSpec.model_validate(json.loads(json.dumps(content))).id == run.id
 
 
 @settings(max_examples=100, deadline=None)
@@ -172,6 +172,6 @@ def test_a_protocol_written_and_read_is_the_same_protocol(paths, complete, data)
         place = values
         for key in path[:-1]:
             place = place[key]
-        place[path[-1]] = data.draw(CHANGES[path])
+        place[path[-1]] = data.subset(CHANGES[path])
     protocol = parse_protocol(yaml.safe_dump(values))
     assert parse_protocol(protocol_yaml(protocol, complete=complete)) == protocol

@@ -8,7 +8,7 @@ from mmbench.protocol.files import load_protocol, parse_protocol
 TEXT = """\
 name: demo
 sources:
-  classification: chex
+  classification: kermany
   segmentation: {dataset: "phantom:adult_pa", cases: 20}
 targets:
   classification: nih
@@ -26,7 +26,7 @@ training:
 """
 NAME = "a name (a letter or digit, then at most 79 letters, digits and . _ -)"
 TOP = (
-    "acknowledged_leaks, backbone, budgets, description, draws, evaluation, floors, image_size, keep, "
+    "acknowledged_leaks, backbone, budgets, description, subsets, evaluation, trivial_baselines, image_size, keep, "
     "methods, name, reference, seed, seeds, selection, sources, statistics, targets, training"
 )
 MISTAKES = [
@@ -172,7 +172,7 @@ MISTAKES = [
         "f.yaml:2: evaluation: an empty value is not a mapping with keys such as class_threshold, "
         "mask_threshold, empty_distance, nsd_tolerance",
     ),
-    ("name: demo", "name: demo\nfloors: majority", "f.yaml:2: floors: 'majority' is not a list"),
+    ("name: demo", "name: demo\nfloors: majority", "f.yaml:2: trivial baselines: 'majority' is not a list"),
     (
         "values: [1, 0.5]",
         "values: []",
@@ -192,8 +192,8 @@ MISTAKES = [
     # roles
     (
         "  classification: nih",
-        "  classification: chex",
-        "f.yaml:6: targets.classification: 'chex' is the classification source and cannot be its target too",
+        "  classification: kermany",
+        "f.yaml:6: targets.classification: 'kermany' is the classification source and cannot be its target too",
     ),
     (
         "    - montgomery",
@@ -308,7 +308,7 @@ def test_files_that_cannot_be_read(tmp_path):
 
 def test_cases_and_class_counts_contradict():
     text = (
-        "name: x\nsources:\n  classification:\n    dataset: chex\n    cases: 9\n"
+        "name: x\nsources:\n  classification:\n    dataset: kermany\n    cases: 9\n"
         "    class_counts: {normal: 1, pneumonia: 2}\n"
         "budgets: {pairs: [{classification: 4}]}\nmethods: [enc]\n"
     )

@@ -13,13 +13,13 @@ from mmbench.store.frames import SUMMARY_COLUMNS
 
 PROTOCOL = parse_protocol("""\
 name: paper-like
-sources: {classification: chex, segmentation: jsrt}
+sources: {classification: kermany, segmentation: jsrt}
 targets: {classification: nih, segmentation: [montgomery]}
 budgets: {grid: {classification: [100, full], segmentation: [10]}}
 methods: [unet, enc, {method: multimix, name: MultiMix}]
-floors: [positive, mean_mask]
+trivial_baselines: [positive, mean_mask]
 seeds: 2
-draws: 1
+subsets: 1
 training: {steps: 500}
 """)
 TASKS = {
@@ -30,7 +30,7 @@ TASKS = {
     "mean_mask": [Task.SEGMENTATION],
 }
 DOMAINS = {
-    Task.CLASSIFICATION: [("chex", True, 624), ("nih", False, 4185)],
+    Task.CLASSIFICATION: [("kermany", True, 624), ("nih", False, 4185)],
     Task.SEGMENTATION: [("jsrt", True, 123), ("montgomery", False, 35)],
 }
 METRICS = {
@@ -42,22 +42,24 @@ METRICS = {
 def make_summaries(protocol=PROTOCOL) -> pd.DataFrame:
     """Numbers that follow a rule, in binary fractions so that every platform prints the same digits."""
     rows = []
-    entries = [(entry.label, entry.method) for entry in protocol.methods] + [(f, f) for f in protocol.floors]
+    entries = [(entry.label, entry.method) for entry in protocol.methods] + [
+        (f, f) for f in protocol.trivial_baselines
+    ]
     for number, (row, method) in enumerate(entries):
-        tasks, floor = TASKS[method], method in protocol.floors
+        tasks, trivial = TASKS[method], method in protocol.trivial_baselines
         budgets = [protocol.budgets.of(task) if task in tasks else [None] for task in Task]
-        for (bc, bs), seed in itertools.product(itertools.product(*budgets), range(1 if floor else 2)):
+        for (bc, bs), seed in itertools.product(itertools.product(*budgets), range(1 if trivial else 2)):
             for task in tasks:
                 for (domain, inside, cases), metric in itertools.product(DOMAINS[task], METRICS[task]):
                     value = 0.5 + number / 32 + seed / 64 + (0.125 if inside else 0.0)
-                    if not floor:
+                    if not trivial:
                         value += (bc == "full") / 128
                     if metric == "hausdorff":
                         value = 16 * (1 - value)
                     if metric == "empty_prediction":
                         value = 3.0 if (row, domain, seed) == ("unet", "montgomery", 0) else 0.0
-                    cell = (f"{row}-{bc}-{bs}-{seed}", row, method, _text(bc), _text(bs), 0, seed)
-                    rows.append((*cell, domain, task.value, inside, cases, metric, value))
+                    run = (f"{row}-{bc}-{bs}-{seed}", row, method, _text(bc), _text(bs), 0, seed)
+                    rows.append((*run, domain, task.value, inside, cases, metric, value))
     return pd.DataFrame(rows, columns=list(SUMMARY_COLUMNS))
 
 

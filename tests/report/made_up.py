@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mmbench.protocol.cells import Cell, DomainDigest
 from mmbench.protocol.files import parse_protocol
+from mmbench.protocol.runs import DomainDigest, RunSpec
 from mmbench.protocol.vocabulary import Task
 from mmbench.store.environment import Environment
-from mmbench.store.record import CellRecord, DomainSummary
+from mmbench.store.record import DomainSummary, RunRecord
 from mmbench.store.store import ResultStore
 
 DOMAINS = {
@@ -41,7 +41,12 @@ ENVIRONMENT = Environment.model_validate(
 
 
 def protocol_text(
-    rows: Sequence[str], budgets: Sequence[str], seeds: int, draws: int, name: str = "made_up", more: str = ""
+    rows: Sequence[str],
+    budgets: Sequence[str],
+    seeds: int,
+    subsets: int,
+    name: str = "made_up",
+    more: str = "",
 ) -> str:
     pairs = ", ".join(f"{{classification: {b}, segmentation: {b}}}" for b in budgets)
     methods = ", ".join(f'{{method: multimix, name: "{row}"}}' for row in rows)
@@ -51,9 +56,9 @@ sources: {{classification: "phantom:paediatric_ap", segmentation: "phantom:adult
 targets: {{classification: ["phantom:hospital"], segmentation: ["phantom:county"]}}
 budgets: {{pairs: [{pairs}]}}
 seeds: {seeds}
-draws: {draws}
+subsets: {subsets}
 methods: [{methods}]
-floors: []
+trivial_baselines: []
 {more}
 """
 
@@ -64,7 +69,7 @@ def write_results(
     *,
     budgets: Sequence[str] = ("10", "full"),
     seeds: int = 3,
-    draws: int = 1,
+    subsets: int = 1,
     cases: int = 40,
     shown: Mapping[str, str] | None = None,
     case_name: str = "case {:03d}",
@@ -83,56 +88,56 @@ def write_results(
     rows : mapping of str to float, or sequence of str
         Rows, and how much better each is than the first, in standard deviations of a case.
     shown : mapping of str to str
-        Names that take the place of rows in cells and plan, such as no protocol file could hold.
+        Names that take the place of rows in runs and plan, such as no protocol file could hold.
     stream : int
         Of the random scores.
     more : str
         Further lines of the protocol.
     extra_files : callable
-        Called with a cell's folder.
+        Called with a run's folder.
     """
     strengths = dict(rows) if isinstance(rows, Mapping) else dict.fromkeys(rows, 0.0)
-    protocol = parse_protocol(protocol_text(list(strengths), budgets, seeds, draws, root.name, more))
+    protocol = parse_protocol(protocol_text(list(strengths), budgets, seeds, subsets, root.name, more))
     names = [case_name.format(number) for number in range(cases)]
     truth = np.random.default_rng(0).random(cases) < 0.4
-    store, cells = ResultStore(root), []
+    store, runs = ResultStore(root), []
     for number, (row, strength) in enumerate(strengths.items()):
         for budget in budgets:
-            for draw in range(draws):
+            for subset in range(subsets):
                 for seed in range(seeds):
                     label = (shown or {}).get(row, row)
-                    cell = _cell(protocol, label, number, budget, draw, seed, data_digest, split_digest)
-                    cells.append(cell)
-                    rng = np.random.default_rng([stream, number, draw, seed, budget == "full"])
+                    run = _run(protocol, label, number, budget, subset, seed, data_digest, split_digest)
+                    runs.append(run)
+                    rng = np.random.default_rng([stream, number, subset, seed, budget == "full"])
                     frames = [
                         _cases(task, place, names, truth, strength + 0.1 * rng.normal(), rng)
                         for task in Task
                         for place in range(2)
                     ]
-                    record = _record(cell, frames)
+                    record = _record(run, frames)
                     whole = pd.concat(frames, ignore_index=True)
                     store.write(record, whole, pd.DataFrame({"step": [1]}), extra_files=extra_files)
     report = {
-        "floors": [],
+        "trivial_baselines": [],
         "case_counts": {},
         "notes": [],
         "part_counts": {task.value: {"train": 160, "validation": 0, "test": cases} for task in Task},
     }
-    store.save_plan(protocol, cells, report)
+    store.save_plan(protocol, runs, report)
     return store
 
 
-def _cell(protocol, label, number, budget, draw, seed, data_digest, split_digest) -> Cell:
+def _run(protocol, label, number, budget, subset, seed, data_digest, split_digest) -> RunSpec:
     digests = {
         task: [DomainDigest(domain=name, data=data_digest, split=split_digest, part="test") for name in names]
         for task, names in DOMAINS.items()
     }
-    return Cell(
+    return RunSpec(
         label=label,
         method="multimix",
         hyperparameters={"number": number},
         budgets=dict.fromkeys(Task, budget if budget == "full" else int(budget)),
-        draw=draw,
+        subset=subset,
         seed=seed,
         protocol_seed=protocol.seed,
         backbone=protocol.backbone,
@@ -162,7 +167,7 @@ def _cases(task, place, names, truth, strength, rng) -> pd.DataFrame:
     return frame.assign(**scores, empty_prediction=False, empty_truth=False)
 
 
-def _record(cell: Cell, frames) -> CellRecord:
+def _record(run: RunSpec, frames) -> RunRecord:
     summary = []
     for frame in frames:
         first = frame.iloc[0]
@@ -179,9 +184,9 @@ def _record(cell: Cell, frames) -> CellRecord:
                 metrics=metrics,
             )
         )
-    return CellRecord(
-        id=cell.id,
-        cell=cell,
+    return RunRecord(
+        id=run.id,
+        run=run,
         summary=summary,
         parameters=1000,
         seconds={"total": 1.0, "train": 0.8, "evaluate": 0.1},

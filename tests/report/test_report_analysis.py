@@ -35,7 +35,7 @@ def test_estimates_are_means_of_trainings_means(made_up, analysis):
         assert record["trainings"] == 4
         assert record["low"] < record["estimate"] < record["high"]
         assert record["over"] == "cases and 4 seeds"
-        assert record["cells"].split() == list(dict.fromkeys(own["cell"]))
+        assert record["runs"].split() == list(dict.fromkeys(own["run"]))
 
 
 def test_differences_are_paired_by_training_and_case(made_up, analysis):
@@ -112,17 +112,17 @@ def test_one_training_decides_nothing(tmp_path):
 def test_gaps_in_the_grid_are_left_out_of_pairs(tmp_path):
     store = write_results(tmp_path / "gaps", {"plain": 0.0, "stronger": 2.0}, seeds=3, budgets=("full",))
     plan = store.load_plan()
-    store.remove(next(cell.id for cell in plan.cells if cell.label == "plain" and cell.seed == 1))
+    store.remove(next(run.id for run in plan.runs if run.label == "plain" and run.seed == 1))
     found = analyse(tmp_path / "gaps")
     assert set(found.comparisons["trainings"]) == {2}
     assert set(chosen(found.estimates, row="stronger")["trainings"]) == {3}
-    assert (found.cells["state"] == "missing").sum() == 1
+    assert (found.runs["state"] == "missing").sum() == 1
 
 
 def test_nothing_finished_is_nothing(tmp_path):
     store = write_results(tmp_path / "none", ["plain"], seeds=1, budgets=("full",))
-    for cell in store.load_plan().cells:
-        store.remove(cell.id)
+    for run in store.load_plan().runs:
+        store.remove(run.id)
     assert analyse(tmp_path / "none") is None
 
 
@@ -130,8 +130,8 @@ def test_cells_of_other_cases_are_refused_in_one_line(tmp_path):
     write_results(tmp_path / "mixed", ["plain", "other"], seeds=1, budgets=("full",), cases=20)
     other = write_results(tmp_path / "b" / "mixed", ["plain", "other"], seeds=1, budgets=("full",), cases=21)
     store = ResultStore(tmp_path / "mixed")
-    cell = store.load_plan().cells[0]
-    store.remove(cell.id)
-    other.folder(cell.id).rename(store.folder(cell.id))
+    run = store.load_plan().runs[0]
+    store.remove(run.id)
+    other.folder(run.id).rename(store.folder(run.id))
     with pytest.raises(StoreError, match="not scored on the same cases; their data or splits differ"):
         analyse(tmp_path / "mixed")

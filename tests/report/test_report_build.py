@@ -38,9 +38,9 @@ def test_links_to_records_lead_there_from_wherever_the_report_is(results, tmp_pa
     for folder in (None, tmp_path / "a" / "deep" / "place"):
         made = make_report(results, folder)
         text = made.page.read_text(encoding="utf-8")
-        cell = ResultStore(results).load_plan().cells[0].id
-        start = text.index(f"{cell}/cell.json")
-        link = text[text.rindex('href="', 0, start) + 6 : start] + f"{cell}/cell.json"
+        run = ResultStore(results).load_plan().runs[0].id
+        start = text.index(f"{run}/run.json")
+        link = text[text.rindex('href="', 0, start) + 6 : start] + f"{run}/run.json"
         assert (made.folder / link).resolve().is_file()
 
 
@@ -72,7 +72,7 @@ def test_a_changed_record_or_a_missing_file_is_written_again(results):
     (made.folder / "tables" / "main.csv").unlink()
     assert make_report(results).fresh
     store = ResultStore(results)
-    store.remove(store.load_plan().cells[0].id)
+    store.remove(store.load_plan().runs[0].id)
     assert make_report(results).fresh
     (made.folder / "report.json").write_text("{")
     assert make_report(results).fresh
@@ -93,17 +93,17 @@ def test_the_same_records_give_the_same_files(results, tmp_path):
 
 
 def test_no_finished_cell_writes_nothing(results):
-    shutil.rmtree(results / "cells")
+    shutil.rmtree(results / "runs")
     made = make_report(results)
     assert made.main is None
     assert not made.folder.exists()
 
 
 def test_a_damaged_record_is_named(results):
-    cell = ResultStore(results).load_plan().cells[0].id
-    with (results / "cells" / cell / "cases.parquet").open("ab") as file:
+    run = ResultStore(results).load_plan().runs[0].id
+    with (results / "runs" / run / "cases.parquet").open("ab") as file:
         file.write(b"x")
-    with pytest.raises(StoreError, match=cell):
+    with pytest.raises(StoreError, match=run):
         make_report(results)
 
 

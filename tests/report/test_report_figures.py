@@ -1,4 +1,4 @@
-"""Figures of results that leave little to draw."""
+"""Figures of results that leave little to subset."""
 
 import xml.dom.minidom
 
@@ -11,7 +11,12 @@ from mmbench.report.figures import draw_figures
 SETTINGS = {
     "one training of one row": {"rows": ["only"], "seeds": 1, "budgets": ("full",)},
     "two rows, one training": {"rows": ["one", "other"], "seeds": 1, "budgets": ("full",)},
-    "draws and seeds": {"rows": ["one", "other", "third"], "seeds": 2, "draws": 2, "budgets": ("10", "full")},
+    "subsets and seeds": {
+        "rows": ["one", "other", "third"],
+        "seeds": 2,
+        "subsets": 2,
+        "budgets": ("10", "full"),
+    },
     "many rows": {"rows": [f"method {n}" for n in range(14)], "seeds": 2, "budgets": ("full",)},
 }
 
@@ -26,7 +31,7 @@ def test_what_makes_sense_is_drawn(tmp_path, name):
     if name == "one training of one row":
         assert "critical_difference" not in names
         assert "pairwise" not in names
-    if name == "draws and seeds":
+    if name == "subsets and seeds":
         assert len(names) == 7
     for figure in figures:
         assert figure.title

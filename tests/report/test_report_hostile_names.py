@@ -98,7 +98,7 @@ def test_no_cell_of_a_csv_starts_a_formula_or_loses_a_column(report):
         with (report.folder / "tables" / name).open(encoding="utf-8", newline="") as file:
             rows = list(csv.reader(file))
         assert len({len(row) for row in rows}) == 1, name
-        assert not [cell for row in rows for cell in row if cell.startswith(("=", "@", "\t"))], name
+        assert not [run for row in rows for run in row if run.startswith(("=", "@", "\t"))], name
 
 
 def test_figures_show_the_names(report):

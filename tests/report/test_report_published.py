@@ -34,7 +34,9 @@ def ours(analysis, **values):
 
 
 def test_an_accuracy_has_the_interval_of_its_test_set(beside, analysis):
-    (row,) = beside("S,MultiMix,multimix,10,10,cross-domain,nihx,4185,1431,accuracy,0.700").to_dict("records")
+    (row,) = beside("S,MultiMix,multimix,10,10,cross-domain,chestxray14,4185,1431,accuracy,0.700").to_dict(
+        "records"
+    )
     own = ours(analysis, metric="accuracy", domain="hospital", budget_classification="10")
     interval = wilson(0.7 * 4185, 4185)
     assert (row["printed_low"], row["printed_high"]) == pytest.approx((interval.low, interval.high))
@@ -50,8 +52,8 @@ def test_agreement_is_whether_the_interval_covers_0(beside, analysis):
     own = ours(analysis, metric="dice", domain="county", budget_classification="full")
     near, far = f"{own['estimate']:.3f}", f"{own['estimate'] - 0.3:.3f}"
     found = beside(
-        f"S,M,multimix,full,full,cross-domain,mcu,35,,dice,{near}",
-        f"S,M,multimix,full,full,cross-domain,mcu,35,,dice,{far}",
+        f"S,M,multimix,full,full,cross-domain,montgomery,35,,dice,{near}",
+        f"S,M,multimix,full,full,cross-domain,montgomery,35,,dice,{far}",
     )
     assert [text.split(" ")[0] for text in found["agreement"]] == ["agrees", "differs"]
     assert found["printed_low"].isna().all()
@@ -59,14 +61,14 @@ def test_agreement_is_whether_the_interval_covers_0(beside, analysis):
 
 def test_other_budgets_scopes_and_methods_are_not_joined(beside):
     found = beside(
-        "S,M,multimix,50,full,cross-domain,mcu,35,,dice,0.9",
-        "S,M,unet,full,full,cross-domain,mcu,35,,dice,0.9",
-        "S,M,multimix,full,full,cross-domain,mcu,35,,precision_at_k,0.9",
+        "S,M,multimix,50,full,cross-domain,montgomery,35,,dice,0.9",
+        "S,M,unet,full,full,cross-domain,montgomery,35,,dice,0.9",
+        "S,M,multimix,full,full,cross-domain,montgomery,35,,precision_at_k,0.9",
     )
     assert len(found) == 0
     assert list(found.columns) == list(COLUMNS)
 
 
 def test_rows_with_other_hyper_parameters_are_not_the_published_method(analysis):
-    claims = parse_ledger(HEAD + "S,M,multimix,full,full,cross-domain,mcu,35,,dice,0.9\n", "x")
+    claims = parse_ledger(HEAD + "S,M,multimix,full,full,cross-domain,montgomery,35,,dice,0.9\n", "x")
     assert len(set_beside(analysis, claims)) == 0

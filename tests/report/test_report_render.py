@@ -54,7 +54,7 @@ def test_csv_numbers_are_read_back_unrounded(table):
     assert long["mean"].tolist() == table.long["mean"].tolist()
     wide = pd.read_csv(io.StringIO(csv_wide(table)))
     assert len(wide) == len(table.lines)
-    assert wide["in-domain chex accuracy mean"].dropna().tolist() == [
+    assert wide["in-domain kermany accuracy mean"].dropna().tolist() == [
         table.results[line, table.columns[0]].mean for line in table.lines if line.classification
     ]
 
@@ -97,8 +97,8 @@ def test_hostile_names_are_escaped_in_markdown(results, protocol):
     text = markdown(hostile(results, protocol))
     assert "<script>" not in text
     table_rows = [line for line in text.splitlines() if line.startswith("|")]
-    cells = {len(re.split(r"(?<!\\)\|", row)) for row in table_rows}
-    assert len(cells) == 1
+    runs = {len(re.split(r"(?<!\\)\|", row)) for row in table_rows}
+    assert len(runs) == 1
     assert "\\*a\\*" in text
 
 
@@ -109,7 +109,7 @@ def test_hostile_names_are_text_in_csv(results, protocol):
         found = [str(value) for value in frame["row"]]
         assert any(value.startswith("'=cmd") for value in found)
         assert not any(value.startswith(("=", "@", "+", "-")) for value in found)
-    assert set(pd.read_csv(io.StringIO(csv_long(table)))["domain"].str[:5]) >= {"'@=cm", "chex"}
+    assert set(pd.read_csv(io.StringIO(csv_long(table)))["domain"].str[:5]) >= {"'@=cm", "kermany"}
     assert len(csv_long(table).splitlines()) == len(table.long) + 1
 
 

@@ -73,12 +73,12 @@ def test_scores_under_another_threshold_are_those_of_the_masks(with_masks):
     scores = scores[scores["task"] == "segmentation"]
     policy = MetricPolicy(mask_threshold=0.3)
     again = _scored_again(with_masks, scores, policy, 4)
-    cell = scores["cell"].iloc[0]
-    predicted, truth = with_masks.masks(cell)["county"]
+    run = scores["run"].iloc[0]
+    predicted, truth = with_masks.masks(run)["county"]
     expected = [
         segmentation_scores(one >= 0.3 * 65536, other, policy)
         for one, other in zip(predicted, truth, strict=True)
     ]
-    found = again[(again["cell"] == cell) & (again["domain"] == "county")]
+    found = again[(again["run"] == run) & (again["domain"] == "county")]
     for name in ("dice", "hausdorff", "assd"):
         assert found[name].to_numpy() == pytest.approx([row[name] for row in expected])

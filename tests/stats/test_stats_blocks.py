@@ -9,23 +9,23 @@ from mmbench.stats.blocks import blocks
 
 def frame(**changes) -> pd.DataFrame:
     rows = []
-    for cell in range(2):
+    for run in range(2):
         for case in (3, 1, 2):
             rows.append(
                 {
-                    "cell": f"cell {cell}",
+                    "run": f"run {run}",
                     "row": "enc",
                     "method": "enc",
                     "budget_classification": "4",
                     "budget_segmentation": None,
-                    "draw": 0,
-                    "seed": cell,
+                    "subset": 0,
+                    "seed": run,
                     "domain": "here",
                     "task": "classification",
                     "in_domain": True,
                     "case_id": f"case {case}",
                     "patient_id": f"patient {case // 2}",
-                    "probability": cell + case / 10,
+                    "probability": run + case / 10,
                     "label": case % 2,
                     "dice": np.nan,
                 }
@@ -52,5 +52,5 @@ def test_another_order_of_cases_is_put_right():
 
 @pytest.mark.parametrize("mend", [lambda f: f.iloc[:-1], lambda f: f.replace({"case 2": "case 9"}).iloc[:4]])
 def test_other_cases_are_refused(mend):
-    with pytest.raises(ValueError, match="here, classification: the cells were not scored on the same cases"):
+    with pytest.raises(ValueError, match="here, classification: the runs were not scored on the same cases"):
         blocks(mend(frame()))

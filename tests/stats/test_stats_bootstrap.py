@@ -38,11 +38,11 @@ def test_methods_see_the_same_patients(rng):
 
 def test_the_hierarchical_bootstraps_variance_is_known(rng):
     """Of additive effects it is the sum of each factor's, (n - 1) / n of the unbiased one."""
-    draws, seeds, patients = 4, 6, 50
-    a, b, c = rng.normal(0, 1, draws), rng.normal(0, 2, seeds), rng.normal(0, 3, patients)
+    subsets, seeds, patients = 4, 6, 50
+    a, b, c = rng.normal(0, 1, subsets), rng.normal(0, 2, seeds), rng.normal(0, 3, patients)
     values = a[:, None, None] + b[None, :, None] + c[None, None, :]
     means = hierarchical_bootstrap(values, np.arange(patients), rng, resamples=20_000)
-    known = a.var() / draws + b.var() / seeds + c.var() / patients
+    known = a.var() / subsets + b.var() / seeds + c.var() / patients
     assert means.mean() == pytest.approx(values.mean(), abs=4 * np.sqrt(known / 20_000))
     assert means.var() == pytest.approx(known, rel=0.05)
 

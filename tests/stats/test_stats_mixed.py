@@ -62,7 +62,7 @@ def test_a_negative_covariance_does_not_narrow_the_interval():
 
 
 def test_crossed_mean_squares_by_hand():
-    # Two draws by two seeds, 0 2 / 4 10: mean 4, MS_draw = 2 (3^2 + 3^2) = 36, MS_seed = 2 (2^2 + 2^2) = 16,
+    # Two subsets by two seeds, 0 2 / 4 10: mean 4, MS_draw = 2 (3^2 + 3^2) = 36, MS_seed = 2 (2^2 + 2^2) = 16,
     # interaction 4 * 1^2 / 1 = 4; (36 + 16 - 4) / 4 = 12.
     variance, parts = training_variance(np.array([[0.0, 2.0], [4.0, 10.0]]))
     assert variance == pytest.approx(12)
@@ -82,14 +82,14 @@ def test_p_and_interval_say_the_same(rng):
 
 def test_gaps_are_left_out_and_nothing_is_nothing():
     values = np.array([[1.0, np.nan, 3.0], [2.0, 5.0, 4.0]])
-    draws, seeds = complete_part(values)
-    assert (draws.tolist(), seeds.tolist()) in (([0, 1], [0, 2]), ([1], [0, 1, 2]))
+    subsets, seeds = complete_part(values)
+    assert (subsets.tolist(), seeds.tolist()) in (([0, 1], [0, 2]), ([1], [0, 1, 2]))
     covariance = np.full((6, 6), np.nan)
-    kept = [d * 3 + s for d in draws for s in seeds]
+    kept = [d * 3 + s for d in subsets for s in seeds]
     covariance[np.ix_(kept, kept)] = 0.0
     found = mixed_estimate(values, covariance, patients=10)
     assert found.trainings == len(kept)
-    assert found.value == pytest.approx(values[np.ix_(draws, seeds)].mean())
+    assert found.value == pytest.approx(values[np.ix_(subsets, seeds)].mean())
     empty = mixed_estimate(np.full((2, 2), np.nan), np.zeros((4, 4)), patients=10)
     assert math.isnan(empty.value)
     assert not empty.has_interval
@@ -112,23 +112,23 @@ def test_trainings_that_agree_by_chance_are_not_certain():
 
 def test_words_for_what_varies():
     assert described(1, 1) == "cases of one training"
-    assert described(3, 1) == "cases and 3 label draws"
-    assert described(5, 2) == "cases, 2 seeds and 5 label draws"
+    assert described(3, 1) == "cases and 3 labelled subsets"
+    assert described(5, 2) == "cases, 2 seeds and 5 labelled subsets"
 
 
-@pytest.mark.parametrize(("draws", "seeds"), [(1, 3), (1, 8), (3, 3), (5, 2)])
-def test_intervals_cover_a_known_truth(draws, seeds):
+@pytest.mark.parametrize(("subsets", "seeds"), [(1, 3), (1, 8), (3, 3), (5, 2)])
+def test_intervals_cover_a_known_truth(subsets, seeds):
     """Score = draw + seed + training + patient + rest; the expected score is 0."""
     rng = np.random.default_rng(11)
     patients, hits, count = 60, 0, 600
     for _ in range(count):
         between = (
-            rng.normal(0, 0.5, (draws, 1)) * (draws > 1)
+            rng.normal(0, 0.5, (subsets, 1)) * (subsets > 1)
             + rng.normal(0, 0.5, (1, seeds))
-            + rng.normal(0, 0.5, (draws, seeds))
+            + rng.normal(0, 0.5, (subsets, seeds))
         )
-        cases = rng.normal(0, 2, patients) + rng.normal(0, 1, (draws * seeds, patients))
-        values = between + cases.mean(1).reshape(draws, seeds)
+        cases = rng.normal(0, 2, patients) + rng.normal(0, 1, (subsets * seeds, patients))
+        values = between + cases.mean(1).reshape(subsets, seeds)
         found = mixed_estimate(values, np.cov(cases) / patients, patients)
         hits += found.low <= 0 <= found.high
     # Three standard errors of a share of 600 are 0.027.

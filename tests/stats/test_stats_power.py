@@ -28,19 +28,19 @@ def test_the_known_numbers_of_trainings():
 @pytest.mark.parametrize("seeds", [3, 5, 10])
 @pytest.mark.parametrize("family", [1, 5])
 def test_with_seeds_alone_it_is_the_power_of_students_test(seeds, family):
-    design = Design(draws=1, seeds=seeds, patients=1000, family=family)
+    design = Design(subsets=1, seeds=seeds, patients=1000, family=family)
     expected = TTestPower().power(effect_size=1.5, nobs=seeds, alpha=0.05 / family)
     assert power(0.03, design, Noise(seed=0.02)) == pytest.approx(expected, abs=0.015)
 
 
 def test_one_training_is_the_power_over_patients():
-    design = Design(draws=1, seeds=1, patients=100)
+    design = Design(subsets=1, seeds=1, patients=100)
     expected = TTestPower().power(effect_size=0.3, nobs=100, alpha=0.05)
     assert power(0.03, design, Noise(patient=0.1)) == pytest.approx(expected, abs=0.015)
 
 
 def test_the_detectable_difference_has_the_wanted_power():
-    design, noise = Design(2, 3, 80, family=4), Noise(seed=0.02, draw=0.01, patient=0.1)
+    design, noise = Design(2, 3, 80, family=4), Noise(seed=0.02, subset=0.01, patient=0.1)
     smallest = minimum_detectable_difference(design, noise)
     assert power(smallest, design, noise) == pytest.approx(0.8, abs=1e-3)
     assert minimum_detectable_difference(design, Noise()) == pytest.approx(0.0, abs=1e-5)
@@ -54,18 +54,18 @@ def test_what_cannot_be_found_is_infinite():
     ("design", "noise", "difference"),
     [
         (Design(1, 5, 60, family=3), Noise(seed=0.03, patient=0.1, patient_training=0.1), 0.06),
-        (Design(4, 3, 60), Noise(draw=0.02, seed=0.02, draw_seed=0.02, patient=0.1), 0.05),
+        (Design(4, 3, 60), Noise(subset=0.02, seed=0.02, subset_seed=0.02, patient=0.1), 0.05),
         (Design(1, 3, 40), Noise(patient=0.1, patient_training=0.1), 0.05),
     ],
 )
 def test_predicted_power_is_the_simulated_one(rng, design, noise, difference):
     found, count = 0, 1200
-    shape = (design.draws, design.seeds)
+    shape = (design.subsets, design.seeds)
     for _ in range(count):
         between = (
-            rng.normal(0, noise.draw, (design.draws, 1))
+            rng.normal(0, noise.subset, (design.subsets, 1))
             + rng.normal(0, noise.seed, (1, design.seeds))
-            + rng.normal(0, noise.draw_seed, shape)
+            + rng.normal(0, noise.subset_seed, shape)
         )
         cases = rng.normal(0, noise.patient, design.patients)
         cases = cases + rng.normal(0, noise.patient_training, (*shape, design.patients))

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 import sklearn.metrics as sk
 
-from mmbench.evaluation.catalogue import METRICS
 from mmbench.evaluation.classification import classification_summary
+from mmbench.protocol.metrics import METRICS
 from mmbench.protocol.schema import MetricPolicy
 from mmbench.protocol.vocabulary import Task
 from mmbench.stats.blocks import Block
@@ -27,14 +27,14 @@ WEIGHTED = {
 }
 
 
-def block(rng, cells=3, cases=60, rounded=False, task="classification"):
+def block(rng, runs=3, cases=60, rounded=False, task="classification"):
     labels = (rng.random(cases) < 0.4).astype(float)
-    probability = 1 / (1 + np.exp(-(2 * labels - 1 + rng.normal(0, 1.5, (cells, cases)))))
+    probability = 1 / (1 + np.exp(-(2 * labels - 1 + rng.normal(0, 1.5, (runs, cases)))))
     if rounded:
         probability = np.round(probability, 1)
-    scores = {"label": np.tile(labels, (cells, 1)), "probability": probability}
+    scores = {"label": np.tile(labels, (runs, 1)), "probability": probability}
     if task == "segmentation":
-        scores = {"dice": rng.random((cells, cases)), "hausdorff": rng.random((cells, cases))}
+        scores = {"dice": rng.random((runs, cases)), "hausdorff": rng.random((runs, cases))}
         scores["hausdorff"][0, :5] = np.nan
     names = np.array([f"case {number}" for number in range(cases)])
     patients = np.arange(cases) // 2
@@ -58,21 +58,21 @@ def test_weighted_metrics_are_scikit_learns(rng, name, rounded):
     weights = patient_weights(one.patients, 40, rng)
     found = replicates(one, name, weights)
     labels = one.scores["label"][0]
-    for cell, probability in enumerate(one.scores["probability"]):
-        assert found.observed[cell] == pytest.approx(WEIGHTED[name](labels, probability, None))
+    for run, probability in enumerate(one.scores["probability"]):
+        assert found.observed[run] == pytest.approx(WEIGHTED[name](labels, probability, None))
         expected = [WEIGHTED[name](labels, probability, w) for w in weights.astype(float)]
-        assert found.resampled[:, cell] == pytest.approx(expected, abs=2e-6)
+        assert found.resampled[:, run] == pytest.approx(expected, abs=2e-6)
 
 
 @pytest.mark.parametrize("rounded", [False, True])
 def test_unweighted_metrics_are_the_evaluations(rng, rounded):
     one = block(rng, rounded=rounded)
     weights = patient_weights(one.patients, 2, rng)
-    for cell, probability in enumerate(one.scores["probability"]):
+    for run, probability in enumerate(one.scores["probability"]):
         labels = one.scores["label"][0].astype(int)
         expected = classification_summary(labels, probability, MetricPolicy())
         for name in CLASSIFICATION:
-            found = replicates(one, name, weights).observed[cell]
+            found = replicates(one, name, weights).observed[run]
             assert found == pytest.approx(expected[name], abs=1e-12), name
 
 
@@ -95,9 +95,9 @@ def test_means_of_cases_leave_out_the_undefined(rng):
         found = replicates(one, name, weights)
         values = np.ma.masked_invalid(one.scores[name])
         assert found.observed == pytest.approx(values.mean(1).data)
-        for cell in range(3):
-            expected = [np.ma.average(values[cell], weights=w) for w in weights]
-            assert found.resampled[:, cell] == pytest.approx(expected)
+        for run in range(3):
+            expected = [np.ma.average(values[run], weights=w) for w in weights]
+            assert found.resampled[:, run] == pytest.approx(expected)
 
 
 def test_covariance_is_the_replicates_own_where_defined(rng):

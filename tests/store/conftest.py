@@ -1,7 +1,7 @@
 import pytest
 from made_records import make_cases, make_cell, make_record, put
 
-from mmbench.protocol.cells import Cell
+from mmbench.protocol.runs import RunSpec
 from mmbench.store.store import ResultStore
 
 
@@ -11,13 +11,13 @@ def store(tmp_path) -> ResultStore:
 
 
 @pytest.fixture
-def cell() -> Cell:
+def run() -> RunSpec:
     return make_cell()
 
 
 @pytest.fixture
 def tools():
-    """The helpers of this file, for tests that make several cells."""
+    """The helpers of this file, for tests that make several runs."""
 
     class Tools:
         make_cell = staticmethod(make_cell)

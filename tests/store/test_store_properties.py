@@ -15,7 +15,7 @@ from mmbench.store.store import ResultStore
 from mmbench.store.upkeep import quarantine, sweep
 
 LOSSES = pd.DataFrame({"step": [1], "ce": [0.5]})
-CELLS = {cell.id: cell for cell in (make_cell(seed=seed) for seed in range(3))}
+CELLS = {run.id: run for run in (make_cell(seed=seed) for seed in range(3))}
 ids = st.sampled_from(sorted(CELLS))
 
 
@@ -34,9 +34,9 @@ class StoreModel(RuleBasedStateMachine):
 
     @rule(id=ids, accuracy=st.floats(0, 1), replace=st.booleans())
     def write(self, id, accuracy, replace):
-        cell = CELLS[id]
-        record = make_record(cell, accuracy=accuracy)
-        self.store.write(record, make_cases(cell), LOSSES, replace=replace)
+        run = CELLS[id]
+        record = make_record(run, accuracy=accuracy)
+        self.store.write(record, make_cases(run), LOSSES, replace=replace)
         if replace or id not in self.records:
             self.records[id] = accuracy
         self.failures.pop(id, None)
@@ -91,10 +91,10 @@ numbers = st.floats(width=64)
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(text, text, numbers, st.integers(0, 1)), min_size=1, max_size=8))
 def test_scores_come_back_as_they_went_in(rows):
-    cell = make_cell()
+    run = make_cell()
     cases = pd.DataFrame(
         {
-            "domain": "chex",
+            "domain": "kermany",
             "task": "classification",
             "in_domain": True,
             "case_id": [row[0] for row in rows],
@@ -105,8 +105,8 @@ def test_scores_come_back_as_they_went_in(rows):
     )
     with tempfile.TemporaryDirectory() as folder:
         store = ResultStore(Path(folder))
-        store.write(make_record(cell), cases, LOSSES)
-        found = store.cases(cell.id)
+        store.write(make_record(run), cases, LOSSES)
+        found = store.cases(run.id)
     for name in ("case_id", "patient_id", "label"):
         assert found[name].tolist() == cases[name].tolist()
     np.testing.assert_array_equal(found["probability"], cases["probability"])

@@ -8,7 +8,7 @@ from mmbench.store.provenance import mixtures, refuse_mixtures
 
 def record(label="unet", source="a" * 64, **packages):
     versions = {"mmbench": "0.1.0", "torch": "2.14.1", "pandas": "3.0.0", **packages}
-    return {"cell": {"label": label}, "method_source": source, "environment": {"packages": versions}}
+    return {"run": {"label": label}, "method_source": source, "environment": {"packages": versions}}
 
 
 def told(*records):
@@ -21,10 +21,10 @@ def test_equal_records_are_no_mixture():
 
 
 def test_the_field_and_its_values_are_named():
-    assert told(record(), record(torch="2.13.0"), record()) == ["torch: 2.14.1 (2 cells), 2.13.0 (1 cell)"]
-    assert told(record(mmbench="0.0.1"), record()) == ["mmbench: 0.0.1 (1 cell), 0.1.0 (1 cell)"]
+    assert told(record(), record(torch="2.13.0"), record()) == ["torch: 2.14.1 (2 runs), 2.13.0 (1 run)"]
+    assert told(record(mmbench="0.0.1"), record()) == ["mmbench: 0.0.1 (1 run), 0.1.0 (1 run)"]
     assert told(record(source="a" * 64), record(source="b" * 64)) == [
-        "source of unet: aaaaaaaaaaaa (1 cell), bbbbbbbbbbbb (1 cell)"
+        "source of unet: aaaaaaaaaaaa (1 run), bbbbbbbbbbbb (1 run)"
     ]
 
 

@@ -128,8 +128,8 @@ def test_best_weights_keeps_the_earliest_best_and_puts_it_back():
 
 def test_weights_cannot_be_chosen_by_an_undefined_score():
     method, loader, training = setup(steps=4)
-    rule = BestWeights(lambda method: {"good": 0.5, "chex": float("nan")}, every=2)
-    with pytest.raises(UndefinedScoreError, match="chex is undefined at step 2"):
+    rule = BestWeights(lambda method: {"good": 0.5, "kermany": float("nan")}, every=2)
+    with pytest.raises(UndefinedScoreError, match="kermany is undefined at step 2"):
         train(method, loader, training, rule, device=CPU)
 
 

@@ -39,7 +39,7 @@ DOMAINS: dict[str, DomainSettings] = {
             title="Children, anteroposterior, labels of pneumonia",
             description="One to six years old, supine or held upright, one department and one processing; "
             "the ward's marker follows the label to some degree.",
-            plays="chex",
+            plays="kermany",
             tasks=_CLASSES,
             cases=1600,
             parts=SplitSizes(train=1000, validation=200, test=400),
@@ -89,7 +89,7 @@ DOMAINS: dict[str, DomainSettings] = {
             title="Adults of a screening programme, posteroanterior, lung masks",
             description="Younger and older adults, half of them with opacities, another detector and a hard "
             "display curve, black collimated bands.",
-            plays="mcu",
+            plays="montgomery",
             tasks=_MASKS,
             cases=600,
             parts=SplitSizes(train=300, validation=75, test=225),
@@ -118,7 +118,7 @@ DOMAINS: dict[str, DomainSettings] = {
             title="Hospital patients of any kind, both projections, noisy labels",
             description="Mixed projections, bedside images with devices and text markers, several "
             "processings, labels mined from reports.",
-            plays="nihx",
+            plays="chestxray14",
             tasks=_CLASSES,
             cases=1000,
             parts=SplitSizes(train=500, validation=100, test=400),

@@ -55,7 +55,7 @@ def curves(analysis: Analysis) -> Drawn | None:
     canvas.legend(
         list(handles.values()), [label(row) for row in handles], loc="outside lower center", ncols=4
     )
-    areas = at_budgets(select(analysis.estimates, metric="auroc", floor=False), pair)
+    areas = at_budgets(select(analysis.estimates, metric="auroc", trivial=False), pair)
     texts = [
         f"{row} on {domain} AUROC {number(value)}"
         for row, domain, value in zip(areas["row"], areas["domain"], areas["estimate"], strict=True)

@@ -65,8 +65,10 @@ def label_efficiency(analysis: Analysis) -> Drawn | None:
                     for budget, value in zip(lines.index, lines["estimate"], strict=True)
                 )
             )
-        floors = own["floor_value"].groupby(own[column], sort=False).max().reindex(budgets)
-        ax.plot(range(len(budgets)), floors, color=INK, linewidth=1, linestyle=":", label="best floor")
+        trivial = own["trivial_value"].groupby(own[column], sort=False).max().reindex(budgets)
+        ax.plot(
+            range(len(budgets)), trivial, color=INK, linewidth=1, linestyle=":", label="best trivial baseline"
+        )
         ax.set_xticks(range(len(budgets)), budgets)
         ax.grid(axis="x", visible=False)
         ax.set_title(f"{label(domain)} ({scope})")
@@ -74,8 +76,10 @@ def label_efficiency(analysis: Analysis) -> Drawn | None:
         ax.set_ylabel(heading(metric))
         ax.tick_params(color=GRID)
     names = {label(row): handle for row, handle in handles.items()}
-    floor = axes[0].get_lines()[-1]
-    canvas.legend([*names.values(), floor], [*names, "best floor"], loc="outside lower center", ncols=4)
+    trivial = axes[0].get_lines()[-1]
+    canvas.legend(
+        [*names.values(), trivial], [*names, "best trivial baseline"], loc="outside lower center", ncols=4
+    )
     return Drawn(
         canvas,
         "Label efficiency",

@@ -34,7 +34,7 @@ def scatter(analysis: Analysis) -> Drawn | None:
         if metric != "dice" or cases is None:
             continue
         own = at_budgets(
-            select(analysis.estimates, domain=domain, scope=scope, metric=metric, floor=False), pair
+            select(analysis.estimates, domain=domain, scope=scope, metric=metric, trivial=False), pair
         )
         rivals = own[own["row"] != reference].sort_values("estimate", ascending=False)
         if len(rivals) and reference in set(own["row"]):

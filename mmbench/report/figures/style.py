@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mmbench.evaluation.catalogue import METRICS
 from mmbench.files import write_bytes, write_text
+from mmbench.protocol.metrics import METRICS
 from mmbench.report.render import plain
 
 if TYPE_CHECKING:
@@ -128,8 +128,8 @@ def save(drawn: Drawn, name: str, folder: Path) -> Figure:
 
 
 def rows_of(analysis: Analysis) -> list[str]:
-    """Return the rows that are no floors, in order."""
-    return list(dict.fromkeys(line.row for line in analysis.table.lines if not line.floor))
+    """Return the rows that are no trivial baselines, in order."""
+    return list(dict.fromkeys(line.row for line in analysis.table.lines if not line.trivial))
 
 
 def styles(analysis: Analysis) -> dict[str, dict[str, Any]]:
@@ -138,7 +138,7 @@ def styles(analysis: Analysis) -> dict[str, dict[str, Any]]:
 
     rows = rows_of(analysis)
     palette = sns.color_palette("colorblind", 10).as_hex()
-    # The palette's grey is for floors; its yellow does not show on white.
+    # The palette's grey is for trivial baselines; its yellow does not show on white.
     colours = [colour for place, colour in enumerate(palette) if place not in (7, 8)]
     return {
         row: {"color": colours[place % len(colours)], "marker": MARKERS[place % len(MARKERS)]}

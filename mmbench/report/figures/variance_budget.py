@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from mmbench.report.analysis import Analysis
 
 COLOURS = {
-    "draw": "#0173b2",
+    "subset": "#0173b2",
     "seed": "#de8f05",
-    "draw x seed": "#029e73",
+    "subset x seed": "#029e73",
     "case": "#cc78bc",
     "residual": "#949494",
 }
@@ -68,6 +68,6 @@ def variance_budget(analysis: Analysis) -> Drawn | None:
     return Drawn(
         canvas,
         f"Variance budget ({budget_text(pair)} labels)",
-        "How much of one training's variance comes from the label draw, the seed, the choice of test cases "
+        "How much of one training's variance comes from the labelled subset, the seed, the choice of test cases "
         f"(shared by all trainings) and the rest. Means over rows: {listed(texts)}.",
     )

@@ -27,7 +27,7 @@
   };
   const apply = () => {
     const choice = wanted();
-    every("tbody tr, #cells details, .verdicts li").forEach((node) => { node.hidden = !fits(node, choice); });
+    every("tbody tr, #runs details, .verdicts li").forEach((node) => { node.hidden = !fits(node, choice); });
     every("#main-table [data-domain]").forEach((node) => {
       node.hidden = !fits(node, { task: choice.task, domain: choice.domain });
     });

@@ -1,0 +1,1 @@
+"""Execution: executors, the worker's job, devices and memory."""

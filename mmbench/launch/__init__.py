@@ -1,1 +1,0 @@
-"""Launching: which cells to run, in which order, in which processes and on which devices."""

@@ -1,0 +1,83 @@
+"""What a run costs, in relative units, from what is known before it runs.
+
+The unit is one forward pass of the paper's full-width encoder over one 256 x 256 image. Only ratios are
+meant: they order runs, and one measured run turns them into seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from mmbench.protocol.runs import MethodSummary, RunSpec
+from mmbench.protocol.vocabulary import Stream, Task
+
+FORWARD, BACKWARD = 1.0, 2.0
+"""A backward pass computes two products for each one of the forward pass."""
+DECODER = 2.3
+"""Multiplications of the paper's decoder over those of its encoder: 2.42e9 / 1.06e9 at 256 x 256."""
+SALIENCY = FORWARD + BACKWARD / 2
+"""Forward, and the backward half that reaches the input but no weight."""
+REFERENCE_SIDE = 256
+TRIVIAL_COST = 1e-3
+"""A trivial baseline has no network; the factor keeps its evaluation above nothing."""
+
+
+def run_cost(
+    run: RunSpec,
+    method: MethodSummary,
+    *,
+    evaluated: Mapping[Task, int] | None = None,
+    validated: Mapping[Task, int] | None = None,
+) -> float:
+    """Return the estimated cost of training and evaluating a run.
+
+    Parameters
+    ----------
+    run : RunSpec
+        What is trained.
+    method : MethodSummary
+        Its streams, and whether it is a trivial baseline.
+    evaluated : mapping from task to int, optional
+        Cases over all targets of a task; left out, evaluation is not counted.
+    validated : mapping from task to int, optional
+        Cases of one validation; counted every ``selection.every`` steps unless the rule is ``last``.
+
+    Returns
+    -------
+    float
+        In encoder forward passes over one full-size image; positive.
+    """
+    image = _image_cost(run)
+    testing = image * sum(_prediction(run, task) * count for task, count in (evaluated or {}).items())
+    if method.trivial:
+        return TRIVIAL_COST * (image + testing)
+    step = run.training.batch_size * sum(_stream(run, stream) for stream in _streams(run, method.streams))
+    validation = sum(_prediction(run, task) * count for task, count in (validated or {}).items())
+    rounds = 0 if run.selection.rule == "last" else run.training.steps / run.selection.every
+    return image * (run.training.steps * step + rounds * validation) + testing
+
+
+def _image_cost(run: RunSpec) -> float:
+    side = (run.image_size / REFERENCE_SIDE) ** 2
+    return side * (run.backbone.width**2 if run.backbone.name == "paper_unet" else 1.0)
+
+
+def _streams(run: RunSpec, streams: Iterable[Stream]) -> list[Stream]:
+    return [stream for stream in streams if stream.task in run.budgets]
+
+
+def _stream(run: RunSpec, stream: Stream) -> float:
+    """Return the cost of one image of a stream in a training step."""
+    if stream.task is Task.SEGMENTATION:
+        return (FORWARD + BACKWARD) * (1 + DECODER) + _saliency(run)
+    pseudo_label = 0.0 if stream.labeled else FORWARD
+    return FORWARD + BACKWARD + pseudo_label
+
+
+def _prediction(run: RunSpec, task: Task) -> float:
+    return FORWARD if task is Task.CLASSIFICATION else FORWARD * (1 + DECODER) + _saliency(run)
+
+
+def _saliency(run: RunSpec) -> float:
+    bridged = run.hyperparameters.get("bridge", "none") not in ("none", "image", None, False)
+    return SALIENCY if bridged and Task.CLASSIFICATION in run.budgets else 0.0

@@ -1,0 +1,60 @@
+"""What a protocol comes to, as far as it can be told without its data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from mmbench.errors import located
+from mmbench.planning.plan import resolve_methods, source_choice, target_choices
+from mmbench.plugins.discovery import discover
+from mmbench.protocol.runs import DomainDigest, expand
+from mmbench.protocol.schema import DatasetChoice, Protocol, domain_name
+
+
+def outline(protocol: Protocol, plugins: Iterable[Path] = ()) -> dict[str, Any]:
+    """Check a protocol's names and count its runs.
+
+    Parameters
+    ----------
+    protocol : Protocol
+        What to check.
+    plugins : iterable of Path
+        Method files beside the built-in ones.
+
+    Returns
+    -------
+    dict
+        ``protocol``, ``runs``, ``subsets``, ``seeds``, and ``rows``: runs by row.
+
+    Raises
+    ------
+    ProtocolError, DataError
+        If a method, a hyper-parameter or a dataset is unknown.
+    """
+    from mmbench.data.catalogue import describe
+
+    methods = resolve_methods(protocol, discover(plugins))
+    for task in protocol.tasks:
+        with located("sources", task.value):
+            describe(source_choice(protocol, task).dataset)
+        for index, choice in enumerate(target_choices(protocol, task)):
+            with located("targets", task.value, index):
+                describe(choice.dataset)
+    sources = {task: _nameless(source_choice(protocol, task)) for task in protocol.tasks}
+    targets = {task: [_nameless(c) for c in target_choices(protocol, task)] for task in protocol.tasks}
+    runs = expand(protocol, methods, sources, targets)
+    rows = {entry.label: sum(run.label == entry.label for run in runs) for entry, _ in methods}
+    return {
+        "protocol": protocol.name,
+        "runs": len(runs),
+        "subsets": protocol.subsets,
+        "seeds": protocol.seeds,
+        "rows": rows,
+    }
+
+
+def _nameless(choice: DatasetChoice) -> DomainDigest:
+    """Return a digest that stands for data not loaded."""
+    return DomainDigest(domain=domain_name(choice), data="", split="", part=choice.part)

@@ -1,0 +1,340 @@
+"""What a run would cost and could find, before anything is trained."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mmbench.data.subsets import labeled_rows
+from mmbench.errors import UserError
+from mmbench.planning.cost import run_cost
+from mmbench.planning.plan import Plan
+from mmbench.planning.schedule import plan_costs
+from mmbench.protocol.runs import RunSpec
+from mmbench.protocol.schema import domain_name
+from mmbench.protocol.vocabulary import Task
+from mmbench.stats.power import (
+    Design,
+    Noise,
+    minimum_detectable_difference,
+    pairs_needed,
+    smallest_p,
+)
+from mmbench.store.store import ResultStore
+
+METRICS = {Task.CLASSIFICATION: "accuracy", Task.SEGMENTATION: "dice"}
+FEW_CASES, FEW_LABELS, FEW_TRAININGS = 50, 5, 6
+MOST_SIBLINGS = 50
+"""Runs read of each sibling folder: enough for a median."""
+ASSUMED = {
+    "accuracy": Noise(seed=0.05, patient=0.15, patient_training=0.40),
+    "dice": Noise(seed=0.02, patient=0.02, patient_training=0.03),
+}
+"""Noise of the difference of two methods where nothing is recorded: about what the reference run
+``results/reference/cross_domain`` shows, whose single labelled subset says nothing of subsets."""
+
+
+@dataclass(frozen=True)
+class Detectable:
+    """The smallest true difference that one domain would show with 80 % power.
+
+    Attributes
+    ----------
+    metric, domain, scope : str
+        What is compared where.
+    cases : int
+        In the test part.
+    alone, corrected : float
+        The difference if two methods are all that is compared, and at Holm's first step over the whole
+        family; infinite where no difference that the metric can show is found.
+    basis : str
+        Where the noise is known from.
+    """
+
+    metric: str
+    domain: str
+    scope: str
+    cases: int
+    alone: float
+    corrected: float
+    basis: str
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What a protocol comes to.
+
+    Attributes
+    ----------
+    protocol : str
+        Its name.
+    runs, recorded : int
+        Runs planned, and of these already recorded.
+    workers : int
+        Runs side by side.
+    seconds : float
+        Expected time for what is missing; NaN where no recorded run tells how fast this machine is.
+    timed_by : str
+        What the time rests on.
+    trainings, family : int
+        Trainings per row, and tests corrected together.
+    smallest_p, smallest_p_holm : float
+        What the exact signed-rank test over trainings can reach, and after Holm's first step.
+    trainings_needed : int
+        How many trainings that test needs.
+    detectable : list of Detectable
+        Per domain.
+    leaks : dict of str to int
+        Cases shared between parts that must be apart, by kind.
+    pairs_searched : int
+        Pairs of parts.
+    warnings, notes : list of str
+        What should be mended, and what should be known.
+    """
+
+    protocol: str
+    runs: int
+    recorded: int
+    workers: int
+    seconds: float
+    timed_by: str
+    trainings: int
+    family: int
+    smallest_p: float
+    smallest_p_holm: float
+    trainings_needed: int
+    detectable: list[Detectable]
+    leaks: dict[str, int]
+    pairs_searched: int
+    warnings: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def outlook(plan: Plan, results: Path, workers: int) -> Outlook:
+    """Work out what a plan would cost and could find.
+
+    Parameters
+    ----------
+    plan : Plan
+        From :func:`mmbench.planning.plan.make_plan`.
+    results : Path
+        The results folder; its records, and those of its sibling folders, tell how long runs take.
+    workers : int
+        Runs side by side.
+    """
+    protocol = plan.protocol
+    store = ResultStore(results)
+    finished = store.finished()
+    missing = [run for run in plan.runs if run.id not in finished]
+    seconds, timed_by = _expected_seconds(plan, store, missing, workers)
+    trainings = protocol.subsets * protocol.seeds
+    family = family_size(plan)
+    alpha = 1 - protocol.statistics.confidence
+    overlaps = plan.leaks.to_json()["overlaps"]
+    return Outlook(
+        protocol=protocol.name,
+        runs=len(plan.runs),
+        recorded=len(plan.runs) - len(missing),
+        workers=workers,
+        seconds=seconds,
+        timed_by=timed_by,
+        trainings=trainings,
+        family=family,
+        smallest_p=smallest_p(trainings),
+        smallest_p_holm=min(1.0, family * smallest_p(trainings)),
+        trainings_needed=pairs_needed(family, alpha),
+        detectable=_detectable(plan, store, family),
+        leaks={
+            kind: sum(overlap["counts"][kind] for overlap in overlaps if overlap["apart"])
+            for kind in ("patient", "identical", "near")
+        },
+        pairs_searched=len(overlaps),
+        warnings=_warnings(plan, trainings, family),
+        notes=list(plan.notes),
+    )
+
+
+def family_size(plan: Plan) -> int:
+    """Return the largest number of comparisons with the reference that are corrected together."""
+    protocol = plan.protocol
+    reference = protocol.reference_label
+    largest = 0
+    for task in protocol.tasks:
+        own = {
+            (run.label, tuple(sorted((t.value, str(b)) for t, b in run.budgets.items())))
+            for run in plan.runs
+            if task in run.budgets and not plan.methods[run.label].trivial
+        }
+        if not any(label == reference for label, _ in own):
+            continue
+        others = [budgets for label, budgets in own if label != reference]
+        if protocol.statistics.family == "budget":
+            by_budget: dict[Any, int] = {}
+            for budgets in others:
+                key = dict(budgets)[task.value]
+                by_budget[key] = by_budget.get(key, 0) + 1
+            largest = max(largest, max(by_budget.values(), default=0))
+        else:
+            largest = max(largest, len(others))
+    return largest
+
+
+def _expected_seconds(
+    plan: Plan, store: ResultStore, missing: list[RunSpec], workers: int
+) -> tuple[float, str]:
+    """Scale the cost model by recorded runs: those of this protocol first, else any like them."""
+    if not missing:
+        return 0.0, "every run is recorded"
+    costs = plan_costs(plan)
+    finished = store.finished()
+    rates = [
+        store.content(run.id)["seconds"]["total"] / costs[run.id]
+        for run in plan.runs
+        if run.id in finished and not plan.methods[run.label].trivial
+    ]
+    source = f"{len(rates)} recorded runs of this protocol"
+    if not rates:
+        rates = list(_sibling_rates(plan, store.root.parent))
+        source = f"{len(rates)} recorded runs of other protocols, scaled by the cost model"
+    if not rates:
+        return math.nan, "no recorded run tells how fast this machine is; run quickstart first"
+    return sum(costs[run.id] for run in missing) * float(np.median(rates)) / workers, source
+
+
+def _sibling_rates(plan: Plan, results: Path) -> Iterator[float]:
+    """Give seconds per unit of cost of recorded runs of the same rows in sibling folders."""
+    for path in sorted(results.glob("*/plan.json")):
+        store = ResultStore(path.parent)
+        for id in sorted(store.finished())[:MOST_SIBLINGS]:
+            try:
+                content = store.content(id)
+                run = RunSpec.model_validate(content["run"])
+            except (UserError, ValueError):
+                continue
+            method = plan.methods.get(run.label)
+            if method is None or method.trivial:
+                continue
+            evaluated = {
+                task: sum(part["cases"] for part in content["summary"] if part["task"] == task.value)
+                for task in run.budgets
+            }
+            yield content["seconds"]["total"] / run_cost(run, method, evaluated=evaluated)
+
+
+def _detectable(plan: Plan, store: ResultStore, family: int) -> list[Detectable]:
+    protocol = plan.protocol
+    measured = _measured_noise(plan, store)
+    alpha = 1 - protocol.statistics.confidence
+    found = []
+    for task in protocol.tasks:
+        source = domain_name(getattr(protocol.sources, task.value))
+        for part, cases in plan.case_counts.items():
+            of, domain = part.split(" ", 1)
+            if of != task.value:
+                continue
+            metric = METRICS[task]
+            noise = measured.get((metric, domain))
+            basis = "noise of the recorded runs" if noise else "assumed noise"
+            alone, corrected = (
+                minimum_detectable_difference(
+                    Design(protocol.subsets, protocol.seeds, cases, count, alpha),
+                    noise or ASSUMED[metric],
+                    largest=1.0,
+                )
+                for count in (1, max(family, 1))
+            )
+            scope = "in-domain" if domain == source else "cross-domain"
+            found.append(Detectable(metric, domain, scope, cases, alone, corrected, basis))
+    return found
+
+
+def _measured_noise(plan: Plan, store: ResultStore) -> dict[tuple[str, str], Noise]:
+    """Return the noise of differences from the reference in the recorded runs, mean over lines."""
+    from mmbench.protocol.metrics import METRICS as CATALOGUE
+    from mmbench.randomness import generator
+    from mmbench.report.scored import Scored, compatible, lines_of
+    from mmbench.stats.blocks import blocks
+    from mmbench.stats.resampling import patient_weights, replicates
+    from mmbench.stats.variance import variance_budget
+    from mmbench.store.frames import scores
+
+    frame = scores(store, [run.id for run in plan.runs])
+    if frame is None:
+        return {}
+    trivial = [label for label, summary in plan.methods.items() if summary.trivial]
+    found = {}
+    for block in blocks(frame):
+        metric = CATALOGUE[METRICS[Task(block.task)]]
+        rng = generator(plan.protocol.seed, "outlook", block.task, block.domain)
+        weights = patient_weights(block.patients, 300, rng)
+        drawn = replicates(block, metric.name, weights, plan.protocol.evaluation.class_threshold)
+        scored = Scored(block, metric, drawn, drawn.covariance, lines_of(block, trivial))
+        budgets = []
+        for line in scored.grids:
+            for other in scored.grids:
+                meets = other.row == plan.protocol.reference_label and compatible(line, other)
+                if meets and line.row != other.row and not line.trivial:
+                    difference = scored.values(line) - scored.values(other)
+                    if np.isfinite(difference).sum() > 1:
+                        resampled = scored.resampled(line) - scored.resampled(other)
+                        budgets.append(variance_budget(difference, resampled))
+        if budgets:
+            mean = {
+                name: math.sqrt(
+                    float(np.nan_to_num(np.mean([budget.components[name] for budget in budgets])))
+                )
+                for name in budgets[0].components
+            }
+            scale = math.sqrt(block.patient_count)
+            found[metric.name, block.domain] = Noise(
+                subset=mean["subset"],
+                seed=mean["seed"],
+                subset_seed=mean["subset x seed"],
+                patient=mean["case"] * scale,
+                patient_training=mean["residual"] * scale,
+            )
+    return found
+
+
+def _warnings(plan: Plan, trainings: int, family: int) -> list[str]:
+    protocol = plan.protocol
+    alpha = 1 - protocol.statistics.confidence
+    found = []
+    if trainings < FEW_TRAININGS:
+        found.append(
+            f"{trainings} training{'s' if trainings > 1 else ''} per row (seeds x subsets): the exact "
+            f"signed-rank test cannot reach p < {alpha:.2g}; {FEW_TRAININGS} are the fewest that can, "
+            f"{pairs_needed(family, alpha)} with Holm over {family} comparisons"
+        )
+    for part, cases in plan.case_counts.items():
+        if cases < FEW_CASES:
+            task, domain = part.split(" ", 1)
+            found.append(f"{domain} has {cases} test cases ({task}): under {FEW_CASES}, so wide intervals")
+    found += _few_labels(plan)
+    return found
+
+
+def _few_labels(plan: Plan) -> Iterable[str]:
+    source = plan.sources.get(Task.CLASSIFICATION)
+    if source is None:
+        return
+    protocol = plan.protocol
+    for budget in protocol.budgets.of(Task.CLASSIFICATION):
+        fewest: dict[str, int] = {}
+        for subset in range(protocol.subsets):
+            rows = labeled_rows(source, Task.CLASSIFICATION, budget, seed=protocol.seed, subset=subset)
+            labels = source.cases["label"].iloc[rows].to_numpy(dtype=int)
+            for name, label in (("normal", 0), ("pneumonia", 1)):
+                count = int((labels == label).sum())
+                fewest[name] = min(fewest.get(name, count), count)
+        for name, count in fewest.items():
+            if count < FEW_LABELS:
+                yield (
+                    f"classification budget {budget} leaves {count} labelled cases of {name}: under "
+                    f"{FEW_LABELS}"
+                )
