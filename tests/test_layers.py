@@ -33,7 +33,7 @@ ALLOWED = {
         *("evaluation", "training", "store", "stats", "claims", "report", "launch"),
     },
 }
-SHARED = {"errors", "files", "randomness"}
+SHARED = {"api", "errors", "files", "processors", "randomness", "text"}
 
 
 def imported(path):

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mmbench.cli.output import Json, console, make_table, plural, print_json, shown
+from mmbench.cli.output import Json, console, make_table, print_json, shown
 from mmbench.cli.run import DataRoot, Plugins
 from mmbench.cli.status import Results, Where, results_folder
+from mmbench.text import plural
 
 if TYPE_CHECKING:
     from mmbench.api import RunSummary

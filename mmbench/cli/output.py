@@ -91,11 +91,6 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
 
 
-def plural(count: int, noun: str) -> str:
-    """Return a count with its noun, for example ``1 run`` or ``3 runs``."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"
-
-
 def _finite(value: Any) -> Any:
     if isinstance(value, float):
         return value if value - value == 0 else None

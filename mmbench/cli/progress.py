@@ -15,8 +15,9 @@ from rich.table import Table
 from rich.text import Text
 
 from mmbench.api import Planned, Preparing, RunEvent
-from mmbench.cli.output import duration, plural, shown
+from mmbench.cli.output import duration, shown
 from mmbench.execution.executor import Elsewhere, Ending, Failed, Finished, Found, Progress, Started
+from mmbench.text import plural
 
 ETA_AFTER = 2.0
 """Seconds of work before the time left is worth showing."""

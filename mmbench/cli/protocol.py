@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from mmbench.cli.output import Json, plural, print_json
+from mmbench.cli.output import Json, print_json
 from mmbench.cli.run import Plugins, ProtocolName
+from mmbench.text import plural
 
 app = typer.Typer(no_args_is_help=True, help="Show or check a protocol, or print the schema of protocols.")
 

@@ -14,10 +14,10 @@ from mmbench.cli.output import (
     complain,
     console,
     duration,
-    plural,
     print_json,
     shown,
 )
+from mmbench.text import plural
 
 if TYPE_CHECKING:
     from mmbench.api import RunSummary

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mmbench.cli.output import Json, console, make_table, plural, print_json, shown
+from mmbench.cli.output import Json, console, make_table, print_json, shown
+from mmbench.text import plural
 
 if TYPE_CHECKING:
     from rich.console import Console

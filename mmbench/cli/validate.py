@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mmbench.cli.output import Json, console, duration, make_table, plural, print_json
+from mmbench.cli.output import Json, console, duration, make_table, print_json
 from mmbench.cli.run import DataRoot, Plugins, ProtocolName
+from mmbench.text import plural
 
 if TYPE_CHECKING:
     from mmbench.planning.outlook import Outlook

@@ -18,6 +18,7 @@ from mmbench.data.fingerprints import THUMBNAIL, duplicate_groups, fingerprints_
 from mmbench.data.readers.base import Listing, RawCase, Reader
 from mmbench.errors import DataError
 from mmbench.files import digest_json
+from mmbench.processors import usable_cpus
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -168,7 +169,7 @@ def _decoded_in_order(reader: Reader, cases: list[RawCase], size: int) -> Iterat
             return error
 
     # Pillow lets go of the interpreter while it decodes. Blocks bound what waits in memory.
-    with ThreadPoolExecutor(max_workers=max(1, min(8, os.cpu_count() or 1))) as pool:
+    with ThreadPoolExecutor(max_workers=min(8, usable_cpus())) as pool:
         for start in range(0, len(cases), 256):
             yield from pool.map(decode, cases[start : start + 256])
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import os
 import re
 import subprocess
 import sys
@@ -12,6 +10,8 @@ from functools import cache
 from pathlib import Path
 
 from mmbench.errors import UserError, suggestion
+from mmbench.processors import usable_cpus
+from mmbench.text import plural
 
 _GPU_FILES = ("/dev/nvidia[0-9]*", "/dev/nvidia-caps", "/dev/kfd", "/dev/dxg")
 """NVIDIA (whole GPUs, then slices of one), AMD, and either under WSL."""
@@ -38,9 +38,7 @@ class Placement:
 
     def describe(self) -> str:
         """Return the workers in a few words, for example ``2 workers on cuda:0, cuda:1``."""
-        count = len(self.devices)
-        places = ", ".join(dict.fromkeys(self.devices))
-        return f"{count} worker{'s' if count != 1 else ''} on {places}"
+        return f"{plural(len(self.devices), 'worker')} on {', '.join(dict.fromkeys(self.devices))}"
 
 
 def place(device: str = "auto", jobs: int | str = "auto") -> Placement:
@@ -65,17 +63,6 @@ def place(device: str = "auto", jobs: int | str = "auto") -> Placement:
     count = count or len(places)
     threads = max(1, min(_GPU_THREADS, usable_cpus() // count))
     return Placement(tuple(places[index % len(places)] for index in range(count)), threads)
-
-
-def usable_cpus() -> int:
-    """Return how many CPUs this process may use, by its affinity mask and its container's quota."""
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        count = min(count, math.ceil(int(quota) / int(period)))
-    except (OSError, ValueError):
-        pass  # no cgroup, or its quota is "max"
-    return max(1, count)
 
 
 @cache

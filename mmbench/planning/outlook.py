@@ -15,6 +15,7 @@ from mmbench.errors import UserError
 from mmbench.planning.cost import run_cost
 from mmbench.planning.plan import Plan
 from mmbench.planning.schedule import plan_costs
+from mmbench.protocol.metrics import MAIN_METRIC, METRICS
 from mmbench.protocol.runs import RunSpec
 from mmbench.protocol.schema import domain_name
 from mmbench.protocol.vocabulary import Task
@@ -26,8 +27,8 @@ from mmbench.stats.power import (
     smallest_p,
 )
 from mmbench.store.store import ResultStore
+from mmbench.text import plural
 
-METRICS = {Task.CLASSIFICATION: "accuracy", Task.SEGMENTATION: "dice"}
 FEW_CASES, FEW_LABELS, FEW_TRAININGS = 50, 5, 6
 MOST_SIBLINGS = 50
 """Runs read of each sibling folder: enough for a median."""
@@ -232,12 +233,12 @@ def _detectable(plan: Plan, store: ResultStore, family: int) -> list[Detectable]
     alpha = 1 - protocol.statistics.confidence
     found = []
     for task in protocol.tasks:
-        source = domain_name(getattr(protocol.sources, task.value))
+        source = domain_name(protocol.sources.of(task))
         for part, cases in plan.case_counts.items():
             of, domain = part.split(" ", 1)
             if of != task.value:
                 continue
-            metric = METRICS[task]
+            metric = MAIN_METRIC[task]
             noise = measured.get((metric, domain))
             basis = "noise of the recorded runs" if noise else "assumed noise"
             alone, corrected = (
@@ -255,7 +256,6 @@ def _detectable(plan: Plan, store: ResultStore, family: int) -> list[Detectable]
 
 def _measured_noise(plan: Plan, store: ResultStore) -> dict[tuple[str, str], Noise]:
     """Return the noise of differences from the reference in the recorded runs, mean over lines."""
-    from mmbench.protocol.metrics import METRICS as CATALOGUE
     from mmbench.randomness import generator
     from mmbench.report.scored import Scored, compatible, lines_of
     from mmbench.stats.blocks import blocks
@@ -269,7 +269,7 @@ def _measured_noise(plan: Plan, store: ResultStore) -> dict[tuple[str, str], Noi
     trivial = [label for label, summary in plan.methods.items() if summary.trivial]
     found = {}
     for block in blocks(frame):
-        metric = CATALOGUE[METRICS[Task(block.task)]]
+        metric = METRICS[MAIN_METRIC[Task(block.task)]]
         rng = generator(plan.protocol.seed, "outlook", block.task, block.domain)
         weights = patient_weights(block.patients, 300, rng)
         drawn = replicates(block, metric.name, weights, plan.protocol.evaluation.class_threshold)
@@ -307,7 +307,7 @@ def _warnings(plan: Plan, trainings: int, family: int) -> list[str]:
     found = []
     if trainings < FEW_TRAININGS:
         found.append(
-            f"{trainings} training{'s' if trainings > 1 else ''} per row (seeds x subsets): the exact "
+            f"{plural(trainings, 'training')} per row (seeds x subsets): the exact "
             f"signed-rank test cannot reach p < {alpha:.2g}; {FEW_TRAININGS} are the fewest that can, "
             f"{pairs_needed(family, alpha)} with Holm over {family} comparisons"
         )

@@ -194,14 +194,14 @@ def _runnable(
 
 def source_choice(protocol: Protocol, task: Task) -> DatasetChoice:
     """Return the dataset trained on for a task."""
-    choice: DatasetChoice | None = getattr(protocol.sources, task.value)
+    choice: DatasetChoice | None = protocol.sources.of(task)
     assert choice is not None
     return choice
 
 
 def target_choices(protocol: Protocol, task: Task) -> list[DatasetChoice]:
     """Return the cross-domain datasets of a task."""
-    choices: list[DatasetChoice] = getattr(protocol.targets, task.value)
+    choices: list[DatasetChoice] = protocol.targets.of(task)
     return choices
 
 
@@ -281,8 +281,8 @@ def _check_source(protocol: Protocol, task: Task, dataset: Dataset) -> None:
 
 def _budget_location(protocol: Protocol, task: Task, budget: Budget) -> Location:
     if protocol.budgets.grid is not None:
-        values: list[Budget] = getattr(protocol.budgets.grid, task.value)
+        values: list[Budget] = protocol.budgets.grid.of(task)
         return ("budgets", "grid", task.value, values.index(budget))
     pairs = protocol.budgets.pairs or []
-    index = next(i for i, pair in enumerate(pairs) if getattr(pair, task.value) == budget)
+    index = next(i for i, pair in enumerate(pairs) if pair.of(task) == budget)
     return ("budgets", "pairs", index, task.value)

@@ -192,7 +192,5 @@ _ALL = (
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _ALL}
 """Every metric by name, in the order of tables."""
 
-
-def metrics_of(task: Task) -> list[Metric]:
-    """Return a task's metrics, in the order of tables."""
-    return [metric for metric in METRICS.values() if metric.task is task]
+MAIN_METRIC = {Task.CLASSIFICATION: "accuracy", Task.SEGMENTATION: "dice"}
+"""The metric that stands for a task in status lines, figures and forecasts."""

@@ -105,9 +105,7 @@ def expand(
         if not summary.tasks <= set(protocol.tasks):
             continue
         tasks = [task for task in protocol.tasks if task in summary.tasks]
-        budgets = [
-            {task: getattr(pair, task.value) for task in tasks} for pair in protocol.budgets.combinations()
-        ]
+        budgets = [{task: pair.of(task) for task in tasks} for pair in protocol.budgets.combinations()]
         for budget in budgets:
             if None in budget.values():
                 continue

@@ -137,7 +137,15 @@ class Target(DatasetChoice):
 DatasetField = Annotated[DatasetChoice, BareString("dataset")]
 
 
-class Sources(Strict):
+class PerTask(Strict):
+    """A model with one field for each task."""
+
+    def of(self, task: Task) -> Any:
+        """Return the field of a task."""
+        return getattr(self, task.value)
+
+
+class Sources(PerTask):
     """The domains trained on. A role left out leaves its task unlearned."""
 
     classification: DatasetField | None = None
@@ -177,7 +185,7 @@ TargetEntries = Annotated[list[TargetEntry], Field(max_length=100), OneOrMany()]
 TargetList = Annotated[list[DatasetChoice], ReadAs(TargetEntries, _expand_sweeps)]
 
 
-class Targets(Strict):
+class Targets(PerTask):
     """The domains never seen in training; each entry may carry ``sweep: {dial, values}``.
 
     The held-out test parts of the sources are always evaluated and need not be listed.
@@ -187,14 +195,14 @@ class Targets(Strict):
     segmentation: TargetList = Field(default_factory=list)
 
 
-class BudgetPair(Strict):
+class BudgetPair(PerTask):
     """Numbers of labelled images, one per task; ``full`` is the whole training part."""
 
     classification: BudgetField | None = None
     segmentation: BudgetField | None = None
 
 
-class BudgetGrid(Strict):
+class BudgetGrid(PerTask):
     """Every combination of the listed budgets."""
 
     classification: list[BudgetField] = Field(default_factory=list, max_length=50)
@@ -231,7 +239,7 @@ class Budgets(Strict):
 
     def of(self, task: Task) -> list[Budget]:
         """Return the budgets of one task, smallest first, each once."""
-        found = {getattr(pair, task.value) for pair in self.combinations()} - {None}
+        found = {pair.of(task) for pair in self.combinations()} - {None}
         return sorted(found, key=budget_order)
 
 
@@ -318,9 +326,9 @@ class Protocol(Strict):
     @model_validator(mode="after")
     def _roles_agree(self) -> Self:
         for task in Task:
-            source: DatasetChoice | None = getattr(self.sources, task.value)
+            source: DatasetChoice | None = self.sources.of(task)
             budgets = self.budgets.of(task)
-            targets: list[DatasetChoice] = getattr(self.targets, task.value)
+            targets: list[DatasetChoice] = self.targets.of(task)
             if source is None and targets:
                 raise located_error(f"{task.value} has targets but no source", "targets", task.value)
             if source is None and budgets:
@@ -362,7 +370,7 @@ class Protocol(Strict):
     @property
     def tasks(self) -> list[Task]:
         """The tasks that have a source."""
-        return [task for task in Task if getattr(self.sources, task.value) is not None]
+        return [task for task in Task if self.sources.of(task) is not None]
 
 
 def domain_name(choice: DatasetChoice) -> str:

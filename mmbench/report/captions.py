@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from mmbench.protocol.metrics import METRICS
 from mmbench.protocol.schema import Protocol
 from mmbench.protocol.vocabulary import Task
+from mmbench.text import plural
 
 if TYPE_CHECKING:
     from mmbench.report.main_table import MainTable
@@ -51,17 +52,13 @@ def _spread(protocol: Protocol, trivial: bool) -> str:
     seeds, subsets = protocol.seeds, protocol.subsets
     if seeds * subsets == 1:
         return "One training per row (1 seed, 1 labelled subset): no spread can be shown."
-    over = f"{_count(seeds, 'seed')} x {_count(subsets, 'label subset')}"
+    over = f"{plural(seeds, 'seed')} x {plural(subsets, 'labelled subset')}"
     note = (
         "; trivial baselines that no seed changes, over labelled subsets alone"
         if trivial and seeds > 1
         else ""
     )
     return f"± is the standard deviation over trainings: {over} (not over cases){note}."
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'s' if number != 1 else ''}"
 
 
 def _undefined(table: MainTable) -> str:
@@ -72,7 +69,7 @@ def _undefined(table: MainTable) -> str:
             if lost > 0:
                 key = f"{column.heading} on {column.domain}"
                 counts[key] = counts.get(key, 0) + lost
-    return ", ".join(f"{key} in {_count(lost, 'training')}" for key, lost in counts.items())
+    return ", ".join(f"{key} in {plural(lost, 'training')}" for key, lost in counts.items())
 
 
 def _empty_predictions(table: MainTable) -> str:
@@ -80,7 +77,7 @@ def _empty_predictions(table: MainTable) -> str:
     for (line, column), value in table.results.items():
         if column.metric == "empty_prediction" and value.mean > 0:
             budgets = "/".join(line.budget(task) or "–" for task in Task)
-            total = f"{value.mean * value.n:.0f} of {value.n * _case_count(table, column.domain)}"
+            total = f"{value.mean * value.n:.0f} of {value.n * _caseplural(table, column.domain)}"
             found.append(f"{line.row} {budgets} on {column.domain} {total}")
     if not found:
         return ""
@@ -89,7 +86,7 @@ def _empty_predictions(table: MainTable) -> str:
     return f"Empty predicted masks, which bear on every distance, over all trainings: {listed}{rest}."
 
 
-def _case_count(table: MainTable, domain: str) -> int:
+def _caseplural(table: MainTable, domain: str) -> int:
     rows = table.long[(table.long["domain"] == domain) & (table.long["task"] == Task.SEGMENTATION.value)]
     return int(rows["cases"].iloc[0])
 

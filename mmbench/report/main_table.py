@@ -304,8 +304,8 @@ def _columns(
     for task in protocol.tasks:
         if not any(line.budget(task) is not None for line in lines):
             continue
-        domains[(True, task, domain_name(getattr(protocol.sources, task.value)))] = None
-        for target in getattr(protocol.targets, task.value):
+        domains[(True, task, domain_name(protocol.sources.of(task)))] = None
+        for target in protocol.targets.of(task):
             domains[(False, task, domain_name(target))] = None
     for part in _records(summaries.drop_duplicates(["in_domain", "task", "domain"])):
         domains.setdefault((bool(part["in_domain"]), Task(part["task"]), part["domain"]))

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from mmbench.claims.ledger import Claim
+from mmbench.protocol.vocabulary import Task
 from mmbench.stats.intervals import wilson
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ def _beside(record: dict[Any, Any], claim: Claim, analysis: Analysis) -> dict[st
 def _same_data(analysis: Analysis, record: dict[Any, Any], claim: Claim) -> bool:
     """Whether dataset and number of cases are the printed ones."""
     sources, targets = analysis.protocol.sources, analysis.protocol.targets
-    task = record["task"]
-    choices = [getattr(sources, task)] if record["scope"] == "in-domain" else getattr(targets, task)
+    task = Task(record["task"])
+    choices = [sources.of(task)] if record["scope"] == "in-domain" else targets.of(task)
     names = {choice.dataset for choice in choices if choice is not None}
     return claim.dataset in names and record["cases"] == claim.cases

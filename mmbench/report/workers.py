@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
+
+from mmbench.processors import usable_cpus
 
 WORTH_IT = 100_000
 """Per-case scores from which starting processes takes less time than it saves."""
@@ -25,8 +26,7 @@ def spread(
     scores : int
         How many per-case scores are worked on; below ``WORTH_IT`` everything runs in this process.
     """
-    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    count = min(processors, len(arguments))
+    count = min(usable_cpus(), len(arguments))
     if scores < WORTH_IT or count < 2:
         return [function(*one) for one in arguments]
     from joblib import Parallel, delayed

@@ -12,6 +12,7 @@ from typing import Any
 
 from mmbench.errors import StoreError
 from mmbench.store.store import ResultStore
+from mmbench.text import plural
 
 IGNORED = {"pandas"}
 """Packages whose version is recorded but computes no score."""
@@ -33,7 +34,7 @@ class Mixture:
     counts: Mapping[str, int]
 
     def __str__(self) -> str:
-        values = (f"{value} ({count} run{'s' * (count != 1)})" for value, count in self.counts.items())
+        values = (f"{value} ({plural(count, 'run')})" for value, count in self.counts.items())
         return f"{self.field}: {', '.join(values)}"
 
 

@@ -72,7 +72,7 @@ def test_the_number_of_cpus_follows_the_affinity_mask():
     one = min(os.sched_getaffinity(0))
     text = (
         f"import os; os.sched_setaffinity(0, {{{one}}})\n"
-        "from mmbench.execution.devices import usable_cpus; print(usable_cpus())"
+        "from mmbench.processors import usable_cpus; print(usable_cpus())"
     )
     assert subprocess.check_output([sys.executable, "-c", text], text=True).strip() == "1"
 

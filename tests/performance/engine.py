@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from mmbench.evaluation import domains
+from mmbench.execution import job
 from mmbench.execution.executor import RunTask
 from mmbench.planning.plan import make_plan
 from mmbench.protocol.files import load_protocol
