@@ -1,28 +1,41 @@
-"""Running a protocol: what is missing is trained, what is there is kept, and the table is made."""
+"""Running a protocol: what is missing is trained, predicted and scored, and the report is made."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from mmbench.errors import UnwritableStoreError, UserError
+from mmbench.errors import UnwritableStoreError
 from mmbench.execution.devices import Placement, place
-from mmbench.execution.executor import Ending, Event, Executor, Failed, Found, RunTask
-from mmbench.execution.local import LocalExecutor
+from mmbench.execution.executor import (
+    Ending,
+    Event,
+    Executor,
+    Failed,
+    Finished,
+    Found,
+    Outcome,
+    RunTask,
+)
+from mmbench.execution.executors import make_executor
 from mmbench.files import write_text
-from mmbench.planning.only import select
-from mmbench.planning.schedule import longest_first, plan_costs
-from mmbench.planning.staleness import stale_notes
+from mmbench.planning.work import (
+    Selection,
+    Work,
+    notes_on,
+    planned_makings,
+    recorded_makings,
+    take_stock,
+)
 from mmbench.protocol.files import load_protocol, naming_lines
-from mmbench.protocol.runs import RunSpec
 from mmbench.protocol.schema import Protocol
 from mmbench.report.build import Report, make_report
-from mmbench.store.environment import capture
-from mmbench.store.provenance import mixtures, refuse_mixtures
+from mmbench.store.mixtures import mixtures, refuse_mixtures
+from mmbench.store.records import LayerName
 from mmbench.store.store import ResultStore
 
 if TYPE_CHECKING:
@@ -40,29 +53,28 @@ class Preparing:
 
 @dataclass(frozen=True)
 class Planned:
-    """What a run is going to do, told before the first run starts.
+    """What is going to be done, told before the first worker starts.
 
     Attributes
     ----------
     plan : Plan
         Runs, leak counts and notes.
+    work : Work
+        What is missing.
     results : Path
         The result store's folder.
-    pending : tuple of (str, str, float)
-        Id, description and relative cost of every run that will run, in the order of their start.
-    cached, skipped : int
-        Selected runs that are finished already, and those left alone.
+    notes : tuple of str
+        What a reader should know of the data and of the finished records.
     why_skipped : str
-        Why they are left alone.
+        Why skipped runs are left alone.
     workers : str
         The workers in a few words.
     """
 
     plan: Plan
+    work: Work
     results: Path
-    pending: tuple[tuple[str, str, float], ...]
-    cached: int
-    skipped: int
+    notes: tuple[str, ...]
     why_skipped: str
     workers: str
 
@@ -71,9 +83,37 @@ RunEvent = Event | Preparing | Planned
 Listener = Callable[[RunEvent], None]
 
 
+@dataclass(frozen=True)
+class Options:
+    """How a plan is carried out.
+
+    Attributes
+    ----------
+    selection : Selection
+        Which runs, and which layers again.
+    data_root : Path or None
+        Where real data are.
+    plugins : tuple of Path
+        Method files beside the built-in methods.
+    checkpoint_every : float
+        Seconds between two checkpoints of a training.
+    time_limit : float or None
+        Seconds after which a run is ended and counts as failed.
+    allow_mixed : bool
+        Put records into one table that were made with different sources or library versions.
+    """
+
+    selection: Selection = field(default_factory=Selection)
+    data_root: Path | None = None
+    plugins: tuple[Path, ...] = ()
+    checkpoint_every: float = 60.0
+    time_limit: float | None = None
+    allow_mixed: bool = False
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunSummary:
-    """What a run came to.
+    """What ``mmbench run`` came to.
 
     Attributes
     ----------
@@ -81,23 +121,28 @@ class RunSummary:
         The protocol's name.
     results : Path
         The result store's folder.
+    trained, predicted, scored : int
+        How many runs were trained now, and how many predictions and scores were made.
     done, cached : tuple of str
-        Ids of the runs trained now, and of those found finished.
-    failed : dict of str to str
+        Ids of the runs that something was made of now, and of those found complete.
+    failed : mapping from str to str
         The error of each run that failed now, or earlier and was not repeated, by id.
     skipped : tuple of str
         Ids of the selected runs that were left alone: failed earlier, or not asked for by
         ``retry_failed``.
-    descriptions : dict of str to str
+    descriptions : mapping from str to str
         Each selected run in a few words, by id.
     report : Report
-        The tables over every finished run of the protocol, and the files they were written to.
+        The tables over everything that is scored of the protocol, and the files they were written to.
     seconds : float
         Wall time.
     """
 
     protocol: str
     results: Path
+    trained: int = 0
+    predicted: int = 0
+    scored: int = 0
     done: tuple[str, ...] = ()
     cached: tuple[str, ...] = ()
     failed: Mapping[str, str] = field(default_factory=dict)
@@ -108,7 +153,7 @@ class RunSummary:
 
     @property
     def table(self) -> pd.DataFrame | None:
-        """The main table, one row per line, unrounded; None when no run is finished."""
+        """The main table, one row per line, unrounded; None when nothing is scored."""
         return self.report.table
 
     @property
@@ -130,17 +175,19 @@ def run(
     plugins: Sequence[Path | str] = (),
     jobs: int | str = "auto",
     device: str = "auto",
+    executor: str | Executor = "local",
     only: str | None = None,
-    force: bool = False,
+    force: LayerName | None = None,
     retry_failed: bool = False,
     checkpoint_every: float = 60.0,
     time_limit: float | None = None,
     allow_mixed: bool = False,
-    listener: Callable[[RunEvent], None] | None = None,
+    listener: Listener | None = None,
 ) -> RunSummary:
-    """Run what is missing of a protocol and make its table.
+    """Make what is missing of a protocol and its report.
 
-    Finished runs are skipped, so the same call goes on after an interruption.
+    What is stored already is not made again, so the same call resumes after an interruption. A new domain
+    only adds predictions and scores; a new threshold or metric only scores.
 
     Parameters
     ----------
@@ -149,17 +196,19 @@ def run(
     results : Path, optional
         The results folder; ``results/<protocol>`` when left out.
     data_root : Path, optional
-        Folder under which real datasets lie.
+        Folder under which real datasets are.
     plugins : sequence of Path
         Method files, or folders of them, beside the built-in methods.
     jobs : int or "auto"
         Runs side by side; ``auto`` is one per usable CPU, or one per GPU.
     device : str
         ``auto``, ``cpu``, ``cuda`` or ``cuda:<index>``.
+    executor : str or Executor
+        Where the work is done: a name (``local``: worker processes of this machine), or an executor.
     only : str, optional
         A filter such as ``method=multimix,seed=0``, see :func:`mmbench.planning.only.select`.
-    force : bool
-        Train the selected runs again, whether they are finished or not.
+    force : {'run', 'predictions', 'scores'}, optional
+        Make a layer of the selected runs again, with what is made from it, whether or not it is there.
     retry_failed : bool
         Repeat the selected runs that failed earlier, and only those.
     checkpoint_every : float
@@ -174,52 +223,43 @@ def run(
     Raises
     ------
     UserError
-        If something in the arguments, the protocol, a plugin or the data must be mended first.
+        If something in the arguments, the protocol, a plugin or the data must be fixed first.
     """
     from mmbench.planning.plan import make_plan
 
     tell = listener or _ignore
     loaded = protocol if isinstance(protocol, Protocol) else load_protocol(protocol)
     workers = place(device, jobs)
-    root = Path(data_root).resolve() if data_root is not None else None
-    files = tuple(Path(plugin).resolve() for plugin in plugins)
-    with nullcontext() if isinstance(protocol, Protocol) else naming_lines(protocol):
-        plan = make_plan(
-            loaded, data_root=root, plugins=files, on_dataset=lambda name: tell(Preparing(dataset=name))
-        )
-    return run_plan(
-        plan,
-        results=Path(results) if results is not None else Path("results") / loaded.name,
-        data_root=root,
-        plugins=files,
-        workers=workers,
-        only=only,
-        force=force,
-        retry_failed=retry_failed,
+    options = Options(
+        selection=Selection(only, force, retry_failed),
+        data_root=Path(data_root).resolve() if data_root is not None else None,
+        plugins=tuple(Path(plugin).resolve() for plugin in plugins),
         checkpoint_every=checkpoint_every,
         time_limit=time_limit,
         allow_mixed=allow_mixed,
-        listener=tell,
     )
+    folder = Path(results) if results is not None else Path("results") / loaded.name
+    ResultStore(folder).refuse_old_format()
+    with nullcontext() if isinstance(protocol, Protocol) else naming_lines(protocol):
+        plan = make_plan(
+            loaded,
+            data_root=options.data_root,
+            plugins=options.plugins,
+            on_dataset=lambda name: tell(Preparing(dataset=name)),
+        )
+    return run_plan(plan, folder, workers, options, executor=executor, listener=tell)
 
 
 def run_plan(
     plan: Plan,
-    *,
     results: Path,
     workers: Placement,
-    data_root: Path | None = None,
-    plugins: tuple[Path, ...] = (),
-    only: str | None = None,
-    force: bool = False,
-    retry_failed: bool = False,
-    checkpoint_every: float = 60.0,
-    time_limit: float | None = None,
-    allow_mixed: bool = False,
-    listener: Callable[[RunEvent], None] | None = None,
-    executor: Executor | None = None,
+    options: Options | None = None,
+    *,
+    executor: str | Executor = "local",
+    listener: Listener | None = None,
 ) -> RunSummary:
-    """Run what is missing of a plan; see :func:`run`.
+    """Make what is missing of a plan; see :func:`run`.
 
     Parameters
     ----------
@@ -229,129 +269,126 @@ def run_plan(
         The results folder.
     workers : Placement
         From :func:`mmbench.execution.devices.place`.
-    executor : Executor, optional
-        Where the runs run; worker processes of this machine when left out.
+    options : Options, optional
+        How.
+    executor : str or Executor
+        Where the work is done.
+    listener : callable, optional
+        Told every event as it happens.
     """
     begin = time.monotonic()
-    tell = listener or _ignore
-    results = results.resolve()
-    store = ResultStore(results)
-    chosen = select(plan.runs, only)
-    if force and retry_failed:
-        raise UserError("force and retry_failed contradict each other; give one of them")
-    finished, failures = store.finished(), store.failed()
-    cached = [] if force else [run for run in chosen if run.id in finished]
-    open_runs = chosen if force else [run for run in chosen if run.id not in finished]
-    pending = [run for run in open_runs if force or (run.id in failures) == retry_failed]
-    plan.notes.extend(stale_notes(store, cached, plan))
-    costs = plan_costs(plan)
-    pending = longest_first(pending, costs)
-    running = {run.id for run in pending}
-    skipped = [run for run in open_runs if run.id not in running]
-    failed = {run.id: failures[run.id].error for run in skipped if run.id in failures}
-    if not allow_mixed:
-        refuse_mixtures(store, mixtures(_makings(plan, store, finished - running, pending)))
-
-    store.save_plan(plan.protocol, plan.runs, plan_report(plan))
-    if plan.splits is not None:
-        write_text(results / "splits.csv", plan.splits.to_csv(index=False, lineterminator="\n"))
+    tell, options = listener or _ignore, options or Options()
+    store = ResultStore(results.resolve())
+    runner = make_executor(executor, workers) if isinstance(executor, str) else executor
+    work = take_stock(plan, store, options.selection)
+    notes = (*plan.notes, *notes_on(plan, store, work))
+    if not options.allow_mixed:
+        kept = recorded_makings(plan, store, plan.runs, work.doing)
+        refuse_mixtures(store, mixtures([*kept, *planned_makings(plan, work, workers.devices[0])]))
+    _write_plan(store, plan, notes)
     tell(
         Planned(
             plan=plan,
-            results=results,
-            pending=tuple((run.id, run.describe(), costs[run.id]) for run in pending),
-            cached=len(cached),
-            skipped=len(skipped),
-            why_skipped="never ran" if retry_failed else "failed earlier",
-            workers=Placement(workers.devices[: max(1, len(pending))], workers.threads).describe(),
+            work=work,
+            results=store.root,
+            notes=notes,
+            why_skipped="never ran" if options.selection.retry_failed else "failed earlier",
+            workers=replace(workers, devices=workers.devices[: max(1, len(work.pending))]).describe(),
         )
     )
-    tasks = [
-        RunTask(
-            run,
-            plan.protocol,
-            results,
-            data_root,
-            plugins,
-            threads=workers.threads,
-            force=force,
-            failure=store.failure_version(run.id),
-            checkpoint_every=checkpoint_every,
-            time_limit=time_limit,
-        )
-        for run in pending
-    ]
-    executor = executor or LocalExecutor(workers.devices, workers.threads)
-    found, failed_now = _follow(tasks, store, tell, executor)
-    return RunSummary(
-        protocol=plan.protocol.name,
-        results=results,
-        done=tuple(run.id for run in pending if run.id not in failed_now.keys() | found),
-        cached=(*(run.id for run in cached), *found),
-        failed={**failed, **failed_now},
-        skipped=tuple(run.id for run in skipped),
-        descriptions={run.id: run.describe() for run in chosen},
-        report=make_report(results, allow_mixed=allow_mixed),
-        seconds=time.monotonic() - begin,
-    )
+    followed = _follow(_tasks(plan, store, work, workers, options), store, tell, runner)
+    return _summary(plan, store, work, followed, options, begin)
 
 
 def _ignore(event: RunEvent) -> None:
     """Listen to nothing."""
 
 
+def _write_plan(store: ResultStore, plan: Plan, notes: Sequence[str]) -> None:
+    store.save_plan(plan.protocol, plan.runs, plan.domains, plan.report() | {"notes": list(notes)})
+    if plan.subsets is not None:
+        with store.writing():
+            write_text(store.root / "splits.csv", plan.subsets.to_csv(index=False, lineterminator="\n"))
+
+
+def _tasks(
+    plan: Plan, store: ResultStore, work: Work, workers: Placement, options: Options
+) -> list[RunTask]:
+    return [
+        RunTask(
+            run,
+            tuple(plan.scores(run)),
+            plan.protocol,
+            store.root,
+            options.data_root,
+            options.plugins,
+            threads=workers.threads,
+            force=options.selection.force,
+            failure=store.failure_version(run.id),
+            checkpoint_every=options.checkpoint_every,
+            time_limit=options.time_limit,
+        )
+        for run in work.pending
+    ]
+
+
+@dataclass
+class _Followed:
+    """What became of the tasks: outcomes, what another process made meanwhile, and errors, by id."""
+
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    found: set[str] = field(default_factory=set)
+    failed: dict[str, str] = field(default_factory=dict)
+
+
 def _follow(
     tasks: Sequence[RunTask], store: ResultStore, tell: Listener, executor: Executor
-) -> tuple[set[str], dict[str, str]]:
-    """Run the tasks; return the ids that another run has done meanwhile, and the errors by id.
-
-    A failure is on the disk before anyone is told.
-    """
+) -> _Followed:
+    """Run the tasks; a failure is on the disk before anyone is told."""
     runs = {task.id: task.run for task in tasks}
-    found: set[str] = set()
-    failed: dict[str, str] = {}
+    followed = _Followed()
     if not tasks:
-        return found, failed
+        return followed
     try:
         for event in executor.run(tasks):
             if isinstance(event, Ending) and not store.has_plan():
                 raise UnwritableStoreError(
-                    f"{store.root}: the folder was removed while the run was going; run the command again"
+                    f"{store.root}: the folder was removed while the command was running; run it again"
                 )
             if isinstance(event, Failed):
                 if event.unwritable:
                     raise UnwritableStoreError(event.error)
-                failed[event.id] = event.error
+                followed.failed[event.id] = event.error
                 if not event.recorded:
-                    store.write_failure(runs[event.id], event.error, event.traceback, event.seconds)
+                    store.write_failure(
+                        runs[event.id], event.error, event.traceback, event.seconds, event.layer
+                    )
             elif isinstance(event, Found):
-                found.add(event.id)
+                followed.found.add(event.id)
+            elif isinstance(event, Finished):
+                followed.outcomes[event.id] = event.outcome
             tell(event)
     finally:
         executor.stop()
-    return found, failed
+    return followed
 
 
-def _makings(
-    plan: Plan, store: ResultStore, kept: Collection[str], pending: Sequence[RunSpec]
-) -> Iterator[Mapping[str, Any]]:
-    """Yield how every record of the plan was made, or is going to be."""
-    for run in plan.runs:
-        if run.id in kept:
-            yield store.content(run.id)
-    # Only where something is to be made: describing the environment asks git.
-    environment = capture().model_dump(mode="json") if pending else None
-    for run in pending:
-        source = plan.methods[run.label].source_digest
-        yield {"run": {"label": run.label}, "method_source": source, "environment": environment}
-
-
-def plan_report(plan: Plan) -> dict[str, object]:
-    """Return what the plan found out about the data and the methods, as JSON values for the store."""
-    return {
-        "notes": plan.notes,
-        "case_counts": plan.case_counts,
-        "part_counts": plan.part_counts,
-        "leaks": plan.leaks.to_json(),
-        "trivial_baselines": [label for label, summary in plan.methods.items() if summary.trivial],
-    }
+def _summary(
+    plan: Plan, store: ResultStore, work: Work, followed: _Followed, options: Options, begin: float
+) -> RunSummary:
+    outcomes = followed.outcomes
+    earlier = {run.id: work.failures[run.id].error for run in work.skipped if run.id in work.failures}
+    return RunSummary(
+        protocol=plan.protocol.name,
+        results=store.root,
+        trained=sum(outcome.trained for outcome in outcomes.values()),
+        predicted=sum(outcome.predicted for outcome in outcomes.values()),
+        scored=sum(outcome.scored for outcome in outcomes.values()),
+        done=tuple(outcomes),
+        cached=(*(run.id for run in work.finished), *followed.found),
+        failed={**earlier, **followed.failed},
+        skipped=tuple(run.id for run in work.skipped),
+        descriptions={run.id: run.describe() for run in work.chosen},
+        report=make_report(store.root, allow_mixed=options.allow_mixed),
+        seconds=time.monotonic() - begin,
+    )

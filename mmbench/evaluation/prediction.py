@@ -3,39 +3,23 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 
+from mmbench.errors import PluginError
 from mmbench.methods.base import Method
 from mmbench.networks.inputs import normalise, release_memory
-from mmbench.networks.saliency import evaluation_mode
+from mmbench.networks.modes import evaluation_mode
 from mmbench.protocol.vocabulary import Task
 
 PIXELS_PER_BATCH = {"cpu": 2**16, "cuda": 2**24}
 """A CPU gains nothing from more than its cache holds; a GPU takes what fits, at first 1,024 images of 128."""
 
 
-@dataclass(frozen=True)
-class DomainPrediction:
-    """Predictions for N images, in the order given.
-
-    Attributes
-    ----------
-    probabilities : ndarray or None
-        Of pneumonia, float64, shape (N,).
-    masks : ndarray or None
-        Probability of lung per pixel, float32, shape (N, S, S).
-    """
-
-    probabilities: np.ndarray | None
-    masks: np.ndarray | None
-
-
 def predict(
     method: Method, images: np.ndarray, task: Task, *, device: torch.device, precision: str = "float32"
-) -> DomainPrediction:
+) -> np.ndarray:
     """Return a method's predictions for a task, every module in evaluation mode and without gradients.
 
     Where a GPU's memory runs out, the batches are halved until they fit.
@@ -43,19 +27,29 @@ def predict(
     Parameters
     ----------
     method : Method
-        Built and trained.
+        Built, with its weights.
     images : ndarray
         uint8, shape (N, S, S).
     task : Task
-        Which part of the method's predictions to take.
+        What to predict.
     device : torch.device
         Where the method's modules are.
     precision : {'float32', 'bf16'}
         As in training.
+
+    Returns
+    -------
+    ndarray
+        float32 in [0, 1]: the probability of each class, shape (N, K), or of lung per pixel, (N, S, S).
+
+    Raises
+    ------
+    PluginError
+        If the method gives no prediction for the task.
     """
     side = images.shape[-1]
     size = max(1, PIXELS_PER_BATCH[device.type] // side**2)
-    probabilities, masks = [], []
+    predictions = []
     with ExitStack() as stack:
         for module in method.modules().values():
             stack.enter_context(evaluation_mode(module))
@@ -74,21 +68,16 @@ def predict(
                 release_memory(device)
                 continue
             start += size
-            if found.probabilities is not None:
-                probabilities.append(found.probabilities)
-            if found.masks is not None:
-                masks.append(found.masks)
-    return DomainPrediction(
-        np.concatenate(probabilities) if probabilities else None, np.concatenate(masks) if masks else None
-    )
+            predictions.append(found)
+    return np.concatenate(predictions)
 
 
-def _predict_some(method: Method, images: np.ndarray, task: Task, device: torch.device) -> DomainPrediction:
-    found = method.predict(normalise(torch.from_numpy(np.array(images)).to(device)))
+def _predict_some(method: Method, images: np.ndarray, task: Task, device: torch.device) -> np.ndarray:
+    found = method.predict(normalise(torch.from_numpy(np.array(images)).to(device)), task)
+    logits = found.class_logits if task is Task.CLASSIFICATION else found.mask_logits
+    if logits is None:
+        raise PluginError(f"method {method.name!r} predicts nothing for {task.value}; predict must return it")
     if task is Task.CLASSIFICATION:
-        logits = found.class_logits
-        return DomainPrediction(
-            None if logits is None else logits.double().softmax(1)[:, 1].cpu().numpy(), None
-        )
-    masks = found.mask_logits
-    return DomainPrediction(None, None if masks is None else masks.float().sigmoid()[:, 0].cpu().numpy())
+        # In double precision, so that only the result is rounded.
+        return logits.double().softmax(1).float().cpu().numpy()
+    return logits.float().sigmoid()[:, 0].cpu().numpy()

@@ -1,6 +1,6 @@
-"""What an executor is given, what it tells, and the one method it must have.
+"""What an executor is given, what it tells, and what it must be able to do.
 
-A cluster back-end is one more class with this ``run``: it takes tasks and yields events.
+A cluster back-end is one more class with this ``run`` and ``stop``: it takes tasks and yields events.
 """
 
 from __future__ import annotations
@@ -10,18 +10,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol as TypingProtocol
 
+from mmbench.protocol.layers import ScoresSpec
 from mmbench.protocol.runs import RunSpec
 from mmbench.protocol.schema import Protocol
+from mmbench.store.records import LayerName
 
 
 @dataclass(frozen=True)
 class RunTask:
-    """Everything a worker needs to train and evaluate one run.
+    """Everything a worker needs to make what is missing of one run: weights, predictions, scores.
 
     Attributes
     ----------
     run : RunSpec
-        What to train.
+        The run.
+    scores : tuple of ScoresSpec
+        The scores, and with them the predictions, that the protocol asks of it.
     protocol : Protocol
         The protocol that the run comes from.
     results : Path
@@ -34,8 +38,8 @@ class RunTask:
         ``cpu`` or ``cuda:<index>``.
     threads : int
         CPU threads the run may use.
-    force : bool
-        Replace the run's record if there is one.
+    force : {'run', 'predictions', 'scores'} or None
+        A layer to make again whether or not it is there, with what is made from it.
     failure : int or None
         The version of the run's failure that this run repeats, if it failed earlier.
     checkpoint_every : float
@@ -45,13 +49,14 @@ class RunTask:
     """
 
     run: RunSpec
+    scores: tuple[ScoresSpec, ...]
     protocol: Protocol
     results: Path
     data_root: Path | None = None
     plugins: tuple[Path, ...] = ()
     device: str = "cpu"
     threads: int = 1
-    force: bool = False
+    force: LayerName | None = None
     failure: int | None = None
     checkpoint_every: float = 60.0
     time_limit: float | None = None
@@ -60,6 +65,26 @@ class RunTask:
     def id(self) -> str:
         """The run's id."""
         return self.run.id
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a worker made of a run.
+
+    Attributes
+    ----------
+    trained : bool
+        Whether it was trained.
+    predicted, scored : int
+        How many predictions and scores were made.
+    headline : dict of str to float
+        The few numbers worth a status line.
+    """
+
+    trained: bool = False
+    predicted: int = 0
+    scored: int = 0
+    headline: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -72,7 +97,7 @@ class Started:
 
 @dataclass(frozen=True)
 class Progress:
-    """A run is at ``step`` of ``steps`` of a phase such as ``train``."""
+    """A run is at ``step`` of ``steps`` of a phase: ``load``, ``train``, ``predict`` or ``score``."""
 
     id: str
     worker: int
@@ -81,19 +106,25 @@ class Progress:
     phase: str
 
 
+def layer_of(phase: str) -> LayerName:
+    """Return the layer that is made in a phase; whatever is not predicting or scoring is the training."""
+    layers: dict[str, LayerName] = {"predict": "predictions", "score": "scores"}
+    return layers.get(phase, "run")
+
+
 @dataclass(frozen=True)
 class Finished:
-    """A run's record is written; ``headline`` holds the few numbers worth a status line."""
+    """Everything that was missing of a run is there."""
 
     id: str
     worker: int
     seconds: float
-    headline: dict[str, float] = field(default_factory=dict)
+    outcome: Outcome = field(default_factory=Outcome)
 
 
 @dataclass(frozen=True)
 class Found:
-    """A run's record is there: another run on the same folder wrote it meanwhile."""
+    """Nothing is missing of a run any more: another process on the same folder made it."""
 
     id: str
     worker: int
@@ -101,7 +132,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Elsewhere:
-    """Another run on the same folder is computing the run now; it is looked at again later."""
+    """Another process on the same folder is working on the run now; it is looked at again later."""
 
     id: str
     worker: int
@@ -109,10 +140,10 @@ class Elsewhere:
 
 @dataclass(frozen=True)
 class Failed:
-    """A run left no record: ``error`` is one line, ``traceback`` may be empty.
+    """A run could not be completed: ``error`` is one line, ``traceback`` may be empty.
 
     ``recorded`` says that the failure is in the store; ``unwritable`` that the store is what failed, so
-    that no other run can do better.
+    that no other run can do better. ``layer`` is what was being made.
     """
 
     id: str
@@ -120,6 +151,7 @@ class Failed:
     error: str
     traceback: str = ""
     seconds: float = 0.0
+    layer: LayerName = "run"
     recorded: bool = False
     unwritable: bool = False
 

@@ -21,7 +21,16 @@ from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from mmbench.execution.executor import Elsewhere, Ending, Event, Failed, RunTask, Started
+from mmbench.execution.executor import (
+    Elsewhere,
+    Ending,
+    Event,
+    Failed,
+    Progress,
+    RunTask,
+    Started,
+    layer_of,
+)
 from mmbench.execution.worker import log_file
 
 EXECUTE = "mmbench.execution.job:execute"
@@ -57,6 +66,7 @@ class _Worker:
     connection: Connection[Any, Any]
     task: RunTask | None = None
     begin: float = 0.0
+    phase: str = ""
 
     @property
     def limit(self) -> float:
@@ -80,7 +90,7 @@ class LocalExecutor:
         CPU threads of a worker.
     function : str
         What runs a task, as ``package.module:name``, called with the task and a progress callback
-        ``(step, steps, phase)``; returns the run's headline numbers.
+        ``(step, steps, phase)``; returns an :class:`~mmbench.execution.executor.Outcome`.
     """
 
     def __init__(self, devices: Sequence[str] = ("cpu",), threads: int = 1, function: str = EXECUTE):
@@ -191,7 +201,7 @@ class LocalExecutor:
             self._start(number, worker.device)
             worker = self._workers[number]
         worker.task = replace(waiting.popleft(), device=worker.device, threads=self.threads)
-        worker.begin = time.monotonic()
+        worker.begin, worker.phase = time.monotonic(), ""
         # a worker that dies meanwhile is noticed by _hear
         with contextlib.suppress(OSError):
             worker.connection.send(worker.task)
@@ -203,6 +213,8 @@ class LocalExecutor:
                 event: Event = worker.connection.recv()
                 if isinstance(event, Started):
                     worker.begin = time.monotonic()
+                if isinstance(event, Progress):
+                    worker.phase = event.phase
                 return event
         except (EOFError, OSError):
             pass
@@ -219,7 +231,8 @@ class LocalExecutor:
         _signal_group(worker.process, signal.SIGKILL)
         worker.process.wait()
         seconds = time.monotonic() - worker.begin
-        return Failed(worker.task.id, worker.number, why, _last_output(worker.task), seconds)
+        output, layer = _last_output(worker.task), layer_of(worker.phase)
+        return Failed(worker.task.id, worker.number, why, output, seconds, layer=layer)
 
 
 def _cause(code: int) -> str:

@@ -22,15 +22,27 @@ from pathlib import Path
 from typing import Any
 
 from mmbench.errors import StoreError, UnwritableStoreError, UserError
-from mmbench.execution.executor import Elsewhere, Event, Failed, Finished, Found, Progress, RunTask, Started
+from mmbench.execution.executor import (
+    Elsewhere,
+    Event,
+    Failed,
+    Finished,
+    Found,
+    Outcome,
+    Progress,
+    RunTask,
+    Started,
+    layer_of,
+)
 from mmbench.store.lease import lease
+from mmbench.store.missing import missing
 from mmbench.store.store import ResultStore
 from mmbench.store.upkeep import sweep
 
 PROGRESS_INTERVAL = 0.2
 """Smallest time between two progress events of a worker, in seconds."""
 
-Execute = Callable[[RunTask, Callable[[int, int, str], None]], dict[str, float]]
+Execute = Callable[[RunTask, Callable[[int, int, str], None]], Outcome]
 
 
 def main(descriptor: int, worker: int, function: str) -> None:
@@ -89,30 +101,50 @@ def _listen(connection: Connection[Any, Any], tasks: queue.SimpleQueue[RunTask |
 
 
 def _attempt(task: RunTask, worker: int, function: str, send: Callable[[Event], None]) -> Event:
-    """Run one task, unless another run does or did, and return the event that ends the attempt."""
+    """Run one task, unless another process does or did, and return the event that ends the attempt."""
     store = ResultStore(task.results)
     try:
         with store.writing(), lease(store.leases_folder, task.id) as held:
             if not held:
                 return Elsewhere(task.id, worker)
-            sweep(store, task.id)
+            sweep(store, {task.id, *(spec.id for spec in task.scores), *_predictions(task)})
             return _known(task, store, worker) or _compute(task, store, worker, function, send)
     except UnwritableStoreError as error:
         return Failed(task.id, worker, one_line(error), unwritable=True)
 
 
+def _predictions(task: RunTask) -> set[str]:
+    return {spec.predictions.id for spec in task.scores}
+
+
 def _known(task: RunTask, store: ResultStore, worker: int) -> Event | None:
-    """Return how another run has ended the run since this one was planned."""
-    if store.is_finished(task.id) and not task.force:
-        return Found(task.id, worker)
+    """Return how another process has ended the run since this task was planned."""
     version = store.failure_version(task.id)
-    if version is None or version == task.failure:
+    if version is None:
+        return Found(task.id, worker) if _complete(task, store) else None
+    if version == task.failure:
         return None
     try:
         failure = store.failed()[task.id]
     except (StoreError, KeyError):
         return None
-    return Failed(task.id, worker, failure.error, failure.traceback, failure.seconds, recorded=True)
+    return Failed(
+        task.id,
+        worker,
+        failure.error,
+        failure.traceback,
+        failure.seconds,
+        layer=failure.layer,
+        recorded=True,
+    )
+
+
+def _complete(task: RunTask, store: ResultStore) -> bool:
+    """Whether nothing is missing; what cannot be read is found out by the work itself."""
+    try:
+        return not missing(store, task.run, task.scores, task.force)
+    except StoreError:
+        return False
 
 
 def _compute(
@@ -121,26 +153,26 @@ def _compute(
     """Run a task whose lease is held, and return the event that ends it."""
     send(Started(task.id, worker))
     begin = time.monotonic()
-    latest = float("-inf")
+    latest, now_in = float("-inf"), ""
 
     def on_progress(step: int, steps: int, phase: str) -> None:
-        nonlocal latest
+        nonlocal latest, now_in
         now = time.monotonic()
-        if now - latest >= PROGRESS_INTERVAL:
-            latest = now
+        if now - latest >= PROGRESS_INTERVAL or phase != now_in:
+            latest, now_in = now, phase
             send(Progress(task.id, worker, int(step), int(steps), str(phase)))
 
     try:
-        headline = _resolve(function)(task, on_progress)
-        numbers = {str(name): float(value) for name, value in headline.items()}
+        outcome = _resolve(function)(task, on_progress)
     except UnwritableStoreError:
         raise
     except (Exception, SystemExit) as error:
         lines, seconds = traceback.format_exc(), time.monotonic() - begin
-        # While the lease is held, so that no other run repeats what has just failed.
-        store.write_failure(task.run, one_line(error), lines, seconds)
-        return Failed(task.id, worker, one_line(error), lines, seconds, recorded=True)
-    return Finished(task.id, worker, time.monotonic() - begin, numbers)
+        layer = layer_of(now_in)
+        # While the lease is held, so that no other process repeats what has just failed.
+        store.write_failure(task.run, one_line(error), lines, seconds, layer)
+        return Failed(task.id, worker, one_line(error), lines, seconds, layer=layer, recorded=True)
+    return Finished(task.id, worker, time.monotonic() - begin, outcome)
 
 
 def _resolve(function: str) -> Execute:

@@ -19,17 +19,18 @@ SALIENCY = FORWARD + BACKWARD / 2
 """Forward, and the backward half that reaches the input but no weight."""
 REFERENCE_SIDE = 256
 TRIVIAL_COST = 1e-3
-"""A trivial baseline has no network; the factor keeps its evaluation above nothing."""
+"""A trivial baseline has no network; the factor keeps its predictions above nothing."""
 
 
 def run_cost(
     run: RunSpec,
     method: MethodSummary,
     *,
-    evaluated: Mapping[Task, int] | None = None,
+    train: bool = True,
+    predicted: Mapping[Task, int] | None = None,
     validated: Mapping[Task, int] | None = None,
 ) -> float:
-    """Return the estimated cost of training and evaluating a run.
+    """Return the estimated cost of training a run and of predicting with it.
 
     Parameters
     ----------
@@ -37,8 +38,10 @@ def run_cost(
         What is trained.
     method : MethodSummary
         Its streams, and whether it is a trivial baseline.
-    evaluated : mapping from task to int, optional
-        Cases over all targets of a task; left out, evaluation is not counted.
+    train : bool
+        Whether training is counted; otherwise only predictions are.
+    predicted : mapping from task to int, optional
+        Cases to predict of a task; left out, predictions are not counted.
     validated : mapping from task to int, optional
         Cases of one validation; counted every ``selection.every`` steps unless the rule is ``last``.
 
@@ -48,13 +51,18 @@ def run_cost(
         In encoder forward passes over one full-size image; positive.
     """
     image = _image_cost(run)
-    testing = image * sum(_prediction(run, task) * count for task, count in (evaluated or {}).items())
-    if method.trivial:
-        return TRIVIAL_COST * (image + testing)
+    testing = image * sum(_prediction(run, task) * count for task, count in (predicted or {}).items())
+    if method.trivial or not train:
+        # Never nothing: loading data and scoring take time as well.
+        return (TRIVIAL_COST if method.trivial else 1.0) * (image + testing)
+    return _training_cost(run, method, validated or {}) + testing
+
+
+def _training_cost(run: RunSpec, method: MethodSummary, validated: Mapping[Task, int]) -> float:
     step = run.training.batch_size * sum(_stream(run, stream) for stream in _streams(run, method.streams))
-    validation = sum(_prediction(run, task) * count for task, count in (validated or {}).items())
+    validation = sum(_prediction(run, task) * count for task, count in validated.items())
     rounds = 0 if run.selection.rule == "last" else run.training.steps / run.selection.every
-    return image * (run.training.steps * step + rounds * validation) + testing
+    return _image_cost(run) * (run.training.steps * step + rounds * validation)
 
 
 def _image_cost(run: RunSpec) -> float:

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from mmbench.errors import located
-from mmbench.planning.plan import resolve_methods, source_choice, target_choices
+from mmbench.planning.methods import resolve_methods
 from mmbench.plugins.discovery import discover
-from mmbench.protocol.runs import DomainDigest, expand
+from mmbench.protocol.layers import DomainDigest
+from mmbench.protocol.runs import expand
 from mmbench.protocol.schema import DatasetChoice, Protocol, domain_name
 
 
@@ -36,15 +37,16 @@ def outline(protocol: Protocol, plugins: Iterable[Path] = ()) -> dict[str, Any]:
     from mmbench.data.catalogue import describe
 
     methods = resolve_methods(protocol, discover(plugins))
+    domains = {}
     for task in protocol.tasks:
+        source, targets = protocol.sources.of(task), protocol.targets.of(task)
         with located("sources", task.value):
-            describe(source_choice(protocol, task).dataset)
-        for index, choice in enumerate(target_choices(protocol, task)):
+            describe(source.dataset)
+        for index, choice in enumerate(targets):
             with located("targets", task.value, index):
                 describe(choice.dataset)
-    sources = {task: _nameless(source_choice(protocol, task)) for task in protocol.tasks}
-    targets = {task: [_nameless(c) for c in target_choices(protocol, task)] for task in protocol.tasks}
-    runs = expand(protocol, methods, sources, targets)
+        domains[task] = [_nameless(choice) for choice in (source, *targets)]
+    runs = expand(protocol, methods, domains)
     rows = {entry.label: sum(run.label == entry.label for run in runs) for entry, _ in methods}
     return {
         "protocol": protocol.name,

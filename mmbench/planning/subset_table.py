@@ -11,7 +11,7 @@ from mmbench.data.subsets import label_order
 from mmbench.protocol.vocabulary import Task
 
 
-def split_table(sources: Mapping[Task, Dataset], *, seed: int, subsets: int) -> pd.DataFrame:
+def subset_table(sources: Mapping[Task, Dataset], *, seed: int, subsets: int) -> pd.DataFrame:
     """Return one row per source and case.
 
     Parameters

@@ -7,6 +7,7 @@ import importlib.util
 import pkgutil
 import sys
 from collections.abc import Iterable
+from functools import lru_cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
@@ -44,6 +45,12 @@ def discover(paths: Iterable[Path] = ()) -> Registry:
     for path in paths:
         _take_path(registry, Path(path))
     return registry
+
+
+@lru_cache(maxsize=8)
+def cached_registry(plugins: tuple[Path, ...]) -> Registry:
+    """Return the methods found, discovered once per process."""
+    return discover(plugins)
 
 
 def methods_in(path: Path) -> Registry:

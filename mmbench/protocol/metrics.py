@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from mmbench.files import digest_json
 from mmbench.protocol.vocabulary import Task
 
 PIXELS = "units of evaluation.spacing (pixels of the protocol's image size by default)"
@@ -34,6 +35,8 @@ class Metric:
         The formula, with its conventions.
     source : str
         Where the definition is from.
+    version : int
+        Raised when a fix changes the numbers that the code gives, so that what was scored is scored again.
     """
 
     name: str
@@ -46,6 +49,7 @@ class Metric:
     unit: str
     definition: str
     source: str
+    version: int = 1
 
 
 def _classification(
@@ -194,3 +198,12 @@ METRICS: dict[str, Metric] = {metric.name: metric for metric in _ALL}
 
 MAIN_METRIC = {Task.CLASSIFICATION: "accuracy", Task.SEGMENTATION: "dice"}
 """The metric that stands for a task in status lines, figures and forecasts."""
+
+
+def metrics_version(task: Task) -> str:
+    """Return a digest of a task's metrics: their names, definitions and versions.
+
+    Part of the identity of scores: with a new metric, or a corrected one, predictions are scored again.
+    """
+    metrics = [metric for metric in METRICS.values() if metric.task is task]
+    return digest_json([[metric.name, metric.definition, metric.version] for metric in metrics])[:16]

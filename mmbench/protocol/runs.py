@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 from pydantic import Field
 
 from mmbench.errors import ProtocolError
-from mmbench.files import digest_json
-from mmbench.protocol.schema import Backbone, MethodEntry, MetricPolicy, Protocol, Selection, Strict, Training
+from mmbench.protocol.layers import DomainDigest, identify
+from mmbench.protocol.schema import Backbone, MethodEntry, Protocol, Selection, Strict, Training
 from mmbench.protocol.vocabulary import Budget, Stream, Task
 
 
@@ -26,22 +27,13 @@ class MethodSummary(Strict):
     hyperparameters: dict[str, Any] = Field(default_factory=dict)
     """Every hyper-parameter, defaults included."""
     source_digest: str = ""
-    """sha256 of the files of the method's classes; recorded beside a run, not part of its identity."""
-
-
-class DomainDigest(Strict):
-    """A domain as a run's identity sees it: what its images and parts are, not where they lie."""
-
-    domain: str
-    data: str
-    """sha256 of the decoded images, masks, labels and patient ids."""
-    split: str
-    """sha256 of the assignment of cases to parts."""
-    part: str = "test"
+    """sha256 of the method's source and what it imports; recorded, not part of a run's identity."""
+    distribution: str = ""
+    """Name and version of the installed distribution that the method comes from; empty for none."""
 
 
 class RunSpec(Strict):
-    """One training: a method, its label budgets, a labelled subset and a seed, evaluated on every target."""
+    """One training run: a method, its label budgets, a labelled subset and a seed."""
 
     label: str
     """The row's name in tables; not part of the identity."""
@@ -50,23 +42,37 @@ class RunSpec(Strict):
     budgets: dict[Task, Budget]
     """Only the tasks that the method learns."""
     subset: int
+    """Which labelled subset of the source, from 0."""
     seed: int
     protocol_seed: int
     backbone: Backbone
     image_size: int
     training: Training
     selection: Selection
-    evaluation: MetricPolicy
     sources: dict[Task, DomainDigest]
-    targets: dict[Task, list[DomainDigest]]
+    selected_on: dict[Task, list[DomainDigest]] = Field(default_factory=dict)
+    """The domains that weights are chosen on; empty unless the selection rule is ``oracle``."""
+
+    @cached_property
+    def id(self) -> str:
+        """The first 16 hexadecimal digits of the sha256 of everything that can change the weights.
+
+        The names of row and domains are left out, and so is everything that only predictions or scores
+        depend on.
+        """
+        content = self.model_dump(mode="json", exclude={"label", "sources", "selected_on"})
+        # A run sees the source's training and validation parts: data and split, not the evaluated part.
+        content["sources"] = {task.value: [d.data, d.split] for task, d in self.sources.items()}
+        content["selected_on"] = {
+            task.value: [domain.identity() for domain in domains]
+            for task, domains in self.selected_on.items()
+        }
+        return identify(content)
 
     @property
-    def id(self) -> str:
-        """The first 16 hexadecimal digits of the sha256 of everything that can change the scores."""
-        content = self.model_dump(mode="json", exclude={"label"})
-        if not self.training.compile:  # younger than records that are still good
-            del content["training"]["compile"]
-        return digest_json(content)[:16]
+    def tasks(self) -> list[Task]:
+        """The tasks that it learns."""
+        return list(self.budgets)
 
     def describe(self) -> str:
         """Return the run in a few words, for status lines."""
@@ -77,8 +83,7 @@ class RunSpec(Strict):
 def expand(
     protocol: Protocol,
     methods: Sequence[tuple[MethodEntry, MethodSummary]],
-    sources: Mapping[Task, DomainDigest],
-    targets: Mapping[Task, Sequence[DomainDigest]],
+    domains: Mapping[Task, Sequence[DomainDigest]],
 ) -> list[RunSpec]:
     """Return every run of a protocol, each once.
 
@@ -92,8 +97,8 @@ def expand(
         What to expand.
     methods : sequence of (MethodEntry, MethodSummary)
         The rows, trivial baselines included, with their resolved hyper-parameters.
-    sources, targets : mapping from task to digests
-        The data; a source's own test part is among the targets of its task.
+    domains : mapping from task to digests
+        The evaluated domains of each task; the first is the source's own test part.
 
     Raises
     ------
@@ -105,28 +110,10 @@ def expand(
         if not summary.tasks <= set(protocol.tasks):
             continue
         tasks = [task for task in protocol.tasks if task in summary.tasks]
-        budgets = [{task: pair.of(task) for task in tasks} for pair in protocol.budgets.combinations()]
-        for budget in budgets:
-            if None in budget.values():
-                continue
+        for budgets in _budgets(protocol, tasks):
             for subset in range(protocol.subsets):
                 for seed in range(protocol.seeds if summary.seeded else 1):
-                    run = RunSpec(
-                        label=entry.label,
-                        method=summary.method,
-                        hyperparameters=summary.hyperparameters,
-                        budgets=budget,
-                        subset=subset,
-                        seed=seed,
-                        protocol_seed=protocol.seed,
-                        backbone=protocol.backbone,
-                        image_size=protocol.image_size,
-                        training=protocol.training,
-                        selection=protocol.selection,
-                        evaluation=protocol.evaluation,
-                        sources={task: sources[task] for task in tasks},
-                        targets={task: list(targets[task]) for task in tasks},
-                    )
+                    run = _run(protocol, entry, summary, budgets, subset, seed, domains)
                     known = runs.setdefault(run.id, run)
                     if known.label != run.label:
                         raise ProtocolError(
@@ -134,3 +121,36 @@ def expand(
                             "hyper-parameters; remove one of them"
                         )
     return list(runs.values())
+
+
+def _budgets(protocol: Protocol, tasks: Sequence[Task]) -> list[dict[Task, Budget]]:
+    """Return the budgets of some tasks, without pairs that leave one of them out."""
+    found = [{task: pair.of(task) for task in tasks} for pair in protocol.budgets.combinations()]
+    return [budgets for budgets in found if None not in budgets.values()]
+
+
+def _run(
+    protocol: Protocol,
+    entry: MethodEntry,
+    summary: MethodSummary,
+    budgets: dict[Task, Budget],
+    subset: int,
+    seed: int,
+    domains: Mapping[Task, Sequence[DomainDigest]],
+) -> RunSpec:
+    oracle = protocol.selection.rule == "oracle" and not summary.trivial
+    return RunSpec(
+        label=entry.label,
+        method=summary.method,
+        hyperparameters=summary.hyperparameters,
+        budgets=budgets,
+        subset=subset,
+        seed=seed,
+        protocol_seed=protocol.seed,
+        backbone=protocol.backbone,
+        image_size=protocol.image_size,
+        training=protocol.training,
+        selection=protocol.selection,
+        sources={task: domains[task][0] for task in budgets},
+        selected_on={task: list(domains[task]) for task in budgets} if oracle else {},
+    )

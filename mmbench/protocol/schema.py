@@ -28,6 +28,7 @@ from mmbench.protocol.annotations import (
 from mmbench.protocol.settings import (
     Augmentation,
     Backbone,
+    Keep,
     MetricPolicy,
     Optimizer,
     Schedule,
@@ -46,6 +47,7 @@ __all__ = [
     "Budgets",
     "DatasetChoice",
     "DialSweep",
+    "Keep",
     "MethodEntry",
     "MetricPolicy",
     "Optimizer",
@@ -292,8 +294,8 @@ class Protocol(Strict):
     training: Training = Field(default_factory=Training)
     selection: Annotated[Selection, BareString("rule")] = Field(default_factory=Selection)
     evaluation: MetricPolicy = Field(default_factory=MetricPolicy)
-    keep: list[Literal["weights", "masks"]] = Field(default_factory=list)
-    """What a record holds beside its scores."""
+    keep: Keep = Field(default_factory=Keep)
+    """What is stored beside scores and predicted masks."""
     acknowledged_leaks: list[Annotated[list[str], Field(min_length=2, max_length=2)]] = Field(
         default_factory=list
     )

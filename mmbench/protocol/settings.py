@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from mmbench.protocol.annotations import BareString, Fraction, Positive, Strict, Words
+from mmbench.protocol.vocabulary import Task
 
 
 class Backbone(Strict):
@@ -96,22 +97,44 @@ class Selection(Strict):
     """``last`` weights; best on the sources' validation parts; or, as an upper bound only, best on the
     targets."""
     every: Positive = 100
-    """Steps between two validations (``source_val`` and ``oracle``)."""
+    """Steps between two validations (``source_val`` and ``oracle``). They score balanced accuracy and Dice
+    at a probability of 0.5, whatever the metric policy, so that a new threshold trains nothing."""
+
+
+class Keep(Strict):
+    """What is stored beside scores and predicted masks."""
+
+    weights: bool = True
+    """Keep each run's weights, so that another domain can be predicted without training again."""
+    probabilities: bool | Literal[8, 16] = False
+    """Keep each pixel's probability of lung, rounded down to 8 or 16 bits (``true``: 16), beside the mask
+    at the policy's threshold, so that another threshold predicts nothing."""
+
+    @property
+    def probability_bits(self) -> int:
+        """Bits of a stored probability; 0 when none is stored."""
+        return 16 if self.probabilities is True else int(self.probabilities)
 
 
 class MetricPolicy(Strict):
-    """The choices behind a metric that papers leave out; part of every record."""
+    """The choices behind a metric that papers leave out; part of the identity of scores."""
 
     class_threshold: Fraction = 0.5
     """Probability of pneumonia from which a case is called positive."""
     mask_threshold: Fraction = 0.5
-    """Probability from which a pixel belongs to the mask."""
+    """Probability from which a pixel belongs to the mask; rounded up to a multiple of 2**-16."""
     empty_distance: Literal["diagonal", "nan"] = "diagonal"
     """A surface distance when exactly one mask is empty: the image's diagonal, or undefined."""
     nsd_tolerance: float = Field(default=2.0, ge=0, le=1000)
     """Tolerance of the normalised surface distance, in units of the spacing."""
     spacing: float = Field(default=1.0, gt=0, le=1000)
     """Length of a pixel's side; 1 gives distances in pixels of the protocol's image size."""
+
+    def of(self, task: Task) -> dict[str, Any]:
+        """Return the fields that the metrics of a task depend on, as JSON values."""
+        fields = self.model_dump(mode="json")
+        threshold = {"class_threshold": fields.pop("class_threshold")}
+        return threshold if task is Task.CLASSIFICATION else fields
 
 
 class Statistics(Strict):

@@ -1,4 +1,4 @@
-"""Where a run was computed: machine, package versions, and the commit of mmbench."""
+"""Where a record was computed: machine, package versions, and the commit of mmbench."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ GIT_SECONDS = 10
 
 
 class Environment(Strict):
-    """The machine and software behind a record; not part of a run's identity."""
+    """The machine and software behind a record; no part of any identity."""
 
     python: str
     platform: str

@@ -1,34 +1,34 @@
-"""Finding what is damaged in a results folder and in the cache, and mending it."""
+"""Finding what is damaged in a results folder, and setting it aside so that it is made again."""
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmbench.data.cache import damage, entries
 from mmbench.errors import StoreError
 from mmbench.files import DamagedFileError, read_sealed
+from mmbench.store.layer import Layer
 from mmbench.store.lease import leased
 from mmbench.store.store import ResultStore
 from mmbench.store.upkeep import leftovers, quarantine, sweep
 
 
 @dataclass(frozen=True)
-class Problem:
-    """Something that should not be as it is.
+class Fault:
+    """Something in a results folder that should not be as it is.
 
     Attributes
     ----------
     kind : str
-        ``plan``, ``record``, ``failure``, ``checkpoint``, ``leftover`` or ``cache``.
+        ``plan``, ``run``, ``predictions``, ``scores``, ``ground_truth``, ``failure``, ``checkpoint`` or
+        ``leftover``.
     path : Path
         The file or folder.
     what : str
         What is wrong, in one line.
     run : str or None
-        The id of the run that it is of, if it is of one.
+        The id of the run that it belongs to, where that is known.
     """
 
     kind: str
@@ -37,39 +37,45 @@ class Problem:
     run: str | None = None
 
 
-def examine(store: ResultStore) -> list[Problem]:
-    """Check every file of a results folder, and the cache, against its checksum; nothing is changed.
+def examine(store: ResultStore) -> list[Fault]:
+    """Check every file of a results folder against its checksum; nothing is changed.
 
     Parameters
     ----------
     store : ResultStore
-        What to examine; runs that a run is computing now are left out.
+        What to examine; runs that a process is working on now are left out.
+
+    Raises
+    ------
+    StoreError
+        If the folder is of an earlier format.
     """
+    store.refuse_old_format()
     busy = leased(store.leases_folder)
+    owners = _owners(store)
     return [
         *_plan(store),
-        *_records(store),
+        *(fault for layer in store.layers for fault in _records(store, layer, owners, busy)),
         *_failures(store),
         *_checkpoints(store, busy),
         *_leftovers(store, busy),
-        *(Problem("cache", folder, what) for folder in entries() if (what := damage(folder))),
     ]
 
 
-def repair(store: ResultStore, problems: Sequence[Problem]) -> dict[str, str]:
-    """Set damaged files aside, and remove leftovers and damaged cache entries, which are made again.
+def repair(store: ResultStore, faults: Sequence[Fault]) -> dict[str, str]:
+    """Set damaged files aside and remove leftovers.
 
     Parameters
     ----------
     store : ResultStore
         What was examined.
-    problems : sequence of Problem
+    faults : sequence of Fault
         From :func:`examine`.
 
     Returns
     -------
     dict of str to str
-        What was done about each problem, by its path; a damaged plan is left for the next run to replace.
+        What was done about each fault, by its path; a damaged plan is left for the next run to replace.
 
     Raises
     ------
@@ -77,64 +83,87 @@ def repair(store: ResultStore, problems: Sequence[Problem]) -> dict[str, str]:
         If the folder cannot be written.
     """
     done = {}
-    with store.writing():
-        for problem in problems:
-            path = problem.path
-            if problem.kind == "plan":
-                done[str(path)] = "left for the next run, which writes it again"
-            elif problem.kind == "leftover":
-                sweep(store, problem.run) if problem.run else path.unlink()
-                done[str(path)] = "removed"
-            elif problem.kind == "cache":
-                shutil.rmtree(path)
-                done[str(path)] = "removed; the next run makes it again"
-            else:
-                done[str(path)] = f"set aside as {quarantine(store, path)}"
+    for fault in faults:
+        path = fault.path
+        if fault.kind == "plan":
+            done[str(path)] = "left for the next run, which writes it again"
+        elif fault.kind == "leftover":
+            _remove(store, path)
+            done[str(path)] = "removed"
+        else:
+            done[str(path)] = f"set aside as {quarantine(store, path)}"
     return done
 
 
-def _plan(store: ResultStore) -> Iterator[Problem]:
+def _remove(store: ResultStore, path: Path) -> None:
+    owner = next((id for id, found in leftovers(store) if found == path), None)
+    if owner is not None:
+        sweep(store, [owner])
+    else:
+        with store.writing():
+            path.unlink(missing_ok=True)
+
+
+def _owners(store: ResultStore) -> dict[str, str]:
+    """Return the run of every planned predictions' and scores' id; empty where the plan is damaged."""
+    try:
+        plan = store.load_plan()
+    except StoreError:
+        return {}
+    owners = {run.id: run.id for run in plan.runs}
+    for run in plan.runs:
+        for spec in plan.scores(run):
+            owners |= {spec.id: run.id, spec.predictions.id: run.id}
+    return owners
+
+
+def _plan(store: ResultStore) -> Iterator[Fault]:
     try:
         store.load_plan()
     except StoreError as error:
-        yield Problem("plan", store.root / "plan.json", str(error))
+        yield Fault("plan", store.root / "plan.json", str(error))
 
 
-def _records(store: ResultStore) -> Iterator[Problem]:
-    for id in store.recorded():
+def _records(store: ResultStore, layer: Layer, owners: dict[str, str], busy: set[str]) -> Iterator[Fault]:
+    kind = "run" if layer is store.runs else layer.name
+    for id in layer.ids():
+        run = owners.get(id)
+        if run in busy or (run is None and busy):
+            continue  # it may be replaced at this moment
         try:
-            store.verify(id)
+            layer.verify(id)
         except StoreError as error:
-            yield Problem("record", store.folder(id), _shortly(store, error), id)
+            yield Fault(kind, layer.folder(id), _shortly(store, error), run)
 
 
-def _failures(store: ResultStore) -> Iterator[Problem]:
+def _failures(store: ResultStore) -> Iterator[Fault]:
     for path in store.failure_files():
         try:
             store.read_failure(path)
         except StoreError as error:
-            yield Problem("failure", path, _shortly(store, error), path.stem)
+            yield Fault("failure", path, _shortly(store, error), path.stem)
 
 
-def _checkpoints(store: ResultStore, busy: set[str]) -> Iterator[Problem]:
+def _checkpoints(store: ResultStore, busy: set[str]) -> Iterator[Fault]:
     for path in store.checkpoints():
         if path.name in busy:
             continue
-        if store.is_finished(path.name):
-            yield Problem("leftover", path, "the run is finished without it")
+        if store.runs.has(path.name) and not store.failure_path(path.name).exists():
+            yield Fault("leftover", path, "the run is finished without it")
             continue
         try:
             read_sealed(path)
         except (DamagedFileError, OSError) as error:
-            yield Problem("checkpoint", path, str(error))
+            yield Fault("checkpoint", path, str(error))
 
 
-def _leftovers(store: ResultStore, busy: set[str]) -> Iterator[Problem]:
+def _leftovers(store: ResultStore, busy: set[str]) -> Iterator[Fault]:
     for id, path in leftovers(store):
-        if id not in busy:
-            yield Problem("leftover", path, "a writer was killed here", id)
+        runs_own = path.parent in (store.runs.home, store.failures_folder, store.checkpoints_folder)
+        if id not in busy if runs_own else not busy:
+            yield Fault("leftover", path, "a writer was killed here", id)
 
 
 def _shortly(store: ResultStore, error: StoreError) -> str:
-    """Return an error without how to mend it, and without where every file lies."""
-    return str(error).partition("; mend")[0].replace(f"{store.root}/", "")
+    """Return an error without how to fix it, and without where every file is."""
+    return str(error).partition("; fix")[0].replace(f"{store.root}/", "")

@@ -13,24 +13,24 @@ from mmbench.errors import StoreError
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def read_json(path: Path, mend: str) -> dict[str, Any]:
+def read_json(path: Path, fix: str) -> dict[str, Any]:
     """Return the JSON object that a file holds.
 
     Raises
     ------
     StoreError
-        If there is none; the message ends with ``mend``.
+        If there is none; the message ends with ``fix``.
     """
     try:
         content = json.loads(path.read_bytes(), parse_constant=_refuse_constant)
     except FileNotFoundError:
-        raise StoreError(f"{path}: there is no such file; {mend}") from None
+        raise StoreError(f"{path}: there is no such file; {fix}") from None
     except OSError as error:
-        raise StoreError(f"{path}: cannot be read ({error.strerror}); {mend}") from None
+        raise StoreError(f"{path}: cannot be read ({error.strerror}); {fix}") from None
     except (ValueError, RecursionError):
-        raise StoreError(f"{path}: is not JSON; {mend}") from None
+        raise StoreError(f"{path}: is not JSON; {fix}") from None
     if not isinstance(content, dict):
-        raise StoreError(f"{path}: is not a JSON object; {mend}")
+        raise StoreError(f"{path}: is not a JSON object; {fix}")
     return content
 
 
@@ -38,19 +38,19 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
-def parse(model: type[Model], content: dict[str, Any], path: Path, mend: str) -> Model:
+def parse(model: type[Model], content: dict[str, Any], path: Path, fix: str) -> Model:
     """Return the model that a file's content describes.
 
     Raises
     ------
     StoreError
-        If it is not as this version writes it; the message ends with ``mend``.
+        If it is not as this version writes it; the message ends with ``fix``.
     """
     try:
         return model.model_validate(content)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         key = ".".join(str(part) for part in first["loc"])
-        if content.get("format", 1) != 1:
-            raise StoreError(f"{path}: was written by another version of mmbench; {mend}") from None
-        raise StoreError(f"{path}: {key}: not as this version of mmbench writes it; {mend}") from None
+        if content.get("format", 2) != 2:
+            raise StoreError(f"{path}: was written by another version of mmbench; {fix}") from None
+        raise StoreError(f"{path}: {key}: not as this version of mmbench writes it; {fix}") from None

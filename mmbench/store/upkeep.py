@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from mmbench.store.store import ResultStore
@@ -15,15 +15,16 @@ _HIDDEN = re.compile(r"\.([0-9a-f]{16})\..*")
 
 
 def leftovers(store: ResultStore) -> Iterator[tuple[str, Path]]:
-    """Yield runs' ids with what is being written of them, or was when the writer was killed."""
-    for folder in (store.runs_folder, store.failures_folder, store.checkpoints_folder):
+    """Yield the ids of what is being written, or was when the writer was killed, with where."""
+    homes = [layer.home for layer in store.layers]
+    for folder in (*homes, store.failures_folder, store.checkpoints_folder):
         for name in sorted(os.listdir(folder)) if folder.is_dir() else ():
             if found := _HIDDEN.fullmatch(name):
                 yield found[1], folder / name
 
 
-def sweep(store: ResultStore, id: str) -> None:
-    """Clear what killed writers left of a run; only for the process that holds its lease.
+def sweep(store: ResultStore, ids: Collection[str]) -> None:
+    """Clear what killed writers left of some records; only for the process that holds their lease.
 
     An old record that was set aside and never replaced is put back.
 
@@ -33,11 +34,11 @@ def sweep(store: ResultStore, id: str) -> None:
         If the folder cannot be written.
     """
     with store.writing():
-        for owner, path in leftovers(store):
-            if owner != id:
+        for id, path in leftovers(store):
+            if id not in ids:
                 continue
-            if (path / id).is_dir() and not store.folder(id).exists():
-                (path / id).rename(store.folder(id))
+            if (path / id).is_dir() and not (path.parent / id).exists():
+                (path / id).rename(path.parent / id)
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
             else:

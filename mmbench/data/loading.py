@@ -1,0 +1,37 @@
+"""Data sets as a protocol sees them, loaded once per process."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+from mmbench.data.catalogue import load_dataset
+from mmbench.data.dataset import Dataset
+from mmbench.protocol.schema import DatasetChoice, Protocol
+
+
+def cached_dataset(choice: DatasetChoice, protocol: Protocol, data_root: Path | None) -> Dataset:
+    """Return a data set as the protocol sees it.
+
+    Parameters
+    ----------
+    choice : DatasetChoice
+        One of the protocol's sources or targets.
+    protocol : Protocol
+        Gives the image size and the seed.
+    data_root : Path or None
+        Folder of the real data sets.
+    """
+    return _dataset(choice.model_dump_json(), protocol.image_size, protocol.seed, data_root)
+
+
+def forget() -> None:
+    """Load every data set anew from now on: a long-lived process plans from what is there now."""
+    _dataset.cache_clear()
+
+
+@lru_cache(maxsize=64)
+def _dataset(choice: str, image_size: int, seed: int, data_root: Path | None) -> Dataset:
+    return load_dataset(
+        DatasetChoice.model_validate_json(choice), image_size=image_size, seed=seed, data_root=data_root
+    )

@@ -1,0 +1,222 @@
+"""The first layer in a worker: a method is trained, or read back from its stored weights."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from mmbench.errors import StoreError
+from mmbench.evaluation.validation import ValidationPart, main_scores
+from mmbench.execution.executor import RunTask
+from mmbench.execution.memory import peak_mb
+from mmbench.execution.sources import domain_dataset, source_dataset
+from mmbench.files import DamagedFileError, digest_json
+from mmbench.methods.base import Method, Problem
+from mmbench.methods.persistence import load_method, save_method, weights_digest
+from mmbench.networks.inputs import to_device
+from mmbench.plugins.discovery import cached_registry
+from mmbench.provenance import engine_digest
+from mmbench.randomness import derive_seed
+from mmbench.store.environment import capture
+from mmbench.store.layer import fix_hint, write_parquet
+from mmbench.store.records import RunRecord
+from mmbench.store.store import LOSSES, VALIDATION, ResultStore
+from mmbench.store.upkeep import quarantine
+from mmbench.training.checkpoint import Checkpoint
+from mmbench.training.loop import History, train
+from mmbench.training.selection import BestWeights, LastWeights, SelectionRule
+from mmbench.training.streams import StreamLoader, labeled_data, task_data
+
+OnProgress = Callable[[int, int, str], None]
+
+
+class RunTrainer:
+    """Trains one run and stores it.
+
+    Parameters
+    ----------
+    task : RunTask
+        The run.
+    store : ResultStore
+        Where its record goes.
+    on_progress : callable
+        Told (steps done, steps, phase).
+    """
+
+    def __init__(self, task: RunTask, store: ResultStore, on_progress: OnProgress):
+        self.task = task
+        self.store = store
+        self.on_progress = on_progress
+        self.device = torch.device(task.device)
+        self.registered = cached_registry(task.plugins).get(task.run.method)
+        self.checkpoint = _StoredCheckpoint(task, store, self.registered.source_digest)
+
+    def train(self) -> Method:
+        """Train the run, write its record, and return the method with its selected weights."""
+        run = self.task.run
+        begin = time.perf_counter()
+        self.on_progress(0, run.training.steps, "load")
+        sources = {kind: source_dataset(self.task, kind) for kind in run.budgets}
+        data = {
+            kind: task_data(
+                dataset,
+                kind,
+                run.budgets[kind],
+                seed=run.protocol_seed,
+                subset=run.subset,
+                device=self.device,
+            )
+            for kind, dataset in sources.items()
+        }
+        method = self._build()
+        method.start(labeled_data(data))
+        loaded = time.perf_counter()
+        history, rule = History(), self._selection_rule()
+        if not method.trivial:
+            loader = StreamLoader(
+                data,
+                method.streams,
+                run.training,
+                protocol_seed=run.protocol_seed,
+                seed=run.seed,
+                device=self.device,
+            )
+            history = self._resuming(
+                partial(
+                    train, method, loader, run.training, rule, device=self.device, on_step=self._report_step
+                )
+            )
+        trained = time.perf_counter()
+        # The training's own clock also counts what was trained before an interruption.
+        seconds = {"load": loaded - begin, "train": history.seconds if history.resumed_at else trained - loaded}
+        self._write(method, history, rule, seconds)
+        return method
+
+    def restore(self) -> Method:
+        """Return the method with its stored weights and state.
+
+        Raises
+        ------
+        StoreError
+            If they are not there or do not match their checksums.
+        """
+        runs, id = self.store.runs, self.task.id
+        runs.verify(id)
+        method = self._build()
+        try:
+            load_method(method, runs.folder(id), self.device)
+        except DamagedFileError as error:
+            raise StoreError(f"{error}; {fix_hint(self.store.root)}") from error
+        return method
+
+    def _build(self) -> Method:
+        run, cls = self.task.run, self.registered.cls
+        method: Method = cls(cls.Hyperparameters.model_validate(run.hyperparameters))
+        torch.manual_seed(derive_seed(run.protocol_seed, "initialisation", run.seed))
+        method.build(
+            Problem(
+                tasks=frozenset(run.budgets),
+                backbone=run.backbone,
+                image_size=run.image_size,
+                seed=derive_seed(run.protocol_seed, "prediction", run.seed),
+            )
+        )
+        for module in method.modules().values():
+            to_device(module, self.device)
+        return method
+
+    def _selection_rule(self) -> SelectionRule:
+        run, rule = self.task.run, self.task.run.selection.rule
+        if rule == "last":
+            return LastWeights()
+        if rule == "source_val":
+            parts = [
+                ValidationPart(source_dataset(self.task, kind), "validation", kind) for kind in run.budgets
+            ]
+        else:
+            parts = [
+                ValidationPart(domain_dataset(self.task, kind, domain), domain.part, kind)
+                for kind, domains in run.selected_on.items()
+                for domain in domains
+            ]
+        scorer = partial(main_scores, parts=parts, device=self.device, precision=run.training.precision)
+        return BestWeights(scorer, run.selection.every)
+
+    def _resuming(self, go: Callable[..., History]) -> History:
+        """Train from the checkpoint; from the first step where it is damaged."""
+        try:
+            return go(checkpoint=self.checkpoint)
+        except DamagedFileError as error:
+            aside = quarantine(self.store, self.checkpoint.path)
+            print(f"{error}; set aside as {aside}", file=sys.stderr)
+            return go(checkpoint=self.checkpoint)
+
+    def _report_step(self, step: int, steps: int) -> None:
+        self.on_progress(step, steps, "train")
+
+    def _write(
+        self, method: Method, history: History, rule: SelectionRule, seconds: dict[str, float]
+    ) -> None:
+        run, keep = self.task.run, self.task.protocol.keep.weights
+        last = history.losses[-1] if history.losses else {}
+        halved = 0 < history.micro_batch < run.training.batch_size
+        record = RunRecord(
+            id=run.id,
+            run=run,
+            product=weights_digest(method),
+            kept=keep,
+            parameters=sum(p.numel() for module in method.modules().values() for p in module.parameters()),
+            seconds=seconds,
+            peak_memory_mb=peak_mb(self.task.device),
+            selected_step=None if method.trivial else history.selected_step,
+            resumed_at=history.resumed_at,
+            micro_batch=history.micro_batch if halved else None,
+            last_losses={name: value for name, value in last.items() if name != "step"},
+            method_source=self.registered.source_digest,
+            distribution=self.registered.distribution,
+            engine=engine_digest("run"),
+            environment=capture(self.task.device),
+        )
+
+        def files(folder: Path) -> None:
+            write_parquet(pd.DataFrame(history.losses), folder / LOSSES)
+            if rule.scores:
+                write_parquet(pd.DataFrame(rule.scores), folder / VALIDATION)
+            if keep:
+                save_method(method, folder)
+
+        self.store.runs.write(record, files, replace=True)
+        if keep:  # otherwise the predictions may need the checkpoint once more
+            self.checkpoint.remove()
+
+
+class _StoredCheckpoint(Checkpoint):
+    """A checkpoint in a results folder; it belongs to one run, one state of the code, one device."""
+
+    def __init__(self, task: RunTask, store: ResultStore, method_source: str):
+        environment = capture(task.device)
+        origin = {
+            "run": task.id,
+            "method": method_source,
+            "engine": engine_digest("run"),
+            "packages": environment.packages,
+            "python": environment.python,
+            "device": [task.device.partition(":")[0], environment.device_name],
+            "threads": task.threads,
+        }
+        super().__init__(store.checkpoint(task.id), digest_json(origin), task.checkpoint_every)
+        self._store = store
+        if task.force == "run":
+            self.remove()
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Replace the saved state; a full disk ends the command, not the run."""
+        with self._store.writing():
+            super().save(state)

@@ -1,0 +1,160 @@
+"""The data of a protocol: loaded once per process, checked against what the protocol asks of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmbench.data.dataset import PARTS, Dataset
+from mmbench.data.leaks import LeakReport, check_leaks, protocol_parts
+from mmbench.data.loading import cached_dataset
+from mmbench.errors import Location, ProtocolError, located
+from mmbench.protocol.layers import DomainDigest
+from mmbench.protocol.schema import Protocol
+from mmbench.protocol.vocabulary import Budget, Task
+
+
+@dataclass(frozen=True)
+class ProtocolData:
+    """The data sets of a protocol.
+
+    Attributes
+    ----------
+    sources : mapping from Task to Dataset
+        What is trained on.
+    targets : mapping from Task to list of (Dataset, part)
+        The cross-domain data and the part of each that is evaluated.
+    """
+
+    sources: Mapping[Task, Dataset]
+    targets: Mapping[Task, list[tuple[Dataset, str]]]
+
+    @property
+    def digests(self) -> dict[Task, list[DomainDigest]]:
+        """The evaluated domains of each task, the source's test part first."""
+        return {
+            task: [
+                _digest(source, "test", in_domain=True),
+                *(_digest(dataset, part, in_domain=False) for dataset, part in self.targets[task]),
+            ]
+            for task, source in self.sources.items()
+        }
+
+    @property
+    def cases(self) -> dict[Task, dict[str, int]]:
+        """Evaluated cases by task and domain."""
+        return {
+            task: {
+                source.domain: len(source.rows("test", task)),
+                **{dataset.domain: len(dataset.rows(part, task)) for dataset, part in self.targets[task]},
+            }
+            for task, source in self.sources.items()
+        }
+
+    @property
+    def parts(self) -> dict[Task, dict[str, int]]:
+        """Cases of each part of a task's source."""
+        return {
+            task: {part: len(source.rows(part, task)) for part in PARTS}
+            for task, source in self.sources.items()
+        }
+
+    @property
+    def notes(self) -> list[str]:
+        """What is known of each data set, once."""
+        every = [*self.sources.values(), *(dataset for own in self.targets.values() for dataset, _ in own)]
+        unique = {(dataset.name, dataset.data_digest): dataset for dataset in every}
+        return [note for dataset in unique.values() for note in dataset.notes]
+
+    def leaks(self, protocol: Protocol) -> LeakReport:
+        """Compare patients and images of every pair of parts.
+
+        Raises
+        ------
+        LeakError
+            If parts share patients or images and the protocol does not acknowledge it.
+        """
+        return check_leaks(protocol_parts(self.sources, self.targets), protocol.acknowledged_leaks)
+
+
+def load_data(
+    protocol: Protocol, data_root: Path | None, on_dataset: Callable[[str], None]
+) -> ProtocolData:
+    """Load every data set of a protocol and check that it offers what is asked of it.
+
+    Raises
+    ------
+    ProtocolError
+        If a budget, a part or the selection rule does not fit the data.
+    DataError
+        If a data set is unknown or cannot be read.
+    """
+    sources: dict[Task, Dataset] = {}
+    targets: dict[Task, list[tuple[Dataset, str]]] = {}
+    for task in protocol.tasks:
+        choice = protocol.sources.of(task)
+        on_dataset(choice.dataset)
+        with located("sources", task.value):
+            sources[task] = cached_dataset(choice, protocol, data_root)
+        _check_source(protocol, task, sources[task])
+        targets[task] = []
+        for index, choice in enumerate(protocol.targets.of(task)):
+            on_dataset(choice.dataset)
+            with located("targets", task.value, index):
+                dataset = cached_dataset(choice, protocol, data_root)
+                if not len(dataset.rows(choice.part, task)):
+                    raise ProtocolError(f"{choice.dataset} has no cases for {task.value}")
+            targets[task].append((dataset, choice.part))
+    return ProtocolData(sources, targets)
+
+
+def _digest(dataset: Dataset, part: str, *, in_domain: bool) -> DomainDigest:
+    return DomainDigest(
+        domain=dataset.domain,
+        data=dataset.data_digest,
+        split=dataset.split_digest,
+        part=part,
+        in_domain=in_domain,
+    )
+
+
+def _check_source(protocol: Protocol, task: Task, dataset: Dataset) -> None:
+    size = len(dataset.rows("train", task))
+    for budget in protocol.budgets.of(task):
+        if budget != "full" and budget > size:
+            raise ProtocolError(
+                f"{task.value} budget {budget} is larger than the {size} labelled training cases of "
+                f"{dataset.domain}; use at most {size}, or full",
+                at=_budget_location(protocol, task, budget),
+            )
+    if not len(dataset.rows("test", task)):
+        raise ProtocolError(
+            f"{dataset.domain} has no test cases for {task.value}", at=("sources", task.value)
+        )
+    if protocol.selection.rule == "source_val":
+        _check_validation(task, dataset)
+
+
+def _check_validation(task: Task, dataset: Dataset) -> None:
+    rows = dataset.rows("validation", task)
+    if not len(rows):
+        raise ProtocolError(
+            f"source_val needs validation cases, but {dataset.domain} has none for {task.value}; give it a "
+            "split, or use last",
+            at=("selection",),
+        )
+    if task is Task.CLASSIFICATION and dataset.cases["label"].iloc[rows].nunique() < 2:
+        raise ProtocolError(
+            f"source_val needs both classes, but the validation part of {dataset.domain} has one; "
+            "give it a split, or use last",
+            at=("selection",),
+        )
+
+
+def _budget_location(protocol: Protocol, task: Task, budget: Budget) -> Location:
+    if protocol.budgets.grid is not None:
+        return ("budgets", "grid", task.value, protocol.budgets.grid.of(task).index(budget))
+    pairs = protocol.budgets.pairs or []
+    index = next(i for i, pair in enumerate(pairs) if pair.of(task) == budget)
+    return ("budgets", "pairs", index, task.value)

@@ -1,0 +1,50 @@
+"""The rows of a protocol: their methods resolved, and which of them cannot be run."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from mmbench.errors import located
+from mmbench.methods.base import Problem
+from mmbench.plugins.registry import Registry
+from mmbench.protocol.runs import MethodSummary
+from mmbench.protocol.schema import MethodEntry, Protocol
+
+Rows = list[tuple[MethodEntry, MethodSummary]]
+
+
+def resolve_methods(protocol: Protocol, registry: Registry) -> Rows:
+    """Return the protocol's rows, then its trivial baselines that are not rows already."""
+    rows = []
+    for index, entry in enumerate(protocol.methods):
+        with located("methods", index):
+            rows.append((entry, registry.resolve(entry)))
+    listed = {entry.method for entry in protocol.methods}
+    for index, name in enumerate(protocol.trivial_baselines):
+        if name not in listed:
+            with located("trivial_baselines", index):
+                rows.append((entry := MethodEntry(method=name), registry.resolve(entry)))
+    return rows
+
+
+def runnable(rows: Rows, registry: Registry, protocol: Protocol) -> tuple[Rows, list[str]]:
+    """Return the rows whose method does not ask to be skipped, and why the others do."""
+    kept, notes = [], []
+    for entry, summary in rows:
+        problem = Problem(summary.tasks, protocol.backbone, protocol.image_size)
+        reason = registry.get(entry.method).cls.skip(problem)
+        if reason is None:
+            kept.append((entry, summary))
+        else:
+            notes.append(f"{entry.label} is skipped: {' '.join(str(reason).split())}")
+    return kept, notes
+
+
+def left_out(rows: Rows, covered: Collection[str]) -> list[str]:
+    """Return why rows have no run: the protocol offers no source or budget for what they learn."""
+    return [
+        f"{entry.label} is left out: it learns {' and '.join(sorted(summary.tasks))}, and the protocol has "
+        "no source or no budget for that"
+        for entry, summary in rows
+        if entry.label not in covered and not summary.trivial
+    ]
