@@ -10,7 +10,7 @@ import torch
 
 from mmbench.methods.base import Method
 from mmbench.networks.inputs import normalise, release_memory
-from mmbench.networks.saliency import evaluation_mode
+from mmbench.networks.modes import evaluation_mode
 from mmbench.protocol.vocabulary import Task
 
 PIXELS_PER_BATCH = {"cpu": 2**16, "cuda": 2**24}
@@ -84,7 +84,7 @@ def predict(
 
 
 def _predict_some(method: Method, images: np.ndarray, task: Task, device: torch.device) -> DomainPrediction:
-    found = method.predict(normalise(torch.from_numpy(np.array(images)).to(device)))
+    found = method.predict(normalise(torch.from_numpy(np.array(images)).to(device)), task)
     if task is Task.CLASSIFICATION:
         logits = found.class_logits
         return DomainPrediction(
