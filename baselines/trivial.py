@@ -29,11 +29,19 @@ class TrivialClassifier(TrivialBaseline):
         """Keep the share of pneumonia among the labelled images."""
         self.prevalence = labeled.labels.double().mean().item()
 
+    def state(self):
+        """Return the prevalence."""
+        return {"prevalence": self.prevalence}
+
+    def load_state(self, state):
+        """Restore the prevalence."""
+        self.prevalence = state["prevalence"]
+
     def probability(self, images):
         """Return the probability of pneumonia, shape (N,)."""
         raise NotImplementedError
 
-    def predict(self, images):
+    def predict(self, images, task):
         """Return class logits whose softmax is ``probability``."""
         import torch
 
@@ -87,7 +95,15 @@ class MeanMask(TrivialBaseline):
         """Average the labelled masks."""
         self.mean = labeled.masks.float().mean(0)
 
-    def predict(self, images):
+    def state(self):
+        """Return the mean mask."""
+        return {"mean": self.mean}
+
+    def load_state(self, state):
+        """Restore the mean mask."""
+        self.mean = state["mean"]
+
+    def predict(self, images, task):
         """Return the mean mask's logits for every image."""
         import torch
 

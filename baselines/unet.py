@@ -18,5 +18,9 @@ class UNet(NetworkMethod):
     def losses(self, batch):
         """Return alpha * Dice(labelled)."""
         labeled = batch[LABELED_SEGMENTATION]
-        (masks,) = self.segment(labeled.images)
-        return {"dice": self.hyperparameters.dice_weight * terms.dice(masks, labeled.masks)}
+        (logits,) = self.segment(labeled.images)
+        return {"dice": self.weighted_dice(logits, labeled.masks)}
+
+    def weighted_dice(self, logits, masks):
+        """Return alpha * Dice of mask logits."""
+        return self.hyperparameters.dice_weight * terms.dice(logits, masks)

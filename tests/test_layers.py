@@ -33,7 +33,7 @@ ALLOWED = {
         *("evaluation", "training", "store", "stats", "claims", "report", "launch"),
     },
 }
-SHARED = {"api", "errors", "files", "processors", "randomness", "text"}
+SHARED = {"api", "errors", "files", "processors", "provenance", "randomness", "text"}
 
 
 def imported(path):

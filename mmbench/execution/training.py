@@ -18,17 +18,16 @@ from mmbench.execution.executor import RunTask
 from mmbench.execution.memory import peak_mb
 from mmbench.execution.sources import domain_dataset, source_dataset
 from mmbench.files import DamagedFileError, digest_json
-from mmbench.methods.base import Method, Problem
+from mmbench.methods.base import Method
 from mmbench.methods.persistence import load_method, save_method, weights_digest
-from mmbench.networks.inputs import to_device
 from mmbench.plugins.discovery import cached_registry
 from mmbench.provenance import engine_digest
-from mmbench.randomness import derive_seed
 from mmbench.store.environment import capture
 from mmbench.store.layer import fix_hint, write_parquet
 from mmbench.store.records import RunRecord
 from mmbench.store.store import LOSSES, VALIDATION, ResultStore
 from mmbench.store.upkeep import quarantine
+from mmbench.training.build import build_method
 from mmbench.training.checkpoint import Checkpoint
 from mmbench.training.loop import History, train
 from mmbench.training.selection import BestWeights, LastWeights, SelectionRule
@@ -117,20 +116,7 @@ class RunTrainer:
         return method
 
     def _build(self) -> Method:
-        run, cls = self.task.run, self.registered.cls
-        method: Method = cls(cls.Hyperparameters.model_validate(run.hyperparameters))
-        torch.manual_seed(derive_seed(run.protocol_seed, "initialisation", run.seed))
-        method.build(
-            Problem(
-                tasks=frozenset(run.budgets),
-                backbone=run.backbone,
-                image_size=run.image_size,
-                seed=derive_seed(run.protocol_seed, "prediction", run.seed),
-            )
-        )
-        for module in method.modules().values():
-            to_device(module, self.device)
-        return method
+        return build_method(self.registered.cls, self.task.run, self.device)
 
     def _selection_rule(self) -> SelectionRule:
         run, rule = self.task.run, self.task.run.selection.rule

@@ -101,21 +101,18 @@ class LabeledData:
 
 @dataclass
 class Prediction:
-    """What a method says of a batch of N images; every part is optional.
+    """What a method says of a batch of N images: the part of the task that it was asked for.
 
     Attributes
     ----------
     class_logits : Tensor or None
-        Shape (N, classes).
+        Classification: shape (N, classes).
     mask_logits : Tensor or None
-        Shape (N, 1, H, W).
-    saliency : Tensor or None
-        Shape (N, 1, H, W), non-negative.
+        Segmentation: shape (N, 1, H, W).
     """
 
     class_logits: Tensor | None = None
     mask_logits: Tensor | None = None
-    saliency: Tensor | None = None
 
 
 class Method:
@@ -167,11 +164,19 @@ class Method:
         """
         raise NotImplementedError
 
-    def predict(self, images: Tensor) -> Prediction:
-        """Return the prediction for images of shape (N, 1, H, W) in [-1, 1].
+    def predict(self, images: Tensor, task: Task) -> Prediction:
+        """Return the prediction for images of shape (N, 1, H, W) in [-1, 1], for one task alone.
 
         Deterministic, and changes no module state. The engine calls it with every module in evaluation
-        mode and without gradients.
+        mode and without gradients. It must not depend on anything but :meth:`build`, the modules' weights
+        and :meth:`state`: predictions are also made later, from what was saved of them.
+
+        Parameters
+        ----------
+        images : Tensor
+            float32.
+        task : Task
+            One of the problem's tasks.
         """
         raise NotImplementedError
 
@@ -187,15 +192,15 @@ class Method:
         return {}
 
     def state(self) -> dict[str, Any]:
-        """Return what a checkpoint must keep beside the modules and the optimiser.
+        """Return what must be saved beside the modules and the optimiser.
 
-        That is whatever ``losses`` or ``after_step`` change in other attributes: tensors, numbers, text, and
-        lists or dicts of them.
+        That is whatever ``start``, ``losses`` or ``after_step`` keep in other attributes and need later, in
+        a resumed training or in ``predict``: tensors, numbers, text, and lists or dicts of them.
         """
         return {}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Take back what :meth:`state` returned."""
+        """Restore what :meth:`state` returned; the method is built, but need not have been started."""
 
     @classmethod
     def skip(cls, problem: Problem) -> str | None:

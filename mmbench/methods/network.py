@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 from mmbench.methods.base import CLASSIFICATION, SEGMENTATION, Hyperparameters, Method, Prediction, Problem
 from mmbench.methods.terms import together
+from mmbench.protocol.vocabulary import Task
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from mmbench.networks import MultitaskNetwork
 
 
 class BridgeHyperparameters(Hyperparameters):
@@ -22,26 +20,6 @@ class BridgeHyperparameters(Hyperparameters):
     pixels shuffled, or nothing."""
     saliency_scale: Literal["raw", "minmax"] = "raw"
     """``minmax`` stretches each map to [0, 1]; the released script leaves it as it is."""
-
-
-class NetworkPrediction(Prediction):
-    """A network's class and mask logits, each computed when it is first asked for.
-
-    A domain is evaluated on one task, and the other task's part may be the dearer one.
-    """
-
-    def __init__(self, network: MultitaskNetwork, images: Tensor):
-        self._network, self._images = network, images
-
-    @cached_property
-    def class_logits(self) -> Tensor | None:  # type: ignore[override]
-        """Shape (N, classes), or None without a classification head."""
-        return self._network.classify(self._images) if self._network.classifies else None
-
-    @cached_property
-    def mask_logits(self) -> Tensor | None:  # type: ignore[override]
-        """Shape (N, 1, H, W), or None without a mask decoder."""
-        return self._network.segment(self._images) if self._network.segments else None
 
 
 class NetworkMethod(Method):
@@ -61,9 +39,11 @@ class NetworkMethod(Method):
             saliency_scale=getattr(self.hyperparameters, "saliency_scale", "raw"),
         )
 
-    def predict(self, images: Tensor) -> Prediction:
-        """Return class logits and mask logits for the tasks that the network learned."""
-        return NetworkPrediction(self.network, images)
+    def predict(self, images: Tensor, task: Task) -> Prediction:
+        """Return the class logits or the mask logits of images."""
+        if task is CLASSIFICATION:
+            return Prediction(class_logits=self.network.classify(images))
+        return Prediction(mask_logits=self.network.segment(images))
 
     def classify(self, *batches: Tensor) -> tuple[Tensor, ...]:
         """Return class logits for each batch, computed in one pass."""

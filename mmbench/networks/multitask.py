@@ -10,16 +10,7 @@ from mmbench.networks.saliency import Bridge, SaliencyScale, bridge_input, salie
 
 
 class Body(nn.Module):
-    """What a backbone offers. Images are (N, 1, H, W) in [-1, 1].
-
-    Attributes
-    ----------
-    classifies, segments : bool
-        Which heads it has.
-    """
-
-    classifies: bool
-    segments: bool
+    """What a backbone offers. Images are (N, 1, H, W) in [-1, 1]."""
 
     @abstractmethod
     def encode(self, images: Tensor) -> list[Tensor]:
@@ -52,16 +43,6 @@ class MultitaskNetwork(nn.Module):
         self.body = body
         self.bridge = bridge
         self.saliency_scale = saliency_scale
-
-    @property
-    def classifies(self) -> bool:
-        """Whether there is a classification head."""
-        return self.body.classifies
-
-    @property
-    def segments(self) -> bool:
-        """Whether there is a mask decoder."""
-        return self.body.segments
 
     def classify(self, images: Tensor) -> Tensor:
         """Return class logits, shape (N, classes)."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+
+from mmbench.networks.modes import evaluation_mode
 
 if TYPE_CHECKING:
     from mmbench.networks.multitask import MultitaskNetwork
@@ -16,19 +16,6 @@ if TYPE_CHECKING:
 Bridge = Literal["both", "image", "saliency", "shuffled", "none"]
 SaliencyScale = Literal["raw", "minmax"]
 BRIDGE_CHANNELS: dict[Bridge, int] = {"both": 2, "image": 1, "saliency": 1, "shuffled": 2, "none": 0}
-
-
-@contextmanager
-def evaluation_mode(module: nn.Module) -> Iterator[None]:
-    """Put every submodule in evaluation mode and give each its own mode back afterwards."""
-    modes = [(child, child.training) for child in module.modules() if child.training]
-    for child, _ in modes:
-        child.training = False
-    try:
-        yield
-    finally:
-        for child, mode in modes:
-            child.training = mode
 
 
 def saliency_map(network: MultitaskNetwork, images: Tensor, *, scale: SaliencyScale = "raw") -> Tensor:

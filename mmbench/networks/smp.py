@@ -55,7 +55,6 @@ class SMPNetwork(Body):
         image_size: int,
     ):
         super().__init__()
-        self.classifies, self.segments = classify, segment
         decoder, encoder = backbone.name.removeprefix("smp:").split("/", 1)
         model = _make(decoder, encoder, backbone.pretrained, image_size)
         self.encoder = model.encoder

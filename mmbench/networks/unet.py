@@ -49,7 +49,6 @@ class PaperUNet(Body):
         self, backbone: Backbone, classify: bool, segment: bool, num_classes: int, bridge_channels: int
     ):
         super().__init__()
-        self.classifies, self.segments = classify, segment
         widths = [max(1, round(BASE_CHANNELS * 2**level * backbone.width)) for level in range(backbone.depth)]
         self.wide = widths[0] % VECTOR == 0
         self.encoder = nn.ModuleList(

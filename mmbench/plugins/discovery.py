@@ -14,8 +14,9 @@ from types import ModuleType
 
 import mmbench.baselines
 from mmbench.errors import PluginError, UserError
-from mmbench.files import digest_bytes, digest_file, digest_json
+from mmbench.files import digest_bytes
 from mmbench.plugins.registry import MARK, Registry
+from mmbench.provenance import method_digest
 
 ENTRY_POINT_GROUP = "mmbench.methods"
 
@@ -39,6 +40,8 @@ def discover(paths: Iterable[Path] = ()) -> Registry:
     for point in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda point: point.name):
         try:
             module = importlib.import_module(point.module)
+        except UserError:
+            raise
         except Exception as error:
             raise PluginError(f"entry point {point.name!r} ({point.value}): {_cause(error)}") from error
         _take(registry, module)
@@ -101,14 +104,7 @@ def _take(registry: Registry, module: ModuleType) -> None:
     origin = Path(module.__file__ or module.__name__)
     classes = getattr(module, MARK, [])
     for cls in classes:
-        registry.add(cls, origin, _source_digest(cls))
-
-
-def _source_digest(cls: type) -> str:
-    """Return a digest of the files of a class and of all the classes of ours that it derives from."""
-    modules = {base.__module__ for base in cls.__mro__} - {"builtins", "abc"}
-    files = {Path(sys.modules[name].__file__ or "") for name in modules}
-    return digest_json(sorted(digest_file(file) for file in files if file.is_file()))
+        registry.add(cls, origin, method_digest(cls))
 
 
 def _cause(error: BaseException) -> str:

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from mmbench.errors import PluginError, ProtocolError, suggestion
 from mmbench.protocol.runs import MethodSummary
 from mmbench.protocol.schema import MethodEntry
 from mmbench.protocol.vocabulary import Stream, Task
+from mmbench.provenance import distribution_of
 
 MARK = "__mmbench_methods__"
 MethodClass = TypeVar("MethodClass", bound=type)
@@ -28,16 +29,33 @@ def register_method(name: str, *, reference: str = "") -> Callable[[MethodClass]
         What protocols call it.
     reference : str
         The publication it follows.
+
+    Raises
+    ------
+    PluginError
+        If the name is not text, or what is decorated is not a class; names the file and the line.
     """
+    if not isinstance(name, str):
+        raise PluginError(f"{_caller()}: register_method needs a name; write @register_method('my_method')")
 
     def mark(cls: MethodClass) -> MethodClass:
-        vars(cls)  # a class, not an instance or a function
+        if not isinstance(cls, type):
+            raise PluginError(
+                f"{_caller()}: register_method({name!r}) was given a {type(cls).__name__}, not a class; "
+                "decorate a class derived from mmbench.methods.Method"
+            )
         setattr(cls, "name", name)  # noqa: B010
         setattr(cls, "reference", reference)  # noqa: B010
         vars(sys.modules[cls.__module__]).setdefault(MARK, []).append(cls)
         return cls
 
     return mark
+
+
+def _caller() -> str:
+    """Return the file and line that called the function which calls this."""
+    frame = sys._getframe(2)
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
 
 
 @dataclass(frozen=True)
@@ -52,6 +70,12 @@ class Registered:
     def title(self) -> str:
         """The first line of the class's docstring."""
         return (self.cls.__doc__ or "").strip().split("\n")[0]
+
+    @property
+    def distribution(self) -> str:
+        """Name and version of the installed distribution that it comes from; empty for none of its own."""
+        found = None if self.cls.__module__.startswith("mmbench") else distribution_of(self.cls)
+        return " ".join(found) if found else ""
 
 
 class Registry:
@@ -121,6 +145,7 @@ class Registry:
             trivial=found.cls.trivial,
             hyperparameters=values.model_dump(mode="json"),
             source_digest=found.source_digest,
+            distribution=found.distribution,
         )
 
     def listing(self) -> list[dict[str, Any]]:
@@ -148,11 +173,17 @@ def _fault(cls: Any) -> str | None:
     missing = [key for key in required if not hasattr(cls, key)]
     if missing:
         return f"has no {missing[0]}; derive the class from mmbench.methods.Method"
-    if not cls.tasks or not all(isinstance(task, Task) for task in cls.tasks):
+    if not cls.tasks or not _holds(cls.tasks, Task):
         return "tasks must be a set of CLASSIFICATION and/or SEGMENTATION"
-    if not all(isinstance(stream, Stream) for stream in cls.streams):
+    if not isinstance(cls.Hyperparameters, type) or not issubclass(cls.Hyperparameters, BaseModel):
+        return "Hyperparameters must be a class; derive it from mmbench.methods.Hyperparameters"
+    if not _holds(cls.streams, Stream):
         return "streams must be a set of the streams of mmbench.methods"
     strange = sorted(stream for stream in cls.streams if stream.task not in cls.tasks)
     if strange:
         return f"consumes {strange[0]} but does not declare the task {strange[0].task}"
     return None
+
+
+def _holds(declared: Any, kind: type) -> bool:
+    return isinstance(declared, (set, frozenset)) and all(isinstance(one, kind) for one in declared)

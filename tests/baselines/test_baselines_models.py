@@ -1,4 +1,4 @@
-"""The eight models of the publications and the trivial baselines: what each consumes, trains on and predicts."""
+"""The models of the publications and the trivial baselines: what each consumes, learns and predicts."""
 
 import pytest
 import torch
@@ -100,13 +100,12 @@ def test_every_weight_learns_and_prediction_changes_no_state(name, batch):
     method.network.eval()
     before = {key: value.clone() for key, value in method.network.state_dict().items()}
     images = batch[LABELED_SEGMENTATION].images
-    with torch.no_grad():
-        first, second = method.predict(images), method.predict(images)
-    for part, task in (("class_logits", CLASSIFICATION), ("mask_logits", SEGMENTATION)):
-        value = getattr(first, part)
-        assert (value is not None) == (task in method.tasks)
-        if value is not None:
-            assert torch.equal(value, getattr(second, part))
+    parts = {CLASSIFICATION: "class_logits", SEGMENTATION: "mask_logits"}
+    for task in method.tasks:
+        with torch.no_grad():
+            first, second = method.predict(images, task), method.predict(images, task)
+        assert [part for part in parts.values() if getattr(first, part) is not None] == [parts[task]]
+        assert torch.equal(getattr(first, parts[task]), getattr(second, parts[task]))
     assert all(torch.equal(before[key], value) for key, value in method.network.state_dict().items())
 
 
@@ -168,7 +167,8 @@ def test_bridge_variants_predict_masks(bridge, batch):
     method = make("multimix", bridge=bridge)
     channels = {"none": 0, "image": 1, "saliency": 1, "both": 2, "shuffled": 2}[bridge]
     assert method.network.body.decoder[0][0].in_channels == 64 + 32 + channels
-    assert method.predict(batch[LABELED_SEGMENTATION].images).mask_logits.shape == (4, 1, 64, 64)
+    found = method.predict(batch[LABELED_SEGMENTATION].images, SEGMENTATION)
+    assert found.mask_logits.shape == (4, 1, 64, 64)
 
 
 LABELS = LabeledData(labels=torch.tensor([1, 1, 1, 0]))
@@ -184,16 +184,16 @@ def trivial(name, labeled=LABELS, seed=0):
 
 
 def probability(method, images):
-    return method.predict(images).class_logits.softmax(1)[:, 1]
+    return method.predict(images, CLASSIFICATION).class_logits.softmax(1)[:, 1]
 
 
-def test_constant_classification_floors():
+def test_constant_trivial_classifiers():
     images = torch.randn(3, 1, 8, 8)
     assert probability(trivial("majority"), images).tolist() == pytest.approx([0.75] * 3)
     assert probability(trivial("positive"), images).tolist() == pytest.approx([1] * 3, abs=1e-5)
 
 
-def test_prevalence_floor_draws_one_coin_per_image_at_the_source_prevalence():
+def test_prevalence_draws_one_coin_per_image_at_the_source_prevalence():
     images = torch.randn(2000, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     method = trivial("prevalence")
     found = (probability(method, images) > 0.5).float()
@@ -202,9 +202,9 @@ def test_prevalence_floor_draws_one_coin_per_image_at_the_source_prevalence():
     assert not torch.equal(found, (probability(trivial("prevalence", seed=1), images) > 0.5).float())
 
 
-def test_mean_mask_floor_is_the_mean_of_the_labelled_masks():
+def test_mean_mask_is_the_mean_of_the_labelled_masks():
     masks = torch.tensor([[[1, 1], [0, 0]], [[1, 0], [0, 0]], [[1, 0], [1, 0]]], dtype=torch.uint8)
     method = trivial("mean_mask", LabeledData(masks=masks))
-    found = method.predict(torch.zeros(2, 1, 2, 2)).mask_logits.sigmoid()
+    found = method.predict(torch.zeros(2, 1, 2, 2), SEGMENTATION).mask_logits.sigmoid()
     expected = torch.tensor([[1, 1 / 3], [1 / 3, 0]])
     torch.testing.assert_close(found, expected.expand(2, 1, 2, 2), atol=1e-5, rtol=0)

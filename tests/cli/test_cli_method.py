@@ -33,7 +33,7 @@ def test_an_existing_file_and_a_bad_name_are_refused(tmp_path):
 def test_a_broken_method_exits_with_1_and_says_why(tmp_path):
     path = tmp_path / "random.py"
     RUNNER.invoke(app, ["method", "new", "random", "--folder", str(tmp_path)])
-    path.write_text(path.read_text() + "\n    def predict(self, images):\n        return None\n")
+    path.write_text(path.read_text() + "\n    def predict(self, images, task):\n        return None\n")
     checked = RUNNER.invoke(app, ["method", "check", str(path)])
     assert checked.exit_code == 1
     assert checked.output.startswith("random: breaks the contract\n  predict raises AttributeError")

@@ -35,7 +35,7 @@ class Good(Method):
         part = batch[LABELED_CLASSIFICATION]
         return {"ce": nn.functional.cross_entropy(self.net(part.images), part.labels)}
 
-    def predict(self, images):
+    def predict(self, images, task):
         return Prediction(class_logits=self.net(images))
 
 
@@ -56,11 +56,11 @@ def writes_into_batch(self, batch):
     return Good.losses(self, batch)
 
 
-def trains_in_predict(self, images):
+def trains_in_predict(self, images, task):
     self.net.train()
     with torch.no_grad():
         self.net[2].weight.add_(1)
-    return Good.predict(self, images)
+    return Good.predict(self, images, task)
 
 
 @pytest.mark.parametrize(
@@ -78,14 +78,14 @@ def trains_in_predict(self, images):
             variant(losses=writes_into_batch),
             r"losses writes into the batch \(labeled_classification.images\)",
         ),
-        (variant(predict=lambda self, images: Prediction()), "predict gives class_logits of shape None"),
+        (variant(predict=lambda self, images, task: Prediction()), "predict gives class_logits of shape None"),
         (
-            variant(predict=lambda self, images: Prediction(class_logits=torch.randn(len(images), 2))),
+            variant(predict=lambda self, images, task: Prediction(class_logits=torch.randn(len(images), 2))),
             "for the same images the second time",
         ),
         (
             variant(
-                predict=lambda self, images: Prediction(class_logits=self.net(images - images.mean()) * 9)
+                predict=lambda self, images, task: Prediction(class_logits=self.net(images - images.mean()) * 9)
             ),
             "alone than in a batch",
         ),

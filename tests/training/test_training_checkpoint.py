@@ -49,7 +49,7 @@ class Everything(Method):
         with torch.no_grad():
             self.teacher.weight.lerp_(self.network[-1].weight, 0.1)
 
-    def predict(self, images):
+    def predict(self, images, task):
         return Prediction()
 
     def state(self):

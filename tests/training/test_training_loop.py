@@ -35,7 +35,7 @@ class Mean(Method):
     def noise(self):
         return {}
 
-    def predict(self, images):
+    def predict(self, images, task):
         return Prediction()
 
     def after_step(self, step):
