@@ -1,6 +1,6 @@
 """The MultiMix benchmark: two tasks from few labels, in domain and across hospitals.
 
-The four names below are the whole of the Python interface; each is imported when it is first used.
+The names below are the whole of the Python interface; each is imported when it is first used.
 """
 
 from __future__ import annotations
@@ -12,16 +12,26 @@ if TYPE_CHECKING:
     from mmbench.api import run
     from mmbench.errors import UserError
     from mmbench.protocol.files import load_protocol
-    from mmbench.store.frames import load_results
+    from mmbench.store.frames import load_predictions, load_runs, load_scores
 
     __version__: str
 
-__all__ = ["UserError", "__version__", "load_protocol", "load_results", "run"]
+__all__ = [
+    "UserError",
+    "__version__",
+    "load_predictions",
+    "load_protocol",
+    "load_runs",
+    "load_scores",
+    "run",
+]
 
 _HOMES = {
     "UserError": "mmbench.errors",
     "load_protocol": "mmbench.protocol.files",
-    "load_results": "mmbench.store.frames",
+    "load_predictions": "mmbench.store.frames",
+    "load_runs": "mmbench.store.frames",
+    "load_scores": "mmbench.store.frames",
     "run": "mmbench.api",
 }
 

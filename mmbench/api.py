@@ -311,9 +311,7 @@ def _write_plan(store: ResultStore, plan: Plan, notes: Sequence[str]) -> None:
             write_text(store.root / "splits.csv", plan.subsets.to_csv(index=False, lineterminator="\n"))
 
 
-def _tasks(
-    plan: Plan, store: ResultStore, work: Work, workers: Placement, options: Options
-) -> list[RunTask]:
+def _tasks(plan: Plan, store: ResultStore, work: Work, workers: Placement, options: Options) -> list[RunTask]:
     return [
         RunTask(
             run,
@@ -341,9 +339,7 @@ class _Followed:
     failed: dict[str, str] = field(default_factory=dict)
 
 
-def _follow(
-    tasks: Sequence[RunTask], store: ResultStore, tell: Listener, executor: Executor
-) -> _Followed:
+def _follow(tasks: Sequence[RunTask], store: ResultStore, tell: Listener, executor: Executor) -> _Followed:
     """Run the tasks; a failure is on the disk before anyone is told."""
     runs = {task.id: task.run for task in tasks}
     followed = _Followed()

@@ -15,7 +15,7 @@ from mmbench.text import plural
 
 if TYPE_CHECKING:
     from mmbench.api import RunSummary
-    from mmbench.store.integrity import Problem
+    from mmbench.store.integrity import Fault
     from mmbench.store.store import ResultStore
 
 
@@ -23,7 +23,7 @@ def doctor(
     target: Results,
     results: Where = None,
     repair: Annotated[
-        bool, typer.Option("--repair", help="Set damaged files aside and compute their runs again.")
+        bool, typer.Option("--repair", help="Set damaged files aside and make them again.")
     ] = False,
     data_root: DataRoot = None,
     plugin: Plugins = None,
@@ -34,66 +34,59 @@ def doctor(
     Exit code 1 when something is damaged and was not repaired. Nothing is ever deleted but what can be made
     again: a damaged record goes to the folder's quarantine/.
     """
-    from mmbench.store import integrity as hospital
+    from mmbench.planning.repair import affected_runs, find_faults, repair_faults
     from mmbench.store.store import ResultStore
 
     store = ResultStore(results_folder(target, results))
-    problems = hospital.examine(store)
-    done = hospital.repair(store, problems) if repair else {}
-    damaged = sorted({p.run for p in problems if p.kind in ("record", "failure") and p.run})
-    summary = _compute_again(store, damaged, data_root, plugin or [], json) if repair and damaged else None
+    faults = find_faults(store)
+    affected = affected_runs(store, faults)
+    done = repair_faults(store, faults) if repair else {}
+    summary = _complete(store, affected, data_root, plugin or [], json) if repair and affected else None
     if json:
-        listed = [{**asdict(p), "path": str(p.path), "done": done.get(str(p.path))} for p in problems]
-        computed = [] if summary is None else list(summary.done)
-        print_json({"results": str(store.root), "problems": listed, "computed_again": computed})
+        listed = [{**asdict(one), "path": str(one.path), "done": done.get(str(one.path))} for one in faults]
+        completed = [] if summary is None else list(summary.done)
+        print_json({"results": str(store.root), "faults": listed, "completed_again": completed})
     else:
-        _show(store, problems, done, summary)
+        _show(store, faults, done, summary)
     failed = summary is not None and summary.exit_code
-    raise typer.Exit(1 if failed or (problems and not repair) else 0)
+    raise typer.Exit(1 if failed or (faults and not repair) else 0)
 
 
-def _compute_again(
+def _complete(
     store: ResultStore, runs: list[str], data_root: Path | None, plugins: list[Path], json: bool
-) -> RunSummary | None:
+) -> RunSummary:
     from mmbench.api import run
     from mmbench.cli.progress import RunDisplay
 
-    plan = store.load_plan()
-    known = {run.id for run in plan.runs}
-    wanted = [id for id in runs if id in known]
-    if not wanted:
-        return None
     with RunDisplay(console(stderr=json)) as display:
         return run(
-            plan.protocol,
+            store.load_plan().protocol,
             results=store.root,
             data_root=data_root,
             plugins=plugins,
-            only=",".join(f"id={id}" for id in wanted),
+            only=",".join(f"id={id}" for id in runs),
             allow_mixed=True,
             listener=display,
         )
 
 
-def _show(
-    store: ResultStore, problems: list[Problem], done: dict[str, str], summary: RunSummary | None
-) -> None:
+def _show(store: ResultStore, faults: list[Fault], done: dict[str, str], summary: RunSummary | None) -> None:
     out = console()
-    if not problems:
-        count = plural(len(store.recorded()), "record")
+    if not faults:
+        count = plural(sum(len(layer.ids()) for layer in store.layers), "record")
         out.print(f"{shown(store.root)}: {count}, every file matches its checksum", soft_wrap=True)
         return
     table = make_table("kind", "where", "what", wrap=("where", "what"))
-    for problem in problems:
-        outcome = done.get(str(problem.path))
-        table.add_row(
-            problem.kind, shown(problem.path), f"{problem.what}; {outcome}" if outcome else problem.what
-        )
+    for fault in faults:
+        outcome = done.get(str(fault.path))
+        table.add_row(fault.kind, shown(fault.path), f"{fault.what}; {outcome}" if outcome else fault.what)
     out.print(table)
     out.print()
     if summary is not None:
-        out.print(f"{len(summary.done)} computed again, {len(summary.failed)} failed", style="bold")
-    elif not done:
         out.print(
-            f"mend it with: mmbench doctor {shown(store.root)} --repair", style="yellow", soft_wrap=True
+            f"made again: {summary.trained} trained, {summary.predicted} predicted, {summary.scored} scored, "
+            f"{len(summary.failed)} failed",
+            style="bold",
         )
+    elif not done:
+        out.print(f"fix it with: mmbench doctor {shown(store.root)} --repair", style="yellow", soft_wrap=True)

@@ -91,6 +91,13 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
 
 
+def size(count: int) -> str:
+    """Return a number of bytes in the largest unit that fits, for example ``7.9 MB``."""
+    units = ("B", "kB", "MB", "GB", "TB")
+    power = min(len(units) - 1, (len(str(count)) - 1) // 3)
+    return f"{count / 1000**power:.{0 if power == 0 else 1}f} {units[power]}"
+
+
 def _finite(value: Any) -> Any:
     if isinstance(value, float):
         return value if value - value == 0 else None

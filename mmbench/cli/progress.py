@@ -17,6 +17,7 @@ from rich.text import Text
 from mmbench.api import Planned, Preparing, RunEvent
 from mmbench.cli.output import duration, shown
 from mmbench.execution.executor import Elsewhere, Ending, Failed, Finished, Found, Progress, Started
+from mmbench.planning.work import Work
 from mmbench.text import plural
 
 ETA_AFTER = 2.0
@@ -92,8 +93,8 @@ class RunDisplay:
             case Planned():
                 self._preparing = None
                 self._begin = time.monotonic()
-                self._descriptions = {id: description for id, description, _ in event.pending}
-                self._costs = {id: cost for id, _, cost in event.pending}
+                self._descriptions = {run.id: run.describe() for run in event.work.pending}
+                self._costs = {run.id: event.work.costs[run.id] for run in event.work.pending}
                 self._introduce(event)
             case Started(id=id, worker=worker):
                 self._running[worker] = _Running(id)
@@ -101,25 +102,24 @@ class RunDisplay:
                 self._running[worker] = _Running(id, event.phase, event.step, event.steps)
             case Elsewhere(id=id) if id not in self._elsewhere:
                 self._elsewhere.add(id)
-                self._say(f"another run computes {self._descriptions.get(id, id)}", "dim")
+                self._say(f"another process works on {self._descriptions.get(id, id)}", "dim")
             case Finished() | Found() | Failed():
                 self._end(event)
 
     def _introduce(self, planned: Planned) -> None:
-        plan = planned.plan
-        total = len(planned.pending) + planned.cached + planned.skipped
-        workers = f", {planned.workers}" if planned.pending else ""
-        self._say(f"{plan.protocol.name}: {plural(total, 'run')}{workers}", "bold")
-        for note in plan.notes:
+        plan, work = planned.plan, planned.work
+        workers = f", {planned.workers}" if work.pending else ""
+        self._say(f"{plan.protocol.name}: {plural(len(work.chosen), 'run')}{workers}", "bold")
+        for note in planned.notes:
             self._say(f"note    {note}", "yellow")
         for line in plan.leaks.notes() or ["leak gate passed: parts share no patients and no images"]:
             self._say(line, "yellow" if plan.leaks.leaks else "dim")
-        if planned.cached:
-            self._say(f"done (cached)  {plural(planned.cached, 'run')}", "dim")
-        if planned.skipped:
-            self._say(f"skipped        {plural(planned.skipped, 'run')}, {planned.why_skipped}", "dim")
-        if planned.pending:
-            self._say(f"to run         {plural(len(planned.pending), 'run')} into {shown(planned.results)}")
+        if work.finished:
+            self._say(f"done (cached)  {plural(len(work.finished), 'run')}", "dim")
+        if work.skipped:
+            self._say(f"skipped        {plural(len(work.skipped), 'run')}, {planned.why_skipped}", "dim")
+        if work.pending:
+            self._say(f"to do          {_to_do(work)} into {shown(planned.results)}")
 
     def _end(self, event: Ending) -> None:
         self._running.pop(event.worker, None)
@@ -133,11 +133,11 @@ class RunDisplay:
             self.console.print(line, soft_wrap=True)
             return
         if isinstance(event, Found):
-            self._say(line.append("done  ", "green").append(f"{what}  by another run", "dim"))
+            self._say(line.append("done  ", "green").append(f"{what}  by another process", "dim"))
             return
         longest = max(map(len, self._descriptions.values()), default=0)
         line.append("done  ", "green").append(f"{what:<{longest}}  {event.seconds:7.1f} s")
-        for name, value in event.headline.items():
+        for name, value in event.outcome.headline.items():
             line.append(f"  {name} ").append(f"{value:.3f}", "bold")
         self._say(line)
 
@@ -180,6 +180,17 @@ class RunDisplay:
         if elapsed < ETA_AFTER or not fraction:
             return duration(elapsed)
         return f"{duration(elapsed)}, about {duration(elapsed * (1 - fraction) / fraction)} left"
+
+
+def _to_do(work: Work) -> str:
+    """Return what is missing, layer by layer, in words."""
+    return ", ".join(
+        (
+            f"{plural(work.count('run'), 'run')} to train",
+            f"{plural(work.count('predictions'), 'prediction')} to make",
+            f"{plural(work.count('scores'), 'score')} to make",
+        )
+    )
 
 
 class CountDisplay:

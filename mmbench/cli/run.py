@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -31,8 +32,16 @@ Plugins = Annotated[
 ]
 DataRoot = Annotated[
     Path | None,
-    typer.Option("--data-root", envvar="MMBENCH_DATA_ROOT", metavar="DIR", help="Where real datasets lie."),
+    typer.Option("--data-root", envvar="MMBENCH_DATA_ROOT", metavar="DIR", help="Where real data sets are."),
 ]
+
+
+class Force(StrEnum):
+    """A layer that can be made again."""
+
+    run = "run"
+    predictions = "predictions"
+    scores = "scores"
 
 
 def run(
@@ -58,11 +67,20 @@ def run(
         bool, typer.Option("--retry-failed", help="Repeat the runs that failed, and only those.")
     ] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Train the selected runs again, finished or not.")
-    ] = False,
+        Force | None,
+        typer.Option(
+            "--force",
+            metavar="LAYER",
+            help="Make a layer of the selected runs again, with what is made from it: run, predictions or "
+            "scores.",
+        ),
+    ] = None,
+    executor: Annotated[
+        str, typer.Option(metavar="NAME", help="Where the work is done; local: processes of this machine.")
+    ] = "local",
     checkpoint_every: Annotated[
         float,
-        typer.Option(metavar="SECONDS", min=0.0, help="Save a training on the way, to go on after a kill."),
+        typer.Option(metavar="SECONDS", min=0.0, help="Time between two checkpoints of a training run."),
     ] = 60.0,
     time_limit: Annotated[
         float | None,
@@ -72,10 +90,11 @@ def run(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no table.")] = False,
     json: Json = False,
 ) -> None:
-    """Train and evaluate what is missing of a protocol, then show its table.
+    """Train, predict and score what is missing of a protocol, then show its table.
 
-    Finished runs are kept: after an interruption the same command goes on.
-    """  # fmt: skip
+    What is stored is not made again: after an interruption the same command resumes, a new domain is only
+    predicted and scored, and a new threshold or metric is only scored.
+    """
     from mmbench.api import run as run_protocol
     from mmbench.cli.progress import RunDisplay
 
@@ -90,7 +109,8 @@ def run(
                 jobs=jobs,
                 device=device,
                 only=only,
-                force=force,
+                force=force.value if force is not None else None,
+                executor=executor,
                 retry_failed=retry_failed,
                 checkpoint_every=checkpoint_every,
                 time_limit=time_limit,
@@ -98,7 +118,7 @@ def run(
                 listener=display,
             )
     except KeyboardInterrupt:
-        complain("stopped; the same command goes on from here", prefix="")
+        complain("stopped; the same command resumes from here", prefix="")
         raise typer.Exit(INTERRUPTED) from None
     if json:
         print_json(_as_json(summary))
@@ -116,7 +136,9 @@ def _show(summary: RunSummary, quiet: bool) -> None:
         print_terminal(summary.report.main, out)
         out.print()
     parts = [
-        f"{len(summary.done)} trained",
+        f"{summary.trained} trained",
+        f"{summary.predicted} predicted",
+        f"{summary.scored} scored",
         f"{len(summary.cached)} cached",
         f"{len(summary.failed)} failed",
     ]
@@ -124,7 +146,7 @@ def _show(summary: RunSummary, quiet: bool) -> None:
     if never_ran:
         parts.append(f"{never_ran} not run")
     out.print(f"{', '.join(parts)} in {duration(summary.seconds)}", style="bold")
-    out.print(f"records  {shown(summary.results / 'runs')}", soft_wrap=True)
+    out.print(f"records  {shown(summary.results)}", soft_wrap=True)
     if summary.paths:
         out.print(f"tables   {shown(summary.report.folder / 'tables')}", soft_wrap=True)
         out.print(f"report   {shown(summary.report.page)}", soft_wrap=True)
@@ -149,6 +171,9 @@ def _as_json(summary: RunSummary) -> dict[str, object]:
     return {
         "protocol": summary.protocol,
         "results": str(summary.results),
+        "trained": summary.trained,
+        "predicted": summary.predicted,
+        "scored": summary.scored,
         **counts,
         "errors": dict(summary.failed),
         "runs": [{"id": id, "run": what, "state": states[id]} for id, what in summary.descriptions.items()],

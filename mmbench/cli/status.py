@@ -1,21 +1,23 @@
-"""``mmbench status``: which runs a results folder holds."""
+"""``mmbench status``: what a results folder holds of its protocol."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mmbench.cli.output import Json, console, make_table, print_json, shown
+from mmbench.cli.output import Json, console, make_table, print_json, shown, size
 from mmbench.text import plural
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from mmbench.protocol.runs import RunSpec
+    from mmbench.store.progress import Progress, RunProgress
 
 STATES = ("done", "failed", "missing")
+LAYERS = ("predictions", "scores")
 Results = Annotated[
     str, typer.Argument(metavar="RESULTS", help="A results folder, or the name or file of a protocol.")
 ]
@@ -39,24 +41,28 @@ def status(
     runs: Annotated[bool, typer.Option("--runs", help="List every run, not counts only.")] = False,
     json: Json = False,
 ) -> None:
-    """Show which runs of a protocol are done, failed or missing."""
+    """Show what is trained, predicted and scored of a protocol, what failed and what is missing."""
+    from mmbench.store.progress import progress
+
     if target is None and results is None:
-        found = [_status(path.parent) for path in sorted(Path("results").glob("*/plan.json"))]
+        found = [progress(path.parent) for path in sorted(Path("results").glob("*/plan.json"))]
         if json:
-            print_json([{key: item for key, item in entry.items() if key != "runs"} for entry in found])
+            print_json([one.as_json(runs=False) for one in found])
         else:
             _show_folders(console(), found)
         return
-    one = _status(results_folder(target, results))
+    one = progress(results_folder(target, results))
     if json:
-        print_json(one)
+        print_json(one.as_json())
         return
     out = console()
     _show_rows(out, one)
     if runs:
-        _show_cells(out, one)
-    _show_failures(out, one, tracebacks)
-    out.print(f"records  {shown(Path(one['results']) / 'runs')}", soft_wrap=True)
+        _show_runs(out, one.runs)
+    _show_failures(out, one.runs, tracebacks)
+    if one.weights_bytes:
+        out.print(f"weights  {size(one.weights_bytes)}")
+    out.print(f"records  {shown(one.results)}", soft_wrap=True)
 
 
 def results_folder(target: str | None, results: Path | None) -> Path:
@@ -89,87 +95,65 @@ def results_folder(target: str | None, results: Path | None) -> Path:
     return folder.resolve()
 
 
-def _status(folder: Path) -> dict[str, Any]:
-    from mmbench.store.store import ResultStore
-
-    store = ResultStore(folder)
-    plan, finished, failures = store.load_plan(), store.finished(), store.failed()
-    runs = []
-    for run in plan.runs:
-        state = "done" if run.id in finished else "failed" if run.id in failures else "missing"
-        entry = _run(run, state)
-        if state == "failed":
-            entry |= {"error": failures[run.id].error, "traceback": failures[run.id].traceback}
-        runs.append(entry)
-    return {
-        "protocol": plan.protocol.name,
-        "results": str(folder),
-        **{state: sum(run["state"] == state for run in runs) for state in STATES},
-        "not_in_protocol": len(finished - {run.id for run in plan.runs}),
-        "runs": runs,
-    }
-
-
-def _run(run: RunSpec, state: str) -> dict[str, Any]:
-    return {
-        "id": run.id,
-        "row": run.label,
-        "method": run.method,
-        "budgets": {task.value: budget for task, budget in run.budgets.items()},
-        "subset": run.subset,
-        "seed": run.seed,
-        "description": run.describe(),
-        "state": state,
-    }
-
-
-def _show_folders(out: Console, found: list[dict[str, Any]]) -> None:
+def _show_folders(out: Console, found: list[Progress]) -> None:
     if not found:
         out.print("no results under ./results; begin with: mmbench run quickstart")
         return
-    table = make_table("protocol", "runs", *STATES, "results", right=("runs", *STATES), wrap=("results",))
+    columns = ("runs", *STATES, *LAYERS)
+    table = make_table("protocol", *columns, "results", right=columns, wrap=("results",))
     for one in found:
-        table.add_row(one["protocol"], str(len(one["runs"])), *_counts(one), shown(Path(one["results"])))
+        table.add_row(one.protocol, *_counts(one.runs), shown(one.results))
     out.print(table)
 
 
-def _show_rows(out: Console, one: dict[str, Any]) -> None:
-    table = make_table("row", "runs", *STATES, right=("runs", *STATES))
-    for row in dict.fromkeys(run["row"] for run in one["runs"]):
-        runs = [run for run in one["runs"] if run["row"] == row]
-        counts = {state: sum(run["state"] == state for run in runs) for state in STATES}
-        table.add_row(row, str(len(runs)), *_counts(counts))
+def _show_rows(out: Console, one: Progress) -> None:
+    columns = ("runs", *STATES, *LAYERS)
+    table = make_table("row", *columns, right=columns)
+    for row in dict.fromkeys(found.run.label for found in one.runs):
+        table.add_row(row, *_counts([found for found in one.runs if found.run.label == row]))
     table.add_section()
-    table.add_row("all", str(len(one["runs"])), *_counts(one), style="bold")
+    table.add_row("all", *_counts(one.runs), style="bold")
     out.print(table)
     out.print()
-    if one["not_in_protocol"]:
-        out.print(
-            f"{plural(one['not_in_protocol'], 'record')} of an earlier version of the protocol beside them"
-        )
+    if one.not_in_protocol:
+        out.print(f"{plural(one.not_in_protocol, 'trained run')} of an earlier version of the protocol")
 
 
-def _counts(counts: dict[str, Any]) -> list[Any]:
+def _counts(runs: Sequence[RunProgress]) -> list[Any]:
+    """Return a row's numbers: its runs by state, then predictions and scores as done/asked."""
     from rich.text import Text
 
+    from mmbench.store.progress import counts
+
     colours = {"done": "green", "failed": "red", "missing": "yellow"}
-    return [Text(str(counts[s]), colours[s]) if counts[s] else Text("-", "dim") for s in STATES]
+    states = counts(runs)
+    cells: list[Any] = [str(len(runs))]
+    cells += [Text(str(states[s]), colours[s]) if states[s] else Text("-", "dim") for s in STATES]
+    for layer in LAYERS:
+        pairs: list[tuple[int, int]] = [getattr(one, layer) for one in runs]
+        done, asked = (sum(pair[place] for pair in pairs) for place in (0, 1))
+        cells.append(Text(f"{done}/{asked}", "green" if done == asked else "yellow"))
+    return cells
 
 
-def _show_cells(out: Console, one: dict[str, Any]) -> None:
-    table = make_table("id", "run", "state", wrap=("run",))
-    for run in one["runs"]:
-        table.add_row(run["id"], run["description"], run["state"])
+def _show_runs(out: Console, runs: Sequence[RunProgress]) -> None:
+    columns = ("trained", *LAYERS)
+    table = make_table("id", "run", "state", *columns, wrap=("run",), right=LAYERS)
+    for one in runs:
+        layers = ("/".join(map(str, pair)) for pair in (one.predictions, one.scores))
+        trained = "yes" if one.trained else "no"
+        table.add_row(one.run.id, one.run.describe(), one.state, trained, *layers)
     out.print(table)
     out.print()
 
 
-def _show_failures(out: Console, one: dict[str, Any], tracebacks: bool) -> None:
-    failed = [run for run in one["runs"] if run["state"] == "failed"]
-    for run in failed:
-        out.print(f"failed  {run['description']}  {run['error']}", style="red", soft_wrap=True)
-        if tracebacks and run["traceback"]:
-            out.print(run["traceback"].rstrip(), soft_wrap=True)
+def _show_failures(out: Console, runs: Sequence[RunProgress], tracebacks: bool) -> None:
+    failures = [(one.run, one.failure) for one in runs if one.failure is not None]
+    for run, failure in failures:
+        where = "" if failure.layer == "run" else f"{failure.layer}: "
+        out.print(f"failed  {run.describe()}  {where}{failure.error}", style="red", soft_wrap=True)
+        if tracebacks and failure.traceback:
+            out.print(failure.traceback.rstrip(), soft_wrap=True)
             out.print()
-    if failed and not tracebacks:
+    if failures and not tracebacks:
         out.print("--tracebacks shows where; mmbench run with --retry-failed repeats them", style="dim")

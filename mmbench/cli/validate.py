@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mmbench.cli.output import Json, console, duration, make_table, print_json
+from mmbench.cli.output import Json, console, duration, make_table, print_json, size
 from mmbench.cli.run import DataRoot, Plugins, ProtocolName
 from mmbench.text import plural
 
@@ -56,11 +56,21 @@ def validate(
 def _show(found: Outlook) -> None:
     out = console()
     left = found.runs - found.recorded
-    recorded = f", {found.recorded} recorded, {left} to train" if found.recorded else ""
+    recorded = (
+        f", {found.recorded} trained, {left} to train, {found.predictions} to predict, {found.scores} to score"
+        if found.recorded
+        else ""
+    )
     out.print(f"{found.protocol}: {plural(found.runs, 'run')}{recorded}", style="bold")
     time = "unknown" if math.isnan(found.seconds) else f"about {duration(found.seconds)}"
-    with_workers = f"{time} with {plural(found.workers, 'worker')}" if left else "none"
+    with_workers = (
+        f"{time} with {plural(found.workers, 'worker')}"
+        if left or found.predictions or found.scores
+        else "none"
+    )
     out.print(f"expected time   {with_workers} ({found.timed_by})", soft_wrap=True)
+    kept = "unknown" if math.isnan(found.weights_bytes) else size(int(found.weights_bytes))
+    out.print(f"weights         {kept} for all runs" if found.weights_bytes else "weights         not kept")
     out.print(
         f"smallest p      {found.smallest_p:.3g} by the exact signed-rank test over "
         f"{plural(found.trainings, 'training')}; after Holm over {found.family} comparisons "

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from typing import Any
 
 import torch
 
@@ -112,7 +113,7 @@ class _Job:
                 self._set_aside(layer, id, error)
         self._predict((spec,))
 
-    def _set_aside(self, layer: Layer, id: str, error: StoreError) -> None:
+    def _set_aside(self, layer: Layer[Any], id: str, error: StoreError) -> None:
         if layer.has(id):
             print(f"{error}; set aside as {quarantine(self.store, layer.folder(id))}", file=sys.stderr)
 

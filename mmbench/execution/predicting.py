@@ -19,7 +19,7 @@ from mmbench.protocol.layers import PredictionsSpec
 from mmbench.protocol.vocabulary import CLASS_NAMES, Task
 from mmbench.provenance import engine_digest
 from mmbench.store.environment import capture
-from mmbench.store.layer import write_parquet
+from mmbench.store.layer import write_arrays, write_parquet
 from mmbench.store.lease import waited_lease
 from mmbench.store.masks import TRUTH, array_digest, mask_arrays, pack
 from mmbench.store.missing import PROBABILITY_CONTENT
@@ -90,7 +90,7 @@ class Predictor:
 
         def files(folder: Path) -> None:
             if masks:
-                np.savez_compressed(folder / MASKS, **arrays)  # type: ignore[arg-type]  # arrays by name
+                write_arrays(arrays, folder / MASKS)
             else:
                 ids = dataset.cases["case_id"].iloc[rows].to_numpy()
                 columns = {name: probabilities[:, place] for place, name in enumerate(CLASS_NAMES)}
@@ -113,9 +113,7 @@ class Predictor:
         return sorted(set(thresholds)), bits
 
 
-def write_ground_truth(
-    store: ResultStore, spec: PredictionsSpec, dataset: Dataset, rows: np.ndarray
-) -> None:
+def write_ground_truth(store: ResultStore, spec: PredictionsSpec, dataset: Dataset, rows: np.ndarray) -> None:
     """Store the labels or masks of a domain's cases, unless they are there.
 
     Parameters
@@ -148,7 +146,7 @@ def write_ground_truth(
             return
         assert dataset.masks is not None
         write_parquet(cases, folder / CASES)
-        np.savez_compressed(folder / MASKS, **{TRUTH: pack(dataset.masks[rows] > 0)})
+        write_arrays({TRUTH: pack(dataset.masks[rows] > 0)}, folder / MASKS)
 
     # Several workers may come here at once, each with a run of its own.
     with store.writing(), waited_lease(store.leases_folder, spec.ground_truth):

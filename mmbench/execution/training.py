@@ -94,7 +94,10 @@ class RunTrainer:
             )
         trained = time.perf_counter()
         # The training's own clock also counts what was trained before an interruption.
-        seconds = {"load": loaded - begin, "train": history.seconds if history.resumed_at else trained - loaded}
+        seconds = {
+            "load": loaded - begin,
+            "train": history.seconds if history.resumed_at else trained - loaded,
+        }
         self._write(method, history, rule, seconds)
         return method
 

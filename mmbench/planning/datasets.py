@@ -78,9 +78,7 @@ class ProtocolData:
         return check_leaks(protocol_parts(self.sources, self.targets), protocol.acknowledged_leaks)
 
 
-def load_data(
-    protocol: Protocol, data_root: Path | None, on_dataset: Callable[[str], None]
-) -> ProtocolData:
+def load_data(protocol: Protocol, data_root: Path | None, on_dataset: Callable[[str], None]) -> ProtocolData:
     """Load every data set of a protocol and check that it offers what is asked of it.
 
     Raises

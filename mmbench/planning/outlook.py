@@ -14,10 +14,9 @@ from mmbench.data.subsets import labeled_rows
 from mmbench.errors import UserError
 from mmbench.planning.cost import run_cost
 from mmbench.planning.plan import Plan
-from mmbench.planning.schedule import plan_costs
+from mmbench.planning.work import Selection, Work, take_stock
 from mmbench.protocol.metrics import MAIN_METRIC, METRICS
 from mmbench.protocol.runs import RunSpec
-from mmbench.protocol.schema import domain_name
 from mmbench.protocol.vocabulary import Task
 from mmbench.stats.power import (
     Design,
@@ -75,7 +74,11 @@ class Outlook:
     protocol : str
         Its name.
     runs, recorded : int
-        Runs planned, and of these already recorded.
+        Runs planned, and of these already trained.
+    predictions, scores : int
+        Predictions and scores to make.
+    weights_bytes : float
+        Size of all weights that are going to be stored; 0 if they are not kept, NaN if it cannot be told.
     workers : int
         Runs side by side.
     seconds : float
@@ -101,6 +104,9 @@ class Outlook:
     protocol: str
     runs: int
     recorded: int
+    predictions: int
+    scores: int
+    weights_bytes: float
     workers: int
     seconds: float
     timed_by: str
@@ -130,9 +136,9 @@ def outlook(plan: Plan, results: Path, workers: int) -> Outlook:
     """
     protocol = plan.protocol
     store = ResultStore(results)
-    finished = store.finished()
-    missing = [run for run in plan.runs if run.id not in finished]
-    seconds, timed_by = _expected_seconds(plan, store, missing, workers)
+    work = take_stock(plan, store, Selection())
+    lacking = work.missing.values()
+    seconds, timed_by = _expected_seconds(plan, store, work, workers)
     trainings = protocol.subsets * protocol.seeds
     family = family_size(plan)
     alpha = 1 - protocol.statistics.confidence
@@ -140,7 +146,10 @@ def outlook(plan: Plan, results: Path, workers: int) -> Outlook:
     return Outlook(
         protocol=protocol.name,
         runs=len(plan.runs),
-        recorded=len(plan.runs) - len(missing),
+        recorded=sum(not one.train for one in lacking),
+        predictions=sum(len(one.predict) for one in lacking),
+        scores=sum(len(one.score) for one in lacking),
+        weights_bytes=weights_bytes(plan),
         workers=workers,
         seconds=seconds,
         timed_by=timed_by,
@@ -185,46 +194,67 @@ def family_size(plan: Plan) -> int:
     return largest
 
 
-def _expected_seconds(
-    plan: Plan, store: ResultStore, missing: list[RunSpec], workers: int
-) -> tuple[float, str]:
+def _expected_seconds(plan: Plan, store: ResultStore, work: Work, workers: int) -> tuple[float, str]:
     """Scale the cost model by recorded runs: those of this protocol first, else any like them."""
+    missing = [run for run in plan.runs if work.missing[run.id]]
     if not missing:
-        return 0.0, "every run is recorded"
-    costs = plan_costs(plan)
-    finished = store.finished()
-    rates = [
-        store.content(run.id)["seconds"]["total"] / costs[run.id]
-        for run in plan.runs
-        if run.id in finished and not plan.methods[run.label].trivial
-    ]
-    source = f"{len(rates)} recorded runs of this protocol"
+        return 0.0, "everything is recorded"
+    rates = [rate for run in plan.runs if (rate := _rate(plan, store, run)) is not None]
+    source = f"{plural(len(rates), 'recorded run')} of this protocol"
     if not rates:
         rates = list(_sibling_rates(plan, store.root.parent))
-        source = f"{len(rates)} recorded runs of other protocols, scaled by the cost model"
+        source = f"{plural(len(rates), 'recorded run')} of other protocols, scaled by the cost model"
     if not rates:
         return math.nan, "no recorded run tells how fast this machine is; run quickstart first"
-    return sum(costs[run.id] for run in missing) * float(np.median(rates)) / workers, source
+    return sum(work.costs[run.id] for run in missing) * float(np.median(rates)) / workers, source
+
+
+def _rate(plan: Plan, store: ResultStore, run: RunSpec) -> float | None:
+    """Return seconds of training per unit of cost; None for a trivial baseline or without a record."""
+    method = plan.methods.get(run.label)
+    if method is None or method.trivial or not store.runs.has(run.id):
+        return None
+    seconds = store.runs.content(run.id)["seconds"]
+    validated = {task: plan.validated(task) for task in run.budgets if task in plan.parts}
+    return float(sum(seconds.values())) / run_cost(run, method, validated=validated)
 
 
 def _sibling_rates(plan: Plan, results: Path) -> Iterator[float]:
     """Give seconds per unit of cost of recorded runs of the same rows in sibling folders."""
     for path in sorted(results.glob("*/plan.json")):
         store = ResultStore(path.parent)
-        for id in sorted(store.finished())[:MOST_SIBLINGS]:
-            try:
-                content = store.content(id)
-                run = RunSpec.model_validate(content["run"])
-            except (UserError, ValueError):
-                continue
-            method = plan.methods.get(run.label)
-            if method is None or method.trivial:
-                continue
-            evaluated = {
-                task: sum(part["cases"] for part in content["summary"] if part["task"] == task.value)
-                for task in run.budgets
-            }
-            yield content["seconds"]["total"] / run_cost(run, method, evaluated=evaluated)
+        try:
+            runs = store.load_plan().runs[:MOST_SIBLINGS]
+            yield from (rate for run in runs if (rate := _rate(plan, store, run)) is not None)
+        except UserError:
+            continue
+
+
+def weights_bytes(plan: Plan) -> float:
+    """Return the size of the weights of all planned runs; 0 if they are not kept.
+
+    Each method is built once, on no device, so that it costs neither memory nor time. NaN where a method
+    cannot be built so.
+    """
+    if not plan.protocol.keep.weights:
+        return 0.0
+    import torch
+
+    from mmbench.methods.persistence import method_bytes
+    from mmbench.plugins.discovery import cached_registry
+    from mmbench.training.build import build_method
+
+    registry, sizes = cached_registry(plan.plugins), dict[str, float]()
+    for run in plan.runs:
+        if run.label in sizes or plan.methods[run.label].trivial:
+            continue
+        try:
+            with torch.device("meta"):
+                cls = registry.get(run.method).cls
+                sizes[run.label] = method_bytes(build_method(cls, run, torch.device("meta")))
+        except Exception:  # a stranger's build may not bear it: the size is then unknown, nothing else
+            return math.nan
+    return sum(sizes.get(run.label, 0.0) for run in plan.runs)
 
 
 def _detectable(plan: Plan, store: ResultStore, family: int) -> list[Detectable]:
@@ -233,13 +263,10 @@ def _detectable(plan: Plan, store: ResultStore, family: int) -> list[Detectable]
     alpha = 1 - protocol.statistics.confidence
     found = []
     for task in protocol.tasks:
-        source = domain_name(protocol.sources.of(task))
-        for part, cases in plan.case_counts.items():
-            of, domain = part.split(" ", 1)
-            if of != task.value:
-                continue
+        for domain in plan.domains[task]:
+            cases = plan.cases[task][domain.domain]
             metric = MAIN_METRIC[task]
-            noise = measured.get((metric, domain))
+            noise = measured.get((metric, domain.domain))
             basis = "noise of the recorded runs" if noise else "assumed noise"
             alone, corrected = (
                 minimum_detectable_difference(
@@ -249,8 +276,8 @@ def _detectable(plan: Plan, store: ResultStore, family: int) -> list[Detectable]
                 )
                 for count in (1, max(family, 1))
             )
-            scope = "in-domain" if domain == source else "cross-domain"
-            found.append(Detectable(metric, domain, scope, cases, alone, corrected, basis))
+            scope = "in-domain" if domain.in_domain else "cross-domain"
+            found.append(Detectable(metric, domain.domain, scope, cases, alone, corrected, basis))
     return found
 
 
@@ -311,10 +338,12 @@ def _warnings(plan: Plan, trainings: int, family: int) -> list[str]:
             f"signed-rank test cannot reach p < {alpha:.2g}; {FEW_TRAININGS} are the fewest that can, "
             f"{pairs_needed(family, alpha)} with Holm over {family} comparisons"
         )
-    for part, cases in plan.case_counts.items():
-        if cases < FEW_CASES:
-            task, domain = part.split(" ", 1)
-            found.append(f"{domain} has {cases} test cases ({task}): under {FEW_CASES}, so wide intervals")
+    for task, counts in plan.cases.items():
+        found += [
+            f"{domain} has {cases} test cases ({task.value}): under {FEW_CASES}, so wide intervals"
+            for domain, cases in counts.items()
+            if cases < FEW_CASES
+        ]
     found += _few_labels(plan)
     return found
 

@@ -50,6 +50,8 @@ class Plan:
         See :func:`mmbench.planning.subset_table.subset_table`.
     sources : mapping from Task to Dataset
         What is trained on.
+    plugins : tuple of Path
+        Method files named by the user.
     """
 
     protocol: Protocol
@@ -62,6 +64,7 @@ class Plan:
     parts: Mapping[Task, Mapping[str, int]] = field(default_factory=dict)
     subsets: pd.DataFrame | None = None
     sources: Mapping[Task, Dataset] = field(default_factory=dict)
+    plugins: tuple[Path, ...] = ()
 
     def scores(self, run: RunSpec) -> list[ScoresSpec]:
         """Return the scores, and with them the predictions, that are asked of a run."""
@@ -116,6 +119,7 @@ def make_plan(
     """
     forget()
     _check_metrics(protocol)
+    plugins = tuple(plugins)
     registry = discover(plugins)
     methods, skipped = runnable(resolve_methods(protocol, registry), registry, protocol)
     _check_backbone(protocol)
@@ -138,6 +142,7 @@ def make_plan(
         parts=data.parts,
         subsets=subset_table(data.sources, seed=protocol.seed, subsets=protocol.subsets),
         sources=data.sources,
+        plugins=plugins,
     )
 
 

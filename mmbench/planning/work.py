@@ -102,9 +102,7 @@ def take_stock(plan: Plan, store: ResultStore, selection: Selection) -> Work:
     failures = store.failed()
     lacking = {run.id: missing(store, run, plan.scores(run), selection.force) for run in chosen}
     open_runs = [run for run in chosen if lacking[run.id] or run.id in failures]
-    wanted = [
-        run for run in open_runs if selection.force or (run.id in failures) == selection.retry_failed
-    ]
+    wanted = [run for run in open_runs if selection.force or (run.id in failures) == selection.retry_failed]
     costs = work_costs(plan, lacking)
     pending = sorted(wanted, key=lambda run: -costs[run.id])
     ids = {run.id for run in pending}

@@ -252,7 +252,8 @@ def _predictions_frame(store: ResultStore, run: RunSpec, spec: ScoresSpec) -> pd
         cases["truth"] = list(true_masks(store, wanted))
     for place, (name, value) in enumerate({**describe_run(run), **_describe_domain(wanted)}.items()):
         cases.insert(place, name, value)
-    return cases.astype(_dtypes((*RUN_COLUMNS, *DOMAIN_COLUMNS)))
+    frame: pd.DataFrame = cases.astype(_dtypes((*RUN_COLUMNS, *DOMAIN_COLUMNS)))
+    return frame
 
 
 def _with_columns(table: pa.Table, about: dict[str, Any]) -> pa.Table:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mmbench.errors import StoreError
 from mmbench.files import DamagedFileError, read_sealed
@@ -124,7 +125,9 @@ def _plan(store: ResultStore) -> Iterator[Fault]:
         yield Fault("plan", store.root / "plan.json", str(error))
 
 
-def _records(store: ResultStore, layer: Layer, owners: dict[str, str], busy: set[str]) -> Iterator[Fault]:
+def _records(
+    store: ResultStore, layer: Layer[Any], owners: dict[str, str], busy: set[str]
+) -> Iterator[Fault]:
     kind = "run" if layer is store.runs else layer.name
     for id in layer.ids():
         run = owners.get(id)

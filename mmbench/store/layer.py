@@ -236,6 +236,13 @@ def write_parquet(frame: pd.DataFrame, path: Path) -> None:
     frame.to_parquet(path, index=False, compression="zstd")
 
 
+def write_arrays(arrays: Mapping[str, np.ndarray], path: Path) -> None:
+    """Write named arrays of a record, compressed."""
+    import numpy as np
+
+    np.savez_compressed(path, **arrays)  # type: ignore[arg-type]  # every name is an array's
+
+
 @contextmanager
 def _replacing(target: Path, replace: bool) -> Iterator[Callable[[], None]]:
     """Yield a function that moves ``target`` away; at the end it is deleted, or put back on an error."""

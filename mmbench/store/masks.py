@@ -44,10 +44,14 @@ def at_threshold(probabilities: np.ndarray, threshold: float) -> np.ndarray:
     # A probability of 1 is stored as 65535 / 65536, the largest number of 16 bits.
     least = min(math.ceil(LEVELS * threshold), LEVELS - 1)
     if probabilities.dtype == np.uint8:
-        return probabilities.astype(np.uint16) * 256 >= least
-    if probabilities.dtype == np.uint16:
-        return probabilities >= least
-    return probabilities >= probabilities.dtype.type(least / LEVELS)
+        whole: np.ndarray = probabilities.astype(np.uint16) * 256
+    elif probabilities.dtype == np.uint16:
+        whole = probabilities
+    else:
+        # Multiplied by a power of two, a float keeps its digits.
+        whole = np.floor(probabilities * probabilities.dtype.type(LEVELS))
+    inside: np.ndarray = whole >= least
+    return inside
 
 
 def quantise(probabilities: np.ndarray, bits: int) -> np.ndarray:
@@ -65,7 +69,8 @@ def pack(masks: np.ndarray) -> np.ndarray:
 def unpack(bits: np.ndarray, side: int) -> np.ndarray:
     """Return the masks that :func:`pack` packed, bool of shape (N, S, S)."""
     pixels = np.unpackbits(bits, axis=1, count=side * side)
-    return pixels.reshape(len(bits), side, side).astype(bool)
+    masks: np.ndarray = pixels.reshape(len(bits), side, side).astype(bool)
+    return masks
 
 
 def array_digest(array: np.ndarray) -> str:

@@ -94,9 +94,10 @@ def is_predicted(store: ResultStore, spec: ScoresSpec, product: str | None, scor
     scored : bool
         The scores are there, so that nothing more is asked of the predictions.
     """
-    if not store.predictions.has(spec.predictions.id):
+    wanted = spec.predictions
+    if not (store.predictions.has(wanted.id) and store.ground_truth.has(wanted.ground_truth)):
         return False
-    content = store.predictions.content(spec.predictions.id)
+    content = store.predictions.content(wanted.id)
     if product is not None and content["product"] != product:
         return False
     return scored or scored_content(content, spec) is not None

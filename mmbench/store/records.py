@@ -27,7 +27,7 @@ from mmbench.protocol.schema import MetricPolicy, Protocol
 from mmbench.protocol.vocabulary import Task
 from mmbench.store.environment import Environment
 
-FORMAT = 2
+FORMAT: Literal[2] = 2
 """Of every file of a results folder; folders of format 1 held trainings with their scores in one record."""
 LayerName = Literal["run", "predictions", "scores"]
 

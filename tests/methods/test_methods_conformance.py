@@ -78,14 +78,19 @@ def trains_in_predict(self, images, task):
             variant(losses=writes_into_batch),
             r"losses writes into the batch \(labeled_classification.images\)",
         ),
-        (variant(predict=lambda self, images, task: Prediction()), "predict gives class_logits of shape None"),
+        (
+            variant(predict=lambda self, images, task: Prediction()),
+            "predict gives class_logits of shape None",
+        ),
         (
             variant(predict=lambda self, images, task: Prediction(class_logits=torch.randn(len(images), 2))),
             "for the same images the second time",
         ),
         (
             variant(
-                predict=lambda self, images, task: Prediction(class_logits=self.net(images - images.mean()) * 9)
+                predict=lambda self, images, task: Prediction(
+                    class_logits=self.net(images - images.mean()) * 9
+                )
             ),
             "alone than in a batch",
         ),

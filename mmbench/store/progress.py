@@ -1,0 +1,159 @@
+"""How far a protocol is: which of its runs, predictions and scores a results folder holds.
+
+Folders are listed and no record is opened, so that thousands of runs take less than a second.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from mmbench.protocol.runs import RunSpec
+from mmbench.store.records import Failure
+from mmbench.store.store import ResultStore
+
+State = Literal["done", "failed", "missing"]
+STATES: tuple[State, ...] = ("done", "failed", "missing")
+
+
+@dataclass(frozen=True)
+class RunProgress:
+    """How far one run is.
+
+    Attributes
+    ----------
+    run : RunSpec
+        The run.
+    state : {'done', 'failed', 'missing'}
+        Failed if its last attempt ended with an error; done if nothing of it is missing.
+    trained : bool
+        Whether the training run is there.
+    predictions, scores : (int, int)
+        How many are there, and how many the protocol asks for.
+    failure : Failure or None
+        The error.
+    """
+
+    run: RunSpec
+    state: State
+    trained: bool
+    predictions: tuple[int, int]
+    scores: tuple[int, int]
+    failure: Failure | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the progress as JSON values."""
+        run = self.run
+        found: dict[str, Any] = {
+            "id": run.id,
+            "row": run.label,
+            "method": run.method,
+            "budgets": {task.value: budget for task, budget in run.budgets.items()},
+            "subset": run.subset,
+            "seed": run.seed,
+            "description": run.describe(),
+            "state": self.state,
+            "trained": self.trained,
+            "predictions": {"done": self.predictions[0], "asked": self.predictions[1]},
+            "scores": {"done": self.scores[0], "asked": self.scores[1]},
+        }
+        if self.failure is not None:
+            failure = self.failure
+            found |= {"layer": failure.layer, "error": failure.error, "traceback": failure.traceback}
+        return found
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a protocol is.
+
+    Attributes
+    ----------
+    protocol : str
+        Its name.
+    results : Path
+        The results folder.
+    runs : list of RunProgress
+        In the plan's order.
+    weights_bytes : int
+        Size of all stored weights.
+    not_in_protocol : int
+        Trained runs that the protocol does not ask for (any more).
+    """
+
+    protocol: str
+    results: Path
+    runs: list[RunProgress] = field(default_factory=list)
+    weights_bytes: int = 0
+    not_in_protocol: int = 0
+
+    def as_json(self, *, runs: bool = True) -> dict[str, Any]:
+        """Return the progress as JSON values, with or without the single runs."""
+        return {
+            "protocol": self.protocol,
+            "results": str(self.results),
+            **counts(self.runs),
+            "layers": layer_counts(self.runs),
+            "weights_bytes": self.weights_bytes,
+            "not_in_protocol": self.not_in_protocol,
+            **({"runs": [one.as_json() for one in self.runs]} if runs else {"run_count": len(self.runs)}),
+        }
+
+
+def counts(runs: Sequence[RunProgress]) -> dict[str, int]:
+    """Return how many runs are in each state."""
+    return {state: sum(one.state == state for one in runs) for state in STATES}
+
+
+def layer_counts(runs: Sequence[RunProgress]) -> dict[str, dict[str, int]]:
+    """Return how many records of each layer are there and how many are missing."""
+    trained = sum(one.trained for one in runs)
+    found = {"run": {"done": trained, "missing": len(runs) - trained}}
+    for layer in ("predictions", "scores"):
+        pairs: list[tuple[int, int]] = [getattr(one, layer) for one in runs]
+        done = sum(pair[0] for pair in pairs)
+        found[layer] = {"done": done, "missing": sum(pair[1] for pair in pairs) - done}
+    return found
+
+
+def progress(folder: Path) -> Progress:
+    """Return how far the protocol of a results folder is.
+
+    Raises
+    ------
+    StoreError
+        If the folder holds no plan, or a failure's file is damaged.
+    """
+    store = ResultStore(folder)
+    plan, failures = store.load_plan(), store.failed()
+    trained, predictions, scores = (
+        set(layer.ids()) for layer in (store.runs, store.predictions, store.scores)
+    )
+    runs = []
+    for run in plan.runs:
+        specs = plan.scores(run)
+        predicted = sum(spec.predictions.id in predictions for spec in specs), len(specs)
+        scored = sum(spec.id in scores for spec in specs), len(specs)
+        complete = run.id in trained and predicted[0] == scored[0] == len(specs)
+        failure = failures.get(run.id)
+        state: State = "failed" if failure else "done" if complete else "missing"
+        runs.append(RunProgress(run, state, run.id in trained, predicted, scored, failure))
+    return Progress(
+        protocol=plan.protocol.name,
+        results=folder,
+        runs=runs,
+        weights_bytes=stored_bytes(store),
+        not_in_protocol=len(trained - {run.id for run in plan.runs}),
+    )
+
+
+def stored_bytes(store: ResultStore) -> int:
+    """Return the size of all stored weights and method states, in bytes."""
+    total = 0
+    for id in store.runs.ids():
+        with os.scandir(store.runs.folder(id)) as files:
+            total += sum(file.stat().st_size for file in files if file.name.endswith(".safetensors"))
+    return total
