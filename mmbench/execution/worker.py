@@ -65,7 +65,7 @@ def main(descriptor: int, worker: int, function: str) -> None:
     threading.Thread(target=_listen, args=(connection, tasks), daemon=True).start()
     while (task := tasks.get()) is not None:
         with _output_to(log_file(task)):
-            event = _attempt(task, worker, function, connection.send)
+            event = attempt(task, worker, function, connection.send)
         connection.send(event)
 
 
@@ -100,7 +100,7 @@ def _listen(connection: Connection[Any, Any], tasks: queue.SimpleQueue[RunTask |
         os._exit(1)
 
 
-def _attempt(task: RunTask, worker: int, function: str, send: Callable[[Event], None]) -> Event:
+def attempt(task: RunTask, worker: int, function: str, send: Callable[[Event], None]) -> Event:
     """Run one task, unless another process does or did, and return the event that ends the attempt."""
     store = ResultStore(task.results)
     try:

@@ -26,6 +26,15 @@ DOMAIN_COLUMNS = ("domain", "task", "in_domain")
 SUMMARY_COLUMNS = (*RUN_COLUMNS, *DOMAIN_COLUMNS, "cases", "metric", "value")
 _KINDS = {"subset": "int64", "seed": "int64", "cases": "int64", "in_domain": "bool", "value": "float64"}
 
+_CASE_KINDS = {
+    "label": "Int64",
+    "predicted": "Int64",
+    "correct": "boolean",
+    "empty_prediction": "boolean",
+    "empty_truth": "boolean",
+}
+"""Types of per-case columns that one of the tasks does not have."""
+
 
 def load_runs(path: str | Path) -> pd.DataFrame:
     """Return the training runs of a results folder.
@@ -129,6 +138,7 @@ def load_scores(path: str | Path) -> pd.DataFrame:
         One row per run, domain, task and case: the run's columns as in :func:`load_runs`, ``domain``,
         ``task``, ``in_domain``, ``case_id``, ``patient_id``; for classification ``label``,
         ``probability`` (of pneumonia), ``predicted``, ``correct``; for segmentation every per-case metric.
+        What a task does not have is missing.
 
     Raises
     ------
@@ -139,7 +149,7 @@ def load_scores(path: str | Path) -> pd.DataFrame:
     found = score_frame(store, store.load_plan())
     if found is None:
         raise _nothing(store, "score")
-    return found
+    return found.astype({name: kind for name, kind in _CASE_KINDS.items() if name in found})
 
 
 def trained(store: ResultStore, plan: StoredPlan) -> list[RunSpec]:
