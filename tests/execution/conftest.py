@@ -1,7 +1,15 @@
-import sys, types
-b=types.ModuleType('mmbench.report.build')
+import sys
+import types
+
+b = types.ModuleType("mmbench.report.build")
+
+
 class R:
-    table=None; paths=(); main=None
-b.Report=R
-b.make_report=lambda *a,**k: R()
-sys.modules['mmbench.report.build']=b
+    table = None
+    paths = ()
+    main = None
+
+
+b.Report = R
+b.make_report = lambda *a, **k: R()
+sys.modules["mmbench.report.build"] = b

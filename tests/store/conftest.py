@@ -1,5 +1,5 @@
 import pytest
-from made_records import make_cases, make_cell, make_record, put
+from made_records import make_run
 
 from mmbench.protocol.runs import RunSpec
 from mmbench.store.store import ResultStore
@@ -12,17 +12,4 @@ def store(tmp_path) -> ResultStore:
 
 @pytest.fixture
 def run() -> RunSpec:
-    return make_cell()
-
-
-@pytest.fixture
-def tools():
-    """The helpers of this file, for tests that make several runs."""
-
-    class Tools:
-        make_cell = staticmethod(make_cell)
-        make_record = staticmethod(make_record)
-        make_cases = staticmethod(make_cases)
-        put = staticmethod(put)
-
-    return Tools
+    return make_run()

@@ -1,19 +1,30 @@
-"""Made-up runs, records and scores."""
+"""Made-up runs, and records of every layer."""
 
 import numpy as np
 import pandas as pd
 
-from mmbench.protocol.runs import DomainDigest, RunSpec
+from mmbench.protocol.layers import DomainDigest, predictions_of, scores_of
+from mmbench.protocol.runs import RunSpec
 from mmbench.protocol.schema import Backbone, MetricPolicy, Selection, Training
+from mmbench.protocol.vocabulary import Task
 from mmbench.store.environment import capture
-from mmbench.store.record import DomainSummary, RunRecord
-from mmbench.store.store import ResultStore
+from mmbench.store.layer import write_arrays, write_parquet
+from mmbench.store.missing import PROBABILITY_CONTENT, mask_content
+from mmbench.store.records import GroundTruthRecord, PredictionsRecord, RunRecord, ScoresRecord
+from mmbench.store.store import CASES, LOSSES, MASKS, PROBABILITIES, VALIDATION
+
+PRODUCT, CONTENT, ENGINE = "e" * 64, "c" * 64, "f" * 64
+SOURCE = DomainDigest(domain="kermany", data="d" * 64, split="s" * 64, in_domain=True)
+OTHER = DomainDigest(domain="nih", data="e" * 64, split="t" * 64, part="all")
+DOMAINS = {task: [SOURCE, OTHER] for task in Task}
+METRICS = {
+    Task.CLASSIFICATION: {"accuracy": 0.75, "auroc": float("nan")},
+    Task.SEGMENTATION: {"dice": 0.9},
+}
 
 
-def make_cell(label="umtl", *, budgets=None, seed=0, subset=0, method="umtl") -> RunSpec:
+def make_run(label="umtl", *, budgets=None, seed=0, subset=0, method="umtl") -> RunSpec:
     budgets = {"classification": 100, "segmentation": "full"} if budgets is None else budgets
-    digest = DomainDigest(domain="kermany", data="d" * 64, split="s" * 64)
-    other = DomainDigest(domain="nih", data="e" * 64, split="t" * 64, part="all")
     return RunSpec(
         label=label,
         method=method,
@@ -26,43 +37,124 @@ def make_cell(label="umtl", *, budgets=None, seed=0, subset=0, method="umtl") ->
         image_size=64,
         training=Training(),
         selection=Selection(),
-        evaluation=MetricPolicy(),
-        sources=dict.fromkeys(budgets, digest),
-        targets={task: [digest, other] for task in budgets},
+        sources=dict.fromkeys(budgets, SOURCE),
     )
 
 
-def make_record(run: RunSpec | None = None, accuracy=0.75) -> RunRecord:
-    run = run or make_cell()
-    scores = {"classification": {"accuracy": accuracy, "auroc": float("nan")}, "segmentation": {"dice": 0.9}}
-    return RunRecord(
-        id=run.id,
-        run=run,
-        summary=[
-            DomainSummary(
-                domain=domain, task=task, in_domain=domain == "kermany", cases=4, metrics=scores[task]
-            )
-            for task in run.budgets
-            for domain in ("kermany", "nih")
-        ],
-        parameters=12,
-        seconds={"train": 1.5, "total": 2.0},
-        last_losses={"dice": np.float32(0.25), "ce": float("inf")},
-        environment=capture(),
+def make_record(run: RunSpec | None = None, parameters=12, **more) -> RunRecord:
+    run = run or make_run()
+    values = {
+        "id": run.id,
+        "run": run,
+        "product": PRODUCT,
+        "kept": False,
+        "parameters": parameters,
+        "seconds": {"load": 0.5, "train": 1.5},
+        "last_losses": {"dice": np.float32(0.25), "ce": float("inf")},
+        "engine": ENGINE,
+        "environment": capture(),
+    }
+    return RunRecord(**(values | more))
+
+
+def put_run(store, run, parameters=12, *, validation=None, extra=None, replace=False, **more) -> None:
+    """Write a run's record; ``extra`` writes further files into its folder."""
+
+    def files(folder):
+        write_parquet(pd.DataFrame([{"step": 1, "dice": 0.5}]), folder / LOSSES)
+        if validation is not None:
+            write_parquet(validation, folder / VALIDATION)
+        if extra is not None:
+            extra(folder)
+
+    store.runs.write(make_record(run, parameters, **more), files, replace=replace)
+
+
+def specs_of(run: RunSpec, domains=DOMAINS, policy=None):
+    return scores_of(predictions_of(run.id, run.tasks, domains, run.image_size), policy or MetricPolicy())
+
+
+def make_cases(task: Task, count=4) -> pd.DataFrame:
+    cases = pd.DataFrame(
+        {"case_id": [f"c{i}" for i in range(count)], "patient_id": [f"p{i}" for i in range(count)]}
     )
+    if task is Task.SEGMENTATION:
+        return cases.assign(dice=0.9)
+    label = [i % 2 for i in range(count)]
+    return cases.assign(label=label, probability=[0.1 * i for i in range(count)])
 
 
-def make_cases(run: RunSpec) -> pd.DataFrame:
-    rows = [
-        {"domain": domain, "task": task, "in_domain": domain == "kermany", "case_id": f"{domain}-{i}"}
-        | {"patient_id": f"p{i}", "label": i % 2, "probability": 0.1 * i, "dice": np.nan}
-        for task in run.budgets
-        for domain in ("kermany", "nih")
-        for i in range(4)
-    ]
-    return pd.DataFrame(rows)
+def put_scores(
+    store, spec, cases=None, metrics=None, *, masks=None, truth=None, product=PRODUCT, replace=False, **more
+) -> None:
+    """Write scores with the predictions and the ground truth that they claim to be of."""
+    wanted = spec.predictions
+    cases = make_cases(wanted.task) if cases is None else cases
+    metrics = METRICS[wanted.task] if metrics is None else metrics
+    name = PROBABILITY_CONTENT
+    if wanted.task is Task.SEGMENTATION:
+        name = mask_content(spec.policy.mask_threshold)
+    shared = {"task": wanted.task, "domain": wanted.domain, "cases": len(cases)}
+    made = {"engine": ENGINE, "environment": capture(), "seconds": 0.1} | more
+    store.ground_truth.write(
+        GroundTruthRecord(id=wanted.ground_truth, image_size=wanted.image_size, **shared),
+        lambda folder: _ground_truth(folder, cases, truth),
+    )
+    predictions = PredictionsRecord(
+        id=wanted.id,
+        run=wanted.run,
+        product=product,
+        ground_truth=wanted.ground_truth,
+        contents={name: CONTENT},
+        probability_bits=16 if masks is not None else 0,
+        **shared,
+        **made,
+    )
+    if masks is not None:
+        predictions = predictions.model_copy(
+            update={"contents": {name: CONTENT, PROBABILITY_CONTENT: "b" * 64}}
+        )
+    store.predictions.write(
+        predictions, lambda folder: _predictions(folder, cases, name, masks), replace=replace
+    )
+    scores = ScoresRecord(
+        id=spec.id,
+        predictions=wanted.id,
+        scored=CONTENT,
+        run=wanted.run,
+        policy=spec.policy.of(wanted.task),
+        metrics_version=spec.metrics,
+        metrics=metrics,
+        **shared,
+        **made,
+    )
+    store.scores.write(scores, lambda folder: write_parquet(cases, folder / CASES), replace=replace)
 
 
-def put(store: ResultStore, run: RunSpec, accuracy=0.75, **options) -> None:
-    losses = pd.DataFrame([{"step": 1, "dice": 0.5}])
-    store.write(make_record(run, accuracy), make_cases(run), losses, **options)
+def put(store, run, domains=DOMAINS, **more) -> None:
+    """Write a run with all its predictions and scores."""
+    put_run(store, run, **more)
+    for spec in specs_of(run, domains):
+        put_scores(store, spec)
+
+
+def _ground_truth(folder, cases, truth):
+    columns = [name for name in ("case_id", "patient_id", "label") if name in cases]
+    write_parquet(cases[columns], folder / CASES)
+    if truth is not None:
+        from mmbench.store.masks import TRUTH, pack
+
+        write_arrays({TRUTH: pack(truth)}, folder / MASKS)
+
+
+def _predictions(folder, cases, name, masks):
+    """Store class probabilities, or pixel probabilities ``masks`` (N, S, S) and their bits at one half."""
+    if "probability" in cases:
+        positive = cases["probability"].astype("float32")
+        frame = pd.DataFrame({"case_id": cases["case_id"], "normal": 1 - positive, "pneumonia": positive})
+        write_parquet(frame, folder / PROBABILITIES)
+    elif masks is not None:
+        from mmbench.store.masks import at_threshold, pack, quantise
+
+        arrays = {name: pack(at_threshold(masks, 0.5)), PROBABILITY_CONTENT: quantise(masks, 16)}
+        write_arrays(arrays, folder / MASKS)

@@ -9,14 +9,13 @@ import pandas as pd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
-from made_records import make_cases, make_cell, make_record
+from made_records import make_run, put_run, put_scores, specs_of
 
 from mmbench.store.store import ResultStore
 from mmbench.store.upkeep import quarantine, sweep
 
-LOSSES = pd.DataFrame({"step": [1], "ce": [0.5]})
-CELLS = {run.id: run for run in (make_cell(seed=seed) for seed in range(3))}
-ids = st.sampled_from(sorted(CELLS))
+RUNS = {run.id: run for run in (make_run(seed=seed) for seed in range(3))}
+ids = st.sampled_from(sorted(RUNS))
 
 
 class StoreModel(RuleBasedStateMachine):
@@ -26,24 +25,21 @@ class StoreModel(RuleBasedStateMachine):
         super().__init__()
         self.folder = tempfile.TemporaryDirectory()
         self.store = ResultStore(Path(self.folder.name) / "results")
-        self.records: dict[str, float] = {}
+        self.records: dict[str, int] = {}
         self.failures: dict[str, str] = {}
 
     def teardown(self):
         self.folder.cleanup()
 
-    @rule(id=ids, accuracy=st.floats(0, 1), replace=st.booleans())
-    def write(self, id, accuracy, replace):
-        run = CELLS[id]
-        record = make_record(run, accuracy=accuracy)
-        self.store.write(record, make_cases(run), LOSSES, replace=replace)
+    @rule(id=ids, parameters=st.integers(0, 9), replace=st.booleans())
+    def write(self, id, parameters, replace):
+        put_run(self.store, RUNS[id], parameters, replace=replace)
         if replace or id not in self.records:
-            self.records[id] = accuracy
-        self.failures.pop(id, None)
+            self.records[id] = parameters
 
     @rule(id=ids, error=st.text(min_size=1).filter(lambda text: text.strip()))
     def fail(self, id, error):
-        self.store.write_failure(CELLS[id], error)
+        self.store.write_failure(RUNS[id], error)
         self.failures[id] = error.strip().splitlines()[0]
 
     @rule(id=ids)
@@ -53,19 +49,18 @@ class StoreModel(RuleBasedStateMachine):
 
     @rule(id=ids)
     def remove(self, id):
-        self.store.remove(id)
+        self.store.runs.remove(id)
         self.records.pop(id, None)
-        self.failures.pop(id, None)
 
     @rule(id=ids)
     def set_aside(self, id):
         if id in self.records:
-            quarantine(self.store, self.store.folder(id))
+            quarantine(self.store, self.store.runs.folder(id))
             del self.records[id]
 
     @rule(id=ids)
     def sweep(self, id):
-        sweep(self.store, id)
+        sweep(self.store, [id])
 
     @rule()
     def open_again(self):
@@ -73,12 +68,10 @@ class StoreModel(RuleBasedStateMachine):
 
     @invariant()
     def agrees(self):
-        assert self.store.recorded() == sorted(self.records)
-        assert self.store.finished() == self.records.keys() - self.failures.keys()
+        assert self.store.runs.ids() == sorted(self.records)
         assert {id: failure.error for id, failure in self.store.failed().items()} == self.failures
-        for id, accuracy in self.records.items():
-            assert self.store.verify(id).summary[0].metrics["accuracy"] == accuracy
-            assert self.store.is_finished(id) is (id not in self.failures)
+        for id, parameters in self.records.items():
+            assert self.store.runs.verify(id).parameters == parameters
 
 
 StoreModel.TestCase.settings = settings(max_examples=25, stateful_step_count=15, deadline=None)
@@ -91,12 +84,9 @@ numbers = st.floats(width=64)
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(text, text, numbers, st.integers(0, 1)), min_size=1, max_size=8))
 def test_scores_come_back_as_they_went_in(rows):
-    run = make_cell()
+    spec = specs_of(make_run())[0]
     cases = pd.DataFrame(
         {
-            "domain": "kermany",
-            "task": "classification",
-            "in_domain": True,
             "case_id": [row[0] for row in rows],
             "patient_id": [row[1] for row in rows],
             "probability": [row[2] for row in rows],
@@ -105,8 +95,8 @@ def test_scores_come_back_as_they_went_in(rows):
     )
     with tempfile.TemporaryDirectory() as folder:
         store = ResultStore(Path(folder))
-        store.write(make_record(run), cases, LOSSES)
-        found = store.cases(run.id)
+        put_scores(store, spec, cases)
+        found = store.scores.table(spec.id, "cases.parquet").to_pandas()
     for name in ("case_id", "patient_id", "label"):
         assert found[name].tolist() == cases[name].tolist()
     np.testing.assert_array_equal(found["probability"], cases["probability"])
