@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from mmbench.methods.base import Batch, LabeledData, Method, Problem, StreamBatch
+from mmbench.methods.persistence import load_method, save_method
 from mmbench.protocol.schema import Backbone
 from mmbench.protocol.vocabulary import Stream, Task
 
@@ -57,9 +61,7 @@ def example_batch(streams: set[Stream], side: int = SIDE) -> Batch:
 
 def built(cls: type[Method], hyperparameters: dict[str, Any], side: int = SIDE) -> Method:
     """Return a method built on the narrow paper network and started, ready for its first step."""
-    method = cls(cls.Hyperparameters.model_validate(hyperparameters))
-    torch.manual_seed(0)
-    method.build(Problem(frozenset(cls.tasks), Backbone(width=0.25), side))
+    method = _new(cls, hyperparameters, side, seed=0)
     batch = example_batch(set(Stream), side)
     masks = batch[Stream.LABELED_SEGMENTATION].masks
     assert masks is not None
@@ -69,6 +71,13 @@ def built(cls: type[Method], hyperparameters: dict[str, Any], side: int = SIDE) 
             masks=masks[:, 0].to(torch.uint8) if Task.SEGMENTATION in cls.tasks else None,
         )
     )
+    return method
+
+
+def _new(cls: type[Method], hyperparameters: dict[str, Any], side: int, seed: int) -> Method:
+    method = cls(cls.Hyperparameters.model_validate(hyperparameters))
+    torch.manual_seed(seed)
+    method.build(Problem(frozenset(cls.tasks), Backbone(width=0.25), side))
     return method
 
 
@@ -107,32 +116,28 @@ def _training(cls: type[Method], values: dict[str, Any]) -> Iterator[str]:
                 yield f"losses writes into the batch ({stream.value}.{key})"
 
 
+@dataclass(frozen=True)
+class _Part:
+    """What a prediction for a task holds: its name, its shape, and how to make probabilities of it."""
+
+    name: str
+    shape: tuple[int, ...]
+    probability: Callable[[Tensor], Tensor]
+
+
+_PARTS = {
+    Task.CLASSIFICATION: _Part("class_logits", (IMAGES, 2), lambda logits: logits.softmax(1)),
+    Task.SEGMENTATION: _Part("mask_logits", (IMAGES, 1, SIDE, SIDE), torch.sigmoid),
+}
+
+
 def _prediction(cls: type[Method], values: dict[str, Any]) -> Iterator[str]:
-    method = built(cls, values)
-    images = example_batch({Stream.UNLABELED_SEGMENTATION})[Stream.UNLABELED_SEGMENTATION].images
+    method, images = built(cls, values), _images()
     for module in method.modules().values():
         module.eval()
     state = {name: copy.deepcopy(module.state_dict()) for name, module in method.modules().items()}
-    with torch.no_grad():  # a part may be computed only when it is asked for
-        first, second, alone = (
-            {key: getattr(found, key) for key in ("class_logits", "mask_logits")}
-            for found in map(method.predict, (images, images, images[:1]))
-        )
-    shapes: dict[Task, tuple[str, tuple[int, ...], Callable[[Tensor], Tensor]]] = {
-        Task.CLASSIFICATION: ("class_logits", (IMAGES, 2), lambda logits: logits.softmax(1)),
-        Task.SEGMENTATION: ("mask_logits", (IMAGES, 1, SIDE, SIDE), torch.sigmoid),
-    }
-    for task, (key, shape, probability) in shapes.items():
-        if task not in cls.tasks:
-            continue
-        one, again, single = (found[key] for found in (first, second, alone))
-        if one is None or one.shape != shape:
-            yield f"predict gives {key} of shape {None if one is None else tuple(one.shape)}, not {shape}"
-            continue
-        if not torch.equal(one, again):
-            yield f"predict gives other {key} for the same images the second time"
-        elif not torch.allclose(probability(one[:1]), probability(single), atol=1e-4):
-            yield f"predict gives an image other {key} alone than in a batch"
+    for task in sorted(cls.tasks):
+        yield from _prediction_of(method, task, images)
     for name, module in method.modules().items():
         if any(child.training for child in module.modules()):
             yield f"predict leaves {name} in training mode"
@@ -140,6 +145,54 @@ def _prediction(cls: type[Method], values: dict[str, Any]) -> Iterator[str]:
             yield f"predict changes the weights or buffers of {name}"
     if any(p.grad is not None for p in _parameters(method)):
         yield "predict leaves gradients in the weights"
+
+
+def _prediction_of(method: Method, task: Task, images: Tensor) -> Iterator[str]:
+    part = _PARTS[task]
+    with torch.no_grad():
+        whole, again, alone = (method.predict(given, task) for given in (images, images, images[:1]))
+    for other in _PARTS.values():
+        if other is not part and getattr(whole, other.name) is not None:
+            yield f"predict gives {other.name} when asked for {task}; compute only what is asked for"
+    first, second, single = (getattr(found, part.name) for found in (whole, again, alone))
+    if first is None or first.shape != part.shape:
+        shape = None if first is None else tuple(first.shape)
+        yield f"predict gives {part.name} of shape {shape}, not {part.shape}"
+    elif not torch.equal(first, second):
+        yield f"predict gives other {part.name} for the same images the second time"
+    elif not torch.allclose(part.probability(first[:1]), part.probability(single), atol=1e-4):
+        yield f"predict gives an image other {part.name} alone than in a batch"
+
+
+def _saving(cls: type[Method], values: dict[str, Any]) -> Iterator[str]:
+    """Check that a method built anew predicts the same from what is saved of it, without ``start``."""
+    method = built(cls, values)
+    if not cls.trivial:
+        _steps(method, _optimizer(method), example_batch(cls.streams), range(2))
+    # With other random numbers, so that what build draws and nobody saves is noticed.
+    again, device = _new(cls, values, SIDE, seed=1), torch.device("cpu")
+    with TemporaryDirectory() as folder:
+        save_method(method, Path(folder))
+        load_method(again, Path(folder), device)
+    for one in (method, again):
+        for module in one.modules().values():
+            module.eval()
+    for task in sorted(cls.tasks):
+        with torch.no_grad():
+            expected, found = (
+                getattr(one.predict(_images(), task), _PARTS[task].name) for one in (method, again)
+            )
+        if expected is not None and not torch.allclose(
+            *map(_PARTS[task].probability, (expected, found)), atol=1e-6
+        ):
+            yield (
+                f"a method built anew from its saved modules and state gives other {_PARTS[task].name}; let "
+                "state() return, and load_state() restore, what predict needs besides"
+            )
+
+
+def _images() -> Tensor:
+    return example_batch({Stream.UNLABELED_SEGMENTATION})[Stream.UNLABELED_SEGMENTATION].images
 
 
 def _resuming(cls: type[Method], values: dict[str, Any]) -> Iterator[str]:
@@ -160,8 +213,8 @@ def _resuming(cls: type[Method], values: dict[str, Any]) -> Iterator[str]:
         found = second.modules()[name].state_dict()
         if any(not torch.equal(value, found[key]) for key, value in module.state_dict().items()):
             yield (
-                f"a training that goes on from a checkpoint ends with other weights of {name}; let "
-                "state() return, and load_state() take back, what losses or after_step change besides"
+                f"a training that resumes from a checkpoint ends with other weights of {name}; let "
+                "state() return, and load_state() restore, what losses or after_step change besides"
             )
             return
 
@@ -192,4 +245,5 @@ _CHECKS = {
     "losses": _training,
     "predict": _prediction,
     "a checkpoint": _resuming,
+    "saving": _saving,
 }

@@ -6,6 +6,7 @@ function that computes them; for ``source_val`` that function holds the sources'
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable
 from typing import Any
@@ -65,10 +66,10 @@ class BestWeights:
         self.scorer = scorer
         self.every = every
         self.scores: list[dict[str, float]] = []
-        self._best: tuple[float, int, dict[str, dict[str, Any]]] | None = None
+        self._best: tuple[float, int, dict[str, dict[str, Any]], dict[str, Any]] | None = None
 
     def after_step(self, step: int, steps: int, method: Method) -> None:
-        """Score the method when it is time to, and remember its weights if they are the best so far.
+        """Score the method when it is time to, and keep its weights and state if they are the best so far.
 
         Raises
         ------
@@ -84,22 +85,23 @@ class BestWeights:
             undefined = next(name for name, value in named.items() if not math.isfinite(value))
             raise UndefinedScoreError(f"{undefined} is undefined at step {step}, so weights cannot be chosen")
         if self._best is None or score > self._best[0]:
-            self._best = (score, step, _weights(method))
+            self._best = (score, step, _weights(method), _copied(method.state()))
 
     def finish(self, steps: int, method: Method) -> int:
-        """Put the best weights back and return their step."""
+        """Restore the best weights, with the method's state of that step, and return the step."""
         assert self._best is not None
-        _, step, weights = self._best
+        _, step, weights, state = self._best
         for name, module in method.modules().items():
             module.load_state_dict(weights[name])
+        method.load_state(_copied(state))
         return step
 
     def state(self) -> dict[str, Any]:
-        """Return what a checkpoint keeps: the scores so far, and the best weights."""
+        """Return what a checkpoint keeps: the scores so far, and the best weights and state."""
         return {"scores": self.scores, "best": self._best}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Take back what :meth:`state` returned."""
+        """Restore what :meth:`state` returned."""
         self.scores = state["scores"]
         self._best = state["best"]
 
@@ -113,3 +115,14 @@ def _weights(method: Method) -> dict[str, dict[str, Any]]:
             name: {key: value.detach().clone() for key, value in module.state_dict().items()}
             for name, module in method.modules().items()
         }
+
+
+def _copied(state: Any) -> Any:
+    """Return a copy of a method's state that later steps do not change; its tensors have no history."""
+    if isinstance(state, torch.Tensor):
+        return state.detach().clone()
+    if type(state) is dict:
+        return {key: _copied(value) for key, value in state.items()}
+    if type(state) is list:
+        return [_copied(value) for value in state]
+    return copy.deepcopy(state)

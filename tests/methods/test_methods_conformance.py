@@ -99,6 +99,15 @@ def trains_in_predict(self, images, task):
             "predict changes the weights|predict leaves net in training mode",
         ),
         (variant(Hyperparameters=Lenient), "Hyperparameters accept unknown keys"),
+        (
+            variant(
+                predict=lambda self, images, task: Prediction(
+                    class_logits=self.net(images), mask_logits=torch.zeros_like(images)
+                )
+            ),
+            "predict gives mask_logits when asked for classification; compute only what is asked for",
+        ),
+        (variant(state=lambda self: {"rows": {1, 2}}), r"saving raises PluginError: .*state\(\)\['rows'\]"),
     ],
 )
 def test_a_bad_method_is_told_what_it_does(cls, fault):
@@ -119,7 +128,7 @@ class Remembers(Good):
 
 def test_state_that_a_checkpoint_would_lose_is_a_fault():
     (found,) = faults(Remembers)
-    assert found.startswith("a training that goes on from a checkpoint ends with other weights of net")
+    assert found.startswith("a training that resumes from a checkpoint ends with other weights of net")
 
     class Kept(Remembers):
         def state(self):
@@ -129,3 +138,59 @@ def test_state_that_a_checkpoint_would_lose_is_a_fault():
             self.calls = state["calls"]
 
     assert faults(Kept) == []
+
+
+class Biased(Good):
+    """Adds to its logits what it saw of the labels, or what it drew, outside the modules."""
+
+    def build(self, problem):
+        super().build(problem)
+        self.bias = torch.zeros(2)
+
+    def start(self, labeled):
+        self.bias = torch.bincount(labeled.labels, minlength=2).float()
+
+    def predict(self, images, task):
+        return Prediction(class_logits=self.net(images) + self.bias)
+
+
+class Drawn(Good):
+    """Predicts by way of random weights that are no module's."""
+
+    def build(self, problem):
+        super().build(problem)
+        self.projection = torch.randn(2, 2)
+
+    def predict(self, images, task):
+        return Prediction(class_logits=self.net(images) @ self.projection)
+
+
+class MovedOn(Good):
+    """Predicts with a temperature that steps change."""
+
+    temperature = 1.0
+
+    def after_step(self, step):
+        self.temperature *= 0.5
+
+    def predict(self, images, task):
+        return Prediction(class_logits=self.net(images) / self.temperature)
+
+
+@pytest.mark.parametrize(("cls", "key"), [(Biased, "bias"), (Drawn, "projection"), (MovedOn, "temperature")])
+def test_what_predict_needs_and_nobody_saves_is_a_fault(cls, key):
+    if cls is Biased:
+        cls = type("Lopsided", (Biased,), {"start": lambda self, labeled: setattr(self, "bias", LOPSIDED)})
+    (found,) = faults(cls)
+    assert found == (
+        "a method built anew from its saved modules and state gives other class_logits; let state() return, "
+        "and load_state() restore, what predict needs besides"
+    )
+    kept = {
+        "state": lambda self: {key: getattr(self, key)},
+        "load_state": lambda self, state: setattr(self, key, state[key]),
+    }
+    assert faults(type("Kept", (cls,), kept)) == []
+
+
+LOPSIDED = torch.tensor([0.0, 1.0])

@@ -92,6 +92,20 @@ def test_listing_describes_a_method(tmp_path):
             "    tasks = {CLASSIFICATION}\n    streams = {LABELED_SEGMENTATION}",
             "method 'x': consumes labeled_segmentation but does not declare the task segmentation",
         ),
+        *(
+            (
+                "from mmbench.methods import *\n@register_method('x')\nclass X(Method):\n"
+                f"    tasks = {{CLASSIFICATION}}\n    {wrong}",
+                f"method 'x': {cause}",
+            )
+            for wrong, cause in (
+                ("tasks = CLASSIFICATION", "tasks must be a set"),
+                ("tasks = 5", "tasks must be a set"),
+                ("streams = None", "streams must be a set"),
+                ("Hyperparameters = {'weight': 1}", "Hyperparameters must be a class; derive it from"),
+                ("Hyperparameters = int", "Hyperparameters must be a class; derive it from"),
+            )
+        ),
     ],
 )
 def test_a_broken_plugin_is_named(tmp_path, text, cause):
@@ -99,6 +113,27 @@ def test_a_broken_plugin_is_named(tmp_path, text, cause):
     with pytest.raises(PluginError, match=f"^{path}: {cause}") as caught:
         discover([path])
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "message"),
+    [
+        ("register_method('x')(lambda batch: {})", 2, "given a function, not a class"),
+        ("@register_method('x')\ndef method(batch): ...", 2, "given a function, not a class"),
+        ("class X(Method): ...\nregister_method('x')(X())", 3, "given a X, not a class"),
+        ("@register_method\nclass X(Method): ...", 2, "needs a name; write @register_method"),
+    ],
+)
+def test_only_a_class_can_be_registered(tmp_path, monkeypatch, text, line, message):
+    path = write(tmp_path, text=f"from mmbench.methods import *\n{text}", file="registers_no_class.py")
+    with pytest.raises(PluginError, match=f"^{path}:{line}: register_method.*{message}") as caught:
+        discover([path])
+    assert "\n" not in str(caught.value)
+    monkeypatch.syspath_prepend(tmp_path)
+    point = EntryPoint("x", "registers_no_class", discovery.ENTRY_POINT_GROUP)
+    monkeypatch.setattr(discovery, "entry_points", lambda group: [point])
+    with pytest.raises(PluginError, match=f"^{path}:{line}: register_method.*{message}"):
+        discover()
 
 
 def test_a_name_defined_twice_names_both_files(tmp_path):
