@@ -2,17 +2,20 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import fake_work
+import made_records
 import pytest
 from fake_work import alive, tiny_plan, wait_until
 
-from mmbench.api import Planned, run_plan
-from mmbench.errors import UserError
+from mmbench.api import Options, Planned, run, run_plan
+from mmbench.errors import StoreError, UserError
 from mmbench.execution.devices import Placement
 from mmbench.execution.executor import Failed, Finished, Progress, Started
 from mmbench.execution.local import LocalExecutor
-from mmbench.planning.schedule import longest_first, plan_costs
+from mmbench.planning.work import Selection, take_stock
+from mmbench.store import frames
 from mmbench.store.store import ResultStore
 
 ONE, TWO = Placement(("cpu",), 1), Placement(("cpu", "cpu"), 1)
@@ -25,13 +28,14 @@ def go(tmp_path):
     def run(work="record", workers=ONE, seeds=2, **options):
         events = []
         executor = LocalExecutor(workers.devices, function=f"fake_work:{work}")
+        chosen = Options(selection=Selection(**options))
         summary = run_plan(
             tiny_plan(seeds),
-            results=tmp_path / "tiny",
-            workers=workers,
+            tmp_path / "tiny",
+            workers,
+            chosen,
             listener=events.append,
             executor=executor,
-            **options,
         )
         return summary, events
 
@@ -47,23 +51,28 @@ def test_a_run_trains_everything_once_and_the_next_run_nothing(go):
     summary, events = go(workers=TWO)
     assert set(summary.done) == {run.id for run in plan.runs}
     assert (summary.cached, summary.failed, summary.skipped, summary.exit_code) == ((), {}, (), 0)
+    assert (summary.trained, summary.predicted, summary.scored) == (10, 10, 10)
     again, events = go()
     assert trained(events) == []
     assert again.done == ()
     assert set(again.cached) == set(summary.done)
     (planned,) = events
     assert isinstance(planned, Planned)
-    assert (planned.pending, planned.cached, planned.skipped) == ((), 10, 0)
+    work = planned.work
+    assert (work.pending, len(work.finished), work.skipped) == ((), 10, ())
+    assert (again.trained, again.predicted, again.scored) == (0, 0, 0)
 
 
 def test_events_come_in_order(go):
     _, events = go(only="method=enc,seed=0,classification=4")
     assert [type(event) for event in events] == [Planned, Started, Progress, Finished]
-    assert events[0].plan.notes == ["a known fact"]
+    assert events[0].notes == ("a known fact",)
     assert events[0].workers == "1 worker on cpu"
-    assert [(description, cost > 0) for _, description, cost in events[0].pending] == [
+    work = events[0].work
+    assert [(run.describe(), work.costs[run.id] > 0) for run in work.pending] == [
         ("enc cla=4 subset=0 seed=0", True)
     ]
+    assert [work.count(layer) for layer in ("run", "predictions", "scores")] == [1, 1, 1]
 
 
 def test_the_table_and_the_plan_are_written(go, tmp_path):
@@ -76,8 +85,8 @@ def test_the_table_and_the_plan_are_written(go, tmp_path):
     plan = ResultStore(summary.results).load_plan()
     assert plan.report == {
         "notes": ["a known fact"],
-        "case_counts": {"classification paediatric_ap": 60},
-        "part_counts": {"classification": {"train": 40, "validation": 0, "test": 60}},
+        "cases": {"classification": {"paediatric_ap": 60}},
+        "parts": {"classification": {"train": 40, "validation": 0, "test": 60}},
         "leaks": {"overlaps": []},
         "trivial_baselines": ["majority"],
     }
@@ -113,11 +122,11 @@ def test_a_failure_is_on_the_disk_when_it_is_told(tmp_path):
             seen.append(event.id in store.failed())
 
     executor = LocalExecutor(function="fake_work:record_but_enc_seed_0")
-    run_plan(tiny_plan(), results=store.root, workers=ONE, listener=listener, executor=executor)
+    run_plan(tiny_plan(), store.root, ONE, listener=listener, executor=executor)
     assert seen == [True, True]
 
 
-def test_retry_failed_leaves_cells_alone_that_never_ran(go):
+def test_retry_failed_leaves_runs_alone_that_never_ran(go):
     go("record_but_enc_seed_0", only="method=enc,classification=4")
     summary, events = go("record", retry_failed=True)
     assert len(trained(events)) == 1
@@ -138,25 +147,25 @@ def test_only_runs_a_part_and_keeps_the_rest_of_the_plan(go):
     assert summary.table["planned"].sum() == 10
 
 
-def test_floors_alone_make_a_report(go):
+def test_trivial_baselines_alone_make_a_report(go):
     """There is nothing to compare or to rank."""
     summary, _ = go(only="method=majority")
     assert len(summary.done) == 2
     assert summary.report.page.is_file()
 
 
-def test_force_trains_again_and_replaces(go):
+def test_force_run_trains_again_and_replaces(go):
     first, _ = go(only="id=" + tiny_plan().runs[0].id)
     record = first.results / "runs" / first.done[0] / "run.json"
     before = record.stat().st_mtime_ns
-    second, events = go(only="id=" + tiny_plan().runs[0].id, force=True)
+    second, events = go(only="id=" + tiny_plan().runs[0].id, force="run")
     assert trained(events) == list(first.done) == list(second.done)
     assert record.stat().st_mtime_ns > before
 
 
 def test_force_and_retry_failed_contradict(go):
     with pytest.raises(UserError, match="contradict"):
-        go(force=True, retry_failed=True)
+        go(force="run", retry_failed=True)
 
 
 def test_an_exception_in_the_listener_ends_the_workers(tmp_path):
@@ -169,22 +178,46 @@ def test_an_exception_in_the_listener_ends_the_workers(tmp_path):
 
     executor = LocalExecutor(("cpu", "cpu"), function="fake_work:endless")
     with pytest.raises(Stop):
-        run_plan(tiny_plan(), results=tmp_path / "tiny", workers=TWO, listener=listener, executor=executor)
+        run_plan(tiny_plan(), tmp_path / "tiny", TWO, listener=listener, executor=executor)
     pids = [int(p) for file in (tmp_path / "tiny").glob("pids.*") for p in file.read_text().split()]
     assert pids
     wait_until(lambda: not any(map(alive, pids)))
 
 
-def test_longest_first(go):
-    plan = tiny_plan()
-    costs = plan_costs(plan)
-    order = [run.label for run in longest_first(plan.runs, costs)]
-    assert order == ["encssl"] * 4 + ["enc"] * 4 + ["majority"] * 2
+def test_longest_first(go, tmp_path):
+    work = take_stock(tiny_plan(), ResultStore(tmp_path / "none"), Selection())
+    assert [run.label for run in work.pending] == ["encssl"] * 4 + ["enc"] * 4 + ["majority"] * 2
     _, events = go()
-    assert [plan_id for plan_id, _, _ in events[0].pending] == trained(events)
+    assert [run.id for run in events[0].work.pending] == trained(events)
     # 10 steps of 10 images, three passes each, and one pass for each of the 60 test cases
-    enc = next(run for run in plan.runs if run.label == "enc")
-    assert costs[enc.id] == 10 * 10 * 3 + 60
+    enc = next(run for run in work.pending if run.label == "enc")
+    assert work.costs[enc.id] == 10 * 10 * 3 + 60
+
+
+def test_an_executor_is_chosen_by_name_or_given(tmp_path):
+    class Nowhere:
+        def run(self, tasks):
+            return iter(())
+
+        def stop(self):
+            pass
+
+    summary = run_plan(tiny_plan(), tmp_path / "tiny", ONE, executor=Nowhere())
+    assert (summary.done, summary.trained) == ((), 0)
+    with pytest.raises(UserError, match="executor: unknown executor 'cloud'; valid: local"):
+        run_plan(tiny_plan(), tmp_path / "tiny", ONE, executor="cloud")
+
+
+def test_a_folder_of_the_old_format_is_refused_before_anything_is_written(tmp_path):
+    old = tmp_path / "old"
+    (old / "cells").mkdir(parents=True)
+    (old / "plan.json").write_text('{"format": 1}')
+    before = sorted(old.rglob("*"))
+    with pytest.raises(StoreError, match="holds records of an earlier format"):
+        run("quickstart", results=old)
+    with pytest.raises(StoreError, match="holds records of an earlier format"):
+        run_plan(tiny_plan(), old, ONE)
+    assert sorted(old.rglob("*")) == before
 
 
 def test_another_seed_adds_to_what_is_there(go):
@@ -195,6 +228,7 @@ def test_another_seed_adds_to_what_is_there(go):
     assert {run.seed for run in tiny_plan(3).runs if run.id in more.done} == {2}
 
 
+PATHS = [os.path.dirname(module.__file__) for module in (fake_work, made_records)]
 INTERRUPTED = """
 import sys
 sys.path[:0] = {path!r}
@@ -204,24 +238,24 @@ from mmbench.execution.devices import Placement
 from mmbench.execution.local import LocalExecutor
 from mmbench.api import run_plan
 executor = LocalExecutor(("cpu", "cpu"), function="fake_work:{work}")
-summary = run_plan(fake_work.tiny_plan(), results=Path({results!r}), workers=Placement(("cpu", "cpu"), 1),
+summary = run_plan(fake_work.tiny_plan(), Path({results!r}), Placement(("cpu", "cpu"), 1),
                    executor=executor, listener=lambda event: print(type(event).__name__, flush=True))
 print(len(summary.done), len(summary.cached))
 """
 
 
-def test_after_a_kill_the_same_call_goes_on(tmp_path):
+def test_after_a_kill_the_same_call_resumes(tmp_path):
     results = tmp_path / "tiny"
 
     def start(work):
-        text = INTERRUPTED.format(path=[os.path.dirname(fake_work.__file__)], results=str(results), work=work)
+        text = INTERRUPTED.format(path=PATHS, results=str(results), work=work)
         return subprocess.Popen([sys.executable, "-c", text], stdout=subprocess.PIPE, text=True)
 
     process = start("slow_record")
-    wait_until(lambda: len(ResultStore(results).finished()) >= 2, 60)
+    wait_until(lambda: len(ResultStore(results).scores.ids()) >= 2, 60)
     process.kill()
     process.communicate()
-    done = len(ResultStore(results).finished())
+    done = len(ResultStore(results).scores.ids())
     assert 2 <= done < 10
     output, _ = start("record").communicate(timeout=60)
     finished, cached = map(int, output.split()[-2:])
@@ -230,30 +264,45 @@ def test_after_a_kill_the_same_call_goes_on(tmp_path):
     assert json.loads((results / "plan.json").read_text())["protocol"]["name"] == "tiny"
 
 
-def test_a_forced_cell_that_fails_is_failed_and_its_old_record_is_not_shown(go, tmp_path):
+def test_a_forced_run_that_fails_is_failed_and_its_old_record_is_not_shown(go, tmp_path):
     go()
-    forced, _ = go(work="record_but_enc_seed_0", only="method=enc,seed=0", force=True)
+    forced, _ = go(work="record_but_enc_seed_0", only="method=enc,seed=0", force="run")
     assert forced.exit_code == 1
     assert len(forced.failed) == 2
     store = ResultStore(tmp_path / "tiny")
     assert set(store.failed()) == set(forced.failed)
-    assert not store.finished() & set(forced.failed)
+    assert not {run.id for run in frames.trained(store, store.load_plan())} & set(forced.failed)
     after, events = go()
     assert trained(events) == []
     assert after.exit_code == 1
     assert set(after.failed) == set(forced.failed)
-    mended, _ = go(retry_failed=True)
-    assert set(mended.done) == set(forced.failed)
-    assert mended.exit_code == 0
+    repaired, _ = go(retry_failed=True)
+    assert set(repaired.done) == set(forced.failed)
+    assert repaired.exit_code == 0
 
 
-def test_finished_cells_of_another_method_source_are_told(go, tmp_path):
+def test_finished_runs_of_another_source_are_told(go, tmp_path, monkeypatch):
     go()
     plan = tiny_plan()
-    plan.methods["enc"] = plan.methods["enc"].model_copy(update={"source_digest": "changed"})
-    plan.protocol = plan.protocol.model_copy(update={"keep": ["weights"]})
-    run_plan(plan, results=tmp_path / "tiny", workers=ONE)
-    assert plan.notes[1:] == [
-        "enc: 4 finished runs were made with another version of its source; --force trains them again",
-        "8 finished runs hold no weights; --force trains them again",
-    ]
+    methods = {**plan.methods, "enc": plan.methods["enc"].model_copy(update={"source_digest": "changed"})}
+    events = []
+    monkeypatch.setattr("mmbench.planning.work.engine_digest", lambda layer: f"{layer} changed")
+    options = Options(allow_mixed=True)
+    run_plan(replace(plan, methods=methods), tmp_path / "tiny", ONE, options, listener=events.append)
+    assert events[0].notes[1:] == (
+        "enc: 4 finished runs made with another version of the method's source; --force run trains again",
+        "10 finished records (run) made with another version of mmbench's own source; --force run makes "
+        "them again",
+        "10 finished records (predictions) made with another version of mmbench's own source; --force "
+        "predictions makes them again",
+        "10 finished records (scores) made with another version of mmbench's own source; --force scores "
+        "makes them again",
+        "10 finished runs without weights; --force run trains again",
+    )
+
+
+def test_new_runs_beside_old_ones_of_another_source_are_refused(go, tmp_path, monkeypatch):
+    go()
+    monkeypatch.setattr("mmbench.planning.work.engine_digest", lambda layer: f"{layer} changed")
+    with pytest.raises(StoreError, match="records of one table differ in engine's source for run"):
+        run_plan(tiny_plan(3), tmp_path / "tiny", ONE)

@@ -10,13 +10,17 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
-from mmbench.store.record import DomainSummary, RunRecord
+import pandas as pd
+from made_records import put_run, put_scores
 
 from mmbench.errors import DataError
+from mmbench.execution.executor import Outcome, RunTask
+from mmbench.planning.plan import Plan
 from mmbench.protocol.files import parse_protocol
-from mmbench.protocol.runs import DomainDigest, MethodSummary, expand
+from mmbench.protocol.layers import DomainDigest
+from mmbench.protocol.runs import MethodSummary, expand
 from mmbench.protocol.vocabulary import Stream, Task
-from mmbench.store.environment import capture
+from mmbench.provenance import engine_digest
 from mmbench.store.store import ResultStore
 
 PROTOCOL = """
@@ -32,7 +36,7 @@ training: {steps: 10}
 
 
 def tiny_plan(seeds=2):
-    """A plan of 2 methods x 2 budgets x 2 seeds and a trivial baseline at 2 budgets, 10 runs; needs no data."""
+    """A plan of 2 methods x 2 budgets x 2 seeds, a trivial baseline at 2 budgets: 10 runs; needs no data."""
     protocol = parse_protocol(PROTOCOL.replace("seeds: 2", f"seeds: {seeds}"))
     labeled, unlabeled = Stream.LABELED_CLASSIFICATION, Stream.UNLABELED_CLASSIFICATION
     tasks = frozenset({Task.CLASSIFICATION})
@@ -43,26 +47,33 @@ def tiny_plan(seeds=2):
             method="majority", tasks=tasks, streams=frozenset(), seeded=False, trivial=True
         ),
     }
-    source = DomainDigest(domain="paediatric_ap", data="d", split="s")
+    source = DomainDigest(domain="paediatric_ap", data="d", split="s", in_domain=True)
     entries = [(entry, methods[entry.method]) for entry in protocol.methods]
     entries.append((SimpleNamespace(label="majority"), methods["majority"]))
-    runs = expand(protocol, entries, {Task.CLASSIFICATION: source}, {Task.CLASSIFICATION: [source]})
-    leaks = SimpleNamespace(to_json=lambda: {"overlaps": []}, notes=list, leaks=[])
-    return SimpleNamespace(
+    domains = {Task.CLASSIFICATION: [source]}
+    return Plan(
         protocol=protocol,
-        runs=runs,
+        runs=expand(protocol, entries, domains),
+        domains=domains,
         methods=methods,
-        leaks=leaks,
-        notes=["a known fact"],
-        case_counts={"classification paediatric_ap": 60},
-        part_counts={"classification": {"train": 40, "validation": 0, "test": 60}},
-        validated={},
-        splits=None,
+        leaks=SimpleNamespace(to_json=lambda: {"overlaps": []}, notes=list, leaks=[]),
+        notes=("a known fact",),
+        cases={Task.CLASSIFICATION: {"paediatric_ap": 60}},
+        parts={Task.CLASSIFICATION: {"train": 40, "validation": 0, "test": 60}},
     )
 
 
+def tasks_of(plan, results):
+    """One task per run."""
+    return [RunTask(run, tuple(plan.scores(run)), plan.protocol, results) for run in plan.runs]
+
+
+def said(**headline):
+    return Outcome(trained=True, headline=headline)
+
+
 def fine(task, on_progress):
-    return {"seed": task.run.seed, "threads": int(os.environ["OMP_NUM_THREADS"])}
+    return said(seed=task.run.seed, threads=int(os.environ["OMP_NUM_THREADS"]))
 
 
 def forgetful(task, on_progress):
@@ -72,12 +83,13 @@ def forgetful(task, on_progress):
     for _ in range(3):
         before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
         np.ones(2**23)
-    return {"pages": resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before}
+    return said(pages=resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 
 def who(task, on_progress):
     time.sleep(0.05)
-    return {"pid": os.getpid(), "device": int(task.device.partition(":")[2] or -1), "threads": task.threads}
+    device = int(task.device.partition(":")[2] or -1)
+    return said(pid=os.getpid(), device=device, threads=task.threads)
 
 
 def chatty(task, on_progress):
@@ -88,7 +100,7 @@ def chatty(task, on_progress):
         step += 1
         on_progress(step, 1000, "train")
         time.sleep(0.001)
-    return {}
+    return said()
 
 
 def noisy(task, on_progress):
@@ -100,7 +112,7 @@ def noisy(task, on_progress):
     libc.puts(b"native")
     libc.fflush(None)
     subprocess.run(["echo", "child"], check=True)
-    return {"Acc": 0.5}
+    return said(Acc=0.5)
 
 
 def moody(task, on_progress):
@@ -120,8 +132,8 @@ def moody(task, on_progress):
     if key == ("encssl", 1, 4):
         raise DataError("kermany: no such folder")
     if key == ("encssl", 0, 8):
-        return {"Acc": "not a number"}
-    return {"Acc": 1.0}
+        raise KeyError("missing")
+    return said(Acc=1.0)
 
 
 def record(task, on_progress):
@@ -129,7 +141,7 @@ def record(task, on_progress):
     for step in range(3):
         on_progress(step, 3, "train")
     write_record(task)
-    return {"Acc": 0.75}
+    return Outcome(trained=True, predicted=1, scored=1, headline={"Acc": 0.75})
 
 
 def record_but_enc_seed_0(task, on_progress):
@@ -139,32 +151,11 @@ def record_but_enc_seed_0(task, on_progress):
 
 
 def write_record(task):
-    import pandas as pd
-
-    run = task.run
     # 35 of 40 cases of pneumonia and 10 of 20 normal ones are called right: accuracy 0.75.
     label = [1] * 40 + [0] * 20
     predicted = [1] * 35 + [0] * 5 + [0] * 10 + [1] * 10
-    part = DomainSummary(
-        domain="paediatric_ap",
-        task=Task.CLASSIFICATION,
-        in_domain=True,
-        cases=60,
-        metrics={"accuracy": 0.75, "f1_normal": 20 / 35, "f1_pneumonia": 70 / 85},
-    )
-    record = RunRecord(
-        id=run.id,
-        run=run,
-        summary=[part],
-        parameters=5,
-        seconds={"total": 0.1},
-        environment=capture("cpu"),
-    )
     cases = pd.DataFrame(
         {
-            "domain": part.domain,
-            "task": part.task.value,
-            "in_domain": True,
             "case_id": [f"case {number}" for number in range(60)],
             "patient_id": [f"patient {number // 2}" for number in range(60)],
             "label": label,
@@ -173,7 +164,13 @@ def write_record(task):
             "correct": [one == other for one, other in zip(label, predicted, strict=True)],
         }
     )
-    ResultStore(task.results).write(record, cases, pd.DataFrame({"step": [1]}), replace=task.force)
+    metrics = {"accuracy": 0.75, "f1_normal": 20 / 35, "f1_pneumonia": 70 / 85}
+    store, replace = ResultStore(task.results), task.force is not None
+    put_run(store, task.run, 5, replace=replace, engine=engine_digest("run"))
+    engines = engine_digest("predictions"), engine_digest("scores")
+    for spec in task.scores:
+        put_scores(store, spec, cases, metrics, replace=replace, engines=engines)
+    store.clear_failure(task.id)
 
 
 def endless(task, on_progress):

@@ -7,10 +7,11 @@ from collections import Counter
 from dataclasses import replace
 
 import fake_work
+import made_records
 import pytest
-from fake_work import alive, tiny_plan, wait_until
+from fake_work import alive, tasks_of, tiny_plan, wait_until
 
-from mmbench.execution.executor import Elsewhere, Failed, Finished, Found, Progress, RunTask, Started
+from mmbench.execution.executor import Elsewhere, Failed, Finished, Found, Progress, Started
 from mmbench.execution.local import ALLOCATION, LocalExecutor
 from mmbench.store.lease import lease
 from mmbench.store.store import ResultStore
@@ -18,8 +19,7 @@ from mmbench.store.store import ResultStore
 
 @pytest.fixture
 def tasks(tmp_path):
-    plan = tiny_plan()
-    return [RunTask(run, plan.protocol, tmp_path / "tiny") for run in plan.runs]
+    return tasks_of(tiny_plan(), tmp_path / "tiny")
 
 
 def executor(work, devices=("cpu",), **options):
@@ -35,7 +35,7 @@ def test_every_task_ends_once_in_order_on_one_worker(tasks):
     events = list(executor("fine").run(tasks))
     assert [event.id for event in events if isinstance(event, Finished)] == [task.id for task in tasks]
     assert [event.id for event in events if isinstance(event, Started)] == [task.id for task in tasks]
-    assert [event.headline["seed"] for event in events if isinstance(event, Finished)] == [
+    assert [event.outcome.headline["seed"] for event in events if isinstance(event, Finished)] == [
         task.run.seed for task in tasks
     ]
 
@@ -49,14 +49,14 @@ def test_workers_are_kept_and_put_their_device_into_the_task(tasks):
     events = list(executor("who", devices=["cuda:0", "cuda:1"], threads=3).run(tasks))
     found = [event for event in events if isinstance(event, Finished)]
     assert len(found) == len(tasks)
-    assert len({event.headline["pid"] for event in found}) == 2
-    assert {(event.worker, event.headline["device"]) for event in found} == {(0, 0), (1, 1)}
-    assert {event.headline["threads"] for event in found} == {3}
+    assert len({event.outcome.headline["pid"] for event in found}) == 2
+    assert {(event.worker, event.outcome.headline["device"]) for event in found} == {(0, 0), (1, 1)}
+    assert {event.outcome.headline["threads"] for event in found} == {3}
 
 
 def test_threads_are_set_before_the_worker_imports_anything(tasks):
     (event,) = [e for e in executor("fine", threads=2).run(tasks[:1]) if isinstance(e, Finished)]
-    assert event.headline["threads"] == 2
+    assert event.outcome.headline["threads"] == 2
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the settings are glibc's")
@@ -67,7 +67,7 @@ def test_a_worker_keeps_freed_memory_unless_the_user_set_otherwise(tasks, monkey
         if not kept:
             monkeypatch.setenv(name, "glibc.malloc.hugetlb=0" if name == "GLIBC_TUNABLES" else "65536")
     (event,) = [e for e in executor("forgetful").run(tasks[:1]) if isinstance(e, Finished)]
-    assert (event.headline["pages"] < 10) == kept, event.headline
+    assert (event.outcome.headline["pages"] < 10) == kept, event.outcome.headline
 
 
 def test_progress_is_throttled(tasks):
@@ -91,7 +91,7 @@ def test_silent_work_leaves_no_log(tasks):
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_a_worker_that_dies_fails_its_own_cell_only(tasks, workers):
+def test_a_worker_that_dies_fails_its_own_run_only(tasks, workers):
     events = list(executor("moody", devices=["cpu"] * workers).run(tasks))
     ended = [event for event in events if isinstance(event, Finished | Failed)]
     assert Counter(event.id for event in ended) == dict.fromkeys((task.id for task in tasks), 1)
@@ -104,7 +104,7 @@ def test_a_worker_that_dies_fails_its_own_cell_only(tasks, workers):
         "enc cla=8 subset=0 seed=1": "SystemExit: enough",
         "encssl cla=4 subset=0 seed=0": "worker killed by signal 11 (segmentation fault)",
         "encssl cla=4 subset=0 seed=1": "kermany: no such folder",
-        "encssl cla=8 subset=0 seed=0": "ValueError: could not convert string to float: 'not a number'",
+        "encssl cla=8 subset=0 seed=0": "KeyError: 'missing'",
     }
     tracebacks = {runs[event.id].describe(): event.traceback for event in ended if isinstance(event, Failed)}
     assert "moody" in tracebacks["enc cla=4 subset=0 seed=0"]
@@ -112,13 +112,13 @@ def test_a_worker_that_dies_fails_its_own_cell_only(tasks, workers):
     assert "Segmentation fault" in tracebacks["encssl cla=4 subset=0 seed=0"]
 
 
-def test_work_that_cannot_be_imported_fails_every_cell(tasks):
+def test_work_that_cannot_be_imported_fails_every_run(tasks):
     events = list(LocalExecutor(function="no_such_module:execute").run(tasks[:3]))
     errors = [event.error for event in events if isinstance(event, Failed)]
     assert errors == ["ModuleNotFoundError: No module named 'no_such_module'"] * 3
 
 
-def test_an_interpreter_that_cannot_start_fails_every_cell(tasks, monkeypatch):
+def test_an_interpreter_that_cannot_start_fails_every_run(tasks, monkeypatch):
     monkeypatch.setattr(sys, "executable", "/bin/false")
     events = list(LocalExecutor(["cpu", "cpu"]).run(tasks))
     assert [event.error for event in events] == ["worker exited with code 1"] * len(tasks)
@@ -130,7 +130,7 @@ def test_an_unwritable_log_folder_does_not_hide_the_work(tasks, tmp_path):
     assert isinstance(event, Finished)
 
 
-def test_a_results_folder_that_cannot_be_written_is_told_apart_from_a_bad_cell(tasks, tmp_path):
+def test_a_results_folder_that_cannot_be_written_is_told_apart_from_a_bad_run(tasks, tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("")
     (event,) = executor("fine").run([replace(tasks[0], results=blocked)])
@@ -151,7 +151,7 @@ def test_leaving_the_iterator_ends_workers_and_their_children(tasks, tmp_path, w
 
 
 @pytest.mark.parametrize("work", ["lively_for_ever", "endless"])
-def test_a_cell_that_takes_too_long_is_ended_and_the_next_one_runs(tasks, tmp_path, work):
+def test_a_run_that_takes_too_long_is_ended_and_the_next_one_runs(tasks, tmp_path, work):
     limited = replace(tasks[0], time_limit=1.0)
     events = executor(work).run([limited, replace(limited, run=tasks[1].run)])
     ends = [event for event in events if isinstance(event, Failed)]
@@ -161,7 +161,7 @@ def test_a_cell_that_takes_too_long_is_ended_and_the_next_one_runs(tasks, tmp_pa
     wait_until(lambda: not any(map(alive, pids(tmp_path))))
 
 
-def test_a_cell_that_another_run_holds_is_waited_for(tasks):
+def test_a_run_that_another_process_holds_is_waited_for(tasks):
     task, other = tasks[:2]
     seen = []
     with lease(ResultStore(task.results).leases_folder, task.id):
@@ -177,15 +177,15 @@ def test_a_cell_that_another_run_holds_is_waited_for(tasks):
     assert [event.id for event in seen if isinstance(event, Finished)] == [other.id, task.id]
 
 
-def test_a_cell_that_another_run_has_done_is_found(tasks):
+def test_a_run_that_another_process_has_done_is_found(tasks):
     task = tasks[0]
     assert isinstance(list(executor("record").run([task]))[-1], Finished)
     assert [type(event) for event in executor("record").run([task])] == [Found]
-    forced = [type(event) for event in executor("record").run([replace(task, force=True)])]
+    forced = [type(event) for event in executor("record").run([replace(task, force="run")])]
     assert forced[0] is Started
 
 
-def test_a_failure_of_another_run_is_passed_on_and_not_repeated(tasks):
+def test_a_failure_of_another_process_is_passed_on_and_not_repeated(tasks):
     task = next(task for task in tasks if (task.run.label, task.run.seed) == ("enc", 0))
     (*_, first) = executor("record_but_enc_seed_0").run([task])
     assert isinstance(first, Failed)
@@ -209,11 +209,9 @@ SCRIPT = """
 import sys
 sys.path[:0] = {path!r}
 from pathlib import Path
-from fake_work import tiny_plan
-from mmbench.execution.executor import CellTask
+from fake_work import tasks_of, tiny_plan
 from mmbench.execution.local import LocalExecutor
-plan = tiny_plan()
-tasks = [CellTask(run, plan.protocol, Path({results!r})) for run in plan.runs]
+tasks = tasks_of(tiny_plan(), Path({results!r}))
 for event in LocalExecutor(["cpu", "cpu"], function="fake_work:{work}").run(tasks):
     print(type(event).__name__, flush=True)
     {after}
@@ -221,7 +219,7 @@ for event in LocalExecutor(["cpu", "cpu"], function="fake_work:{work}").run(task
 
 
 def script(tmp_path, work, after="pass", **options):
-    path = [os.path.dirname(fake_work.__file__)]
+    path = [os.path.dirname(module.__file__) for module in (fake_work, made_records)]
     text = SCRIPT.format(path=path, results=str(tmp_path / "tiny"), work=work, after=after)
     file = tmp_path / "script.py"
     file.write_text(text)

@@ -13,7 +13,8 @@ def reference(tmp_path_factory, cache_folder):
     done = harness.finish(protocol)
     assert done.returncode == 0, done.stderr
     found = harness.outcome(protocol)
-    assert len(found) == harness.RECORDS
+    assert harness.count(found, "runs") == harness.RUNS
+    assert harness.count(found, "predictions") == harness.count(found, "scores") == harness.SCORES
     return found
 
 

@@ -34,7 +34,12 @@ selection: {rule: source_val, every: 20}
 """
 """Four runs of up to a second or so, with dropout, unlabeled streams and a rule that keeps the best."""
 
-RECORDS = 4
+RUNS = 4
+SCORES = 9
+"""Two of unet (its own domain and the target), three of each that learns both tasks, one of majority."""
+
+
+LAYERS = ("checkpoints", "runs", "predictions", "scores")
 
 
 def write_protocol(folder: Path, text: str = PROTOCOL) -> Path:
@@ -115,9 +120,9 @@ def kill_at_random(protocol: Path, seed: int) -> str:
 
 
 def trained_since(protocol: Path, begin: float) -> bool:
-    """Whether a checkpoint or a record was written since."""
+    """Whether a checkpoint or a record of any layer was written since."""
     results = protocol.parent / "results"
-    for path in [*results.glob("checkpoints/[0-9a-f]*"), *results.glob("runs/[0-9a-f]*")]:
+    for path in [path for room in LAYERS for path in results.glob(f"{room}/[0-9a-f]*")]:
         with contextlib.suppress(FileNotFoundError):
             if path.stat().st_mtime > begin:
                 return True
@@ -128,37 +133,59 @@ def failures(protocol: Path) -> list[Path]:
     return sorted((protocol.parent / "results" / "failures").glob("*.json"))
 
 
-def outcome(protocol: Path) -> dict[str, tuple[pd.DataFrame, pd.DataFrame, list, int]]:
-    """Return everything of every record that must not depend on what happened on the way."""
+def outcome(protocol: Path) -> dict[str, dict]:
+    """Return everything of every record that must not depend on what happened meanwhile."""
+    results = protocol.parent / "results"
     found = {}
-    for folder in sorted((protocol.parent / "results" / "runs").glob("[0-9a-f]*")):
-        record = json.loads((folder / "run.json").read_text())
-        cases, losses = (pd.read_parquet(folder / f"{name}.parquet") for name in ("cases", "losses"))
-        found[folder.name] = (cases, losses, record["summary"], record["selected_step"])
+    for path in sorted(results.glob("runs/[0-9a-f]*/run.json")):
+        record = json.loads(path.read_text())
+        losses = pd.read_parquet(path.parent / "losses.parquet")
+        found[path.parent.name] = {
+            "losses": losses,
+            **{name: record[name] for name in ("product", "selected_step", "last_losses")},
+        }
+    for path in sorted(results.glob("predictions/[0-9a-f]*/predictions.json")):
+        record = json.loads(path.read_text())
+        names = ("product", "contents", "ground_truth", "cases")
+        found[path.parent.name] = {name: record[name] for name in names}
+    for path in sorted(results.glob("scores/[0-9a-f]*/scores.json")):
+        record = json.loads(path.read_text())
+        cases = pd.read_parquet(path.parent / "cases.parquet")
+        found[path.parent.name] = {"cases": cases, "metrics": record["metrics"], "scored": record["scored"]}
     return found
+
+
+def count(outcome: dict[str, dict], layer: str) -> int:
+    """Return how many records of a layer an outcome holds."""
+    mark = {"runs": "losses", "predictions": "contents", "scores": "metrics"}[layer]
+    return sum(mark in record for record in outcome.values())
 
 
 def assert_same(one: dict, other: dict) -> None:
     assert one.keys() == other.keys()
     for id in one:
-        pd.testing.assert_frame_equal(one[id][0], other[id][0], check_exact=True)
-        pd.testing.assert_frame_equal(one[id][1], other[id][1], check_exact=True)
-        assert one[id][2:] == other[id][2:]
+        assert one[id].keys() == other[id].keys()
+        for name, value in one[id].items():
+            if isinstance(value, pd.DataFrame):
+                pd.testing.assert_frame_equal(value, other[id][name], check_exact=True)
+            else:
+                assert value == other[id][name], (id, name)
 
 
 def assert_clean(protocol: Path) -> None:
     """Nothing half-written is left, and every file matches its checksum."""
     results = protocol.parent / "results"
-    for room in ("runs", "failures", "checkpoints", "leases"):
-        left = list((results / room).glob("*")) if room != "runs" else list((results / room).glob(".*"))
-        assert left == [], left
+    for room in ("runs", "predictions", "scores", "ground_truth"):
+        assert list((results / room).glob(".*")) == []
+    for room in ("failures", "checkpoints", "leases"):
+        assert list((results / room).glob("*")) == []
     done = subprocess.run(
         [sys.executable, "-m", "mmbench", "doctor", str(results), "--json"],
         capture_output=True,
         text=True,
         check=False,
     )
-    assert json.loads(done.stdout)["problems"] == [], done.stdout
+    assert json.loads(done.stdout)["faults"] == [], done.stdout
 
 
 def survive(folder: Path, reference: dict, kills: int, seed: int = 0) -> dict[str, int]:
@@ -198,7 +225,7 @@ def main() -> None:
         assert finish(protocol).returncode == 0
         counts = survive(Path(folder), outcome(protocol), kills)
     print(f"killed: {counts['run']} runs and {counts['worker']} workers, over {counts['rounds']} folders")
-    print(f"runs that went on from a checkpoint: {counts['resumed']}")
+    print(f"runs resumed from a checkpoint: {counts['resumed']}")
     print("every record equal to the uninterrupted run's to the bit; lost: 0, partial: 0")
 
 

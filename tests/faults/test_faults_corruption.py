@@ -1,4 +1,4 @@
-"""One flipped byte, anywhere: found when read, listed and mended by the doctor, never in a report."""
+"""One flipped byte, anywhere: found when read, listed and repaired by the doctor, never in a report."""
 
 import json
 import os
@@ -24,9 +24,9 @@ def mmbench(*words, environment=None):
     )
 
 
-def problems(protocol, **options):
+def faults(protocol, **options):
     done = mmbench("doctor", protocol.parent / "results", "--json", **options)
-    found = json.loads(done.stdout)["problems"]
+    found = json.loads(done.stdout)["faults"]
     assert done.returncode == (1 if found else 0)
     return found
 
@@ -37,88 +37,152 @@ def flip(path, place):
     path.write_bytes(content)
 
 
-def record_files(protocol):
-    return sorted(path for path in (protocol.parent / "results" / "runs").rglob("*") if path.is_file())
+FOLDERS = ("runs", "predictions", "scores", "ground_truth")
 
 
-FLIPPED = 22 * 15
-"""docs/reliability.md says how many: 22 in each of the files of four records."""
+def record_files(protocol, folder):
+    return sorted(path for path in (protocol.parent / "results" / folder).rglob("*") if path.is_file())
 
 
-def test_any_flipped_byte_of_a_record_is_found_and_never_reported(finished, reference):
+FLIPPED_PER_FILE = 6
+"""docs/reliability.md says how many in all."""
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_any_flipped_byte_of_a_record_is_found(finished, folder):
     from mmbench.errors import StoreError
-    from mmbench.report.build import make_report
     from mmbench.store.store import ResultStore
 
     choose = random.Random(1)
     results = finished.parent / "results"
-    found = 0
-    for path in record_files(finished):
+    files = record_files(finished, folder)
+    assert len(files) >= 6
+    for path in files:
         whole = path.read_bytes()
-        for place in [0, len(whole) - 1, *choose.sample(range(len(whole)), 20)]:
+        for place in [0, len(whole) - 1, *choose.sample(range(len(whole)), FLIPPED_PER_FILE - 2)]:
             flip(path, place)
-            with pytest.raises(StoreError, match="mend it with: mmbench doctor"):
-                ResultStore(results).verify(path.parent.name)
+            with pytest.raises(StoreError, match="fix it with: mmbench doctor"):
+                getattr(ResultStore(results), folder).verify(path.parent.name)
             path.write_bytes(whole)
-            found += 1
         path.write_bytes(whole[: len(whole) // 2])
         with pytest.raises(StoreError):
-            ResultStore(results).verify(path.parent.name)
-        if path.name in ("run.json", "cases.parquet"):
+            getattr(ResultStore(results), folder).verify(path.parent.name)
+        path.write_bytes(whole)
+    assert faults(finished) == []
+
+
+def test_a_report_shows_nothing_damaged(finished):
+    from mmbench.errors import StoreError
+    from mmbench.report.build import make_report
+
+    results = finished.parent / "results"
+    for folder in ("runs", "predictions", "scores"):
+        for path in record_files(finished, folder):
+            if path.suffix != ".json" and path.name != "cases.parquet":
+                continue  # no number of a report is read from it
+            whole = path.read_bytes()
+            flip(path, len(whole) // 2)
             with pytest.raises(StoreError):
                 make_report(results, force=True)
-        path.write_bytes(whole)
-    assert found == FLIPPED
-    assert problems(finished) == []
+            path.write_bytes(whole)
 
 
-@pytest.mark.parametrize(
-    ("name", "damage"),
-    [
-        ("run.json", "flip"),
-        ("cases.parquet", "flip"),
-        ("cases.parquet", "truncate"),
-        ("losses.parquet", "remove"),
-        ("run.json", "remove"),
-    ],
-)
-def test_the_doctor_sets_a_bad_record_aside_and_computes_it_again(finished, reference, name, damage):
-    path = next(path for path in record_files(finished) if path.name == name)
+NAMES = {
+    "run.json": "run",
+    "losses.parquet": "run",
+    "network.safetensors": "run",
+    "predictions.json": "predictions",
+    "masks.npz": "predictions",
+    "probabilities.parquet": "predictions",
+    "scores.json": "scores",
+    "cases.parquet": "scores",
+}
+
+
+@pytest.mark.parametrize("damage", ["flip", "truncate", "remove"])
+@pytest.mark.parametrize("name", NAMES)
+def test_the_doctor_sets_a_bad_record_aside_and_makes_it_again(finished, reference, name, damage):
+    kind, results = NAMES[name], finished.parent / "results"
+    folder = {"run": "runs"}.get(kind, kind)
+    path = next(path for path in record_files(finished, folder) if path.name == name)
     if damage == "flip":
         flip(path, path.stat().st_size // 2)
     elif damage == "truncate":
         path.write_bytes(path.read_bytes()[:-7])
     else:
         path.unlink()
-    (found,) = problems(finished)
-    assert (found["kind"], found["run"]) == ("record", path.parent.name)
-    results = finished.parent / "results"
-    if name != "losses.parquet":
+    (found,) = faults(finished)
+    assert (found["kind"], Path(found["path"]).name) == (kind, path.parent.name)
+    assert found["run"] in reference
+    if name.endswith(".json") or name == "cases.parquet":
         refused = mmbench("report", results)
         assert refused.returncode == 2
         assert "mmbench doctor" in refused.stderr
         assert refused.stderr.count("\n") == 1
     done = mmbench("doctor", results, "--repair")
     assert done.returncode == 0, done.stderr
+    made = {"run": "1 trained, 0 predicted, 0 scored", "predictions": "0 trained, 1 predicted, 0 scored"}
+    assert made.get(kind, "0 trained, 0 predicted, 1 scored") in done.stdout
     harness.assert_same(harness.outcome(finished), reference)
-    assert problems(finished) == []
+    assert faults(finished) == []
     (aside,) = (results / "quarantine").glob(f"{path.parent.name}.*/{path.parent.name}")
-    assert (aside / "run.json").exists() or name == "run.json"
+    assert list(aside.iterdir())
+
+
+def test_damaged_ground_truth_is_found_and_made_again(finished, reference):
+    results = finished.parent / "results"
+    path = next(path for path in record_files(finished, "ground_truth") if path.name == "masks.npz")
+    flip(path, path.stat().st_size // 2)
+    (found,) = faults(finished)
+    assert (found["kind"], found["run"]) == ("ground_truth", None)
+    assert mmbench("doctor", results, "--repair").returncode == 0
+    harness.assert_same(harness.outcome(finished), reference)
+    assert faults(finished) == []
+
+
+@pytest.mark.parametrize(
+    ("damaged", "name", "options", "made"),
+    [
+        # Weights are read for a new prediction: the run is trained again, and the others are not.
+        ("runs", "network.safetensors", ("--force", "predictions"), (1, 2, 2)),
+        # Predictions are read for new scores.
+        ("predictions", "masks.npz", ("--force", "scores"), (0, 1, 2)),
+        ("ground_truth", "masks.npz", ("--force", "scores"), (0, 1, 2)),
+    ],
+)
+def test_what_a_command_finds_damaged_it_makes_again_from_the_layer_before(
+    finished, reference, damaged, name, options, made
+):
+    results = finished.parent / "results"
+    runs = [p for p in record_files(finished, "runs") if p.name == "run.json"]
+    unet = next(p.parent.name for p in runs if json.loads(p.read_text())["run"]["label"] == "unet")
+    records = [json.loads(p.read_text()) for p in (results / "predictions").glob("*/predictions.json")]
+    own = next(record for record in records if record["run"] == unet)
+    id = {"runs": unet, "predictions": own["id"], "ground_truth": own["ground_truth"]}[damaged]
+    flip(results / damaged / id / name, 200)
+    done = harness.finish(finished, *options, "--only", "method=unet", "--json")
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout)
+    assert (summary["trained"], summary["predicted"], summary["scored"]) == made
+    harness.assert_same(harness.outcome(finished), reference)
+    assert faults(finished) == []
+    log = next((results / "logs").glob("*.log")).read_text()
+    assert "set aside as" in log
 
 
 def test_a_damaged_plan_is_found_and_written_again(finished):
     plan = finished.parent / "results" / "plan.json"
     plan.write_text(plan.read_text().replace('"umtl_ssl"', '"umtl_sss"'))
-    (found,) = problems(finished)
+    (found,) = faults(finished)
     assert found["kind"] == "plan"
     refused = mmbench("report", plan.parent)
     assert refused.returncode == 2
     assert "plan.json: was changed after it was written" in refused.stderr
     assert harness.finish(finished).returncode == 0
-    assert problems(finished) == []
+    assert faults(finished) == []
 
 
-def test_a_damaged_checkpoint_is_found_and_the_cell_starts_over(tmp_path, reference):
+def test_a_damaged_checkpoint_is_found_and_the_run_starts_over(tmp_path, reference):
     protocol = harness.write_protocol(tmp_path)
     process = harness.start(protocol)
     checkpoints = tmp_path / "results" / "checkpoints"
@@ -129,7 +193,7 @@ def test_a_damaged_checkpoint_is_found_and_the_cell_starts_over(tmp_path, refere
     saved = sorted(checkpoints.glob("[0-9a-f]*"))
     for path in saved:
         flip(path, path.stat().st_size // 3)
-    assert {p["path"] for p in problems(protocol) if p["kind"] == "checkpoint"} == set(map(str, saved))
+    assert {p["path"] for p in faults(protocol) if p["kind"] == "checkpoint"} == set(map(str, saved))
     done = harness.finish(protocol)
     assert done.returncode == 0, done.stderr
     harness.assert_same(harness.outcome(protocol), reference)
@@ -150,10 +214,10 @@ def test_a_damaged_cache_entry_is_found_and_made_again(finished, reference, tmp_
     cache = tmp_path / "cache"
     shutil.copytree(cache_folder, cache)
     environment = {"MMBENCH_CACHE": str(cache)}
-    assert problems(finished, environment=environment) == []
+    assert faults(finished, environment=environment) == []
     path = next(folder / name for folder in cache.glob("datasets/phantom-adult_pa-*") if of_this_run(folder))
     flip(path, path.stat().st_size // 2)
-    (found,) = problems(finished, environment=environment)
+    (found,) = faults(finished, environment=environment)
     assert (found["kind"], found["path"]) == ("cache", str(path.parent))
     shutil.rmtree(finished.parent / "results")
     done = subprocess.run(
@@ -166,14 +230,13 @@ def test_a_damaged_cache_entry_is_found_and_made_again(finished, reference, tmp_
     assert done.returncode == 0, done.stderr
     assert "the cache entry was damaged and has been made again" in done.stdout
     harness.assert_same(harness.outcome(finished), reference)
-    assert problems(finished, environment=environment) == []
+    assert faults(finished, environment=environment) == []
 
 
-def edit_record(folder: Path, change):
+def edit_record(path: Path, change):
     """Rewrite a record as another version of the software would have: its digest is right."""
-    from mmbench.store.record import content_digest
+    from mmbench.store.records import content_digest
 
-    path = folder / "run.json"
     content = json.loads(path.read_text())
     change(content)
     content["digest"] = content_digest(content)
@@ -181,20 +244,28 @@ def edit_record(folder: Path, change):
 
 
 @pytest.mark.parametrize(
-    ("change", "named"),
+    ("layer", "change", "named"),
     [
-        (lambda record: record["environment"]["packages"].update(torch="1.0"), "torch: "),
-        (lambda record: record.update(method_source="0" * 64), "source of "),
+        ("run", lambda record: record["environment"]["packages"].update(torch="1.0"), "torch: "),
+        ("run", lambda record: record["environment"]["packages"].pop("torch"), "torch: "),
+        ("run", lambda record: record.update(method_source="0" * 64), "source of "),
+        ("run", lambda record: record.update(engine="0" * 64), "engine's source for run: "),
+        ("predictions", lambda record: record.update(engine="0" * 64), "engine's source for predictions: "),
+        ("scores", lambda record: record.update(engine="0" * 64), "engine's source for scores: "),
     ],
-    ids=["library", "source"],
+    ids=["library", "absent library", "source", "engine", "engine of predictions", "engine of scores"],
 )
-def test_records_made_otherwise_are_not_mixed_unless_allowed(finished, change, named):
+def test_records_made_otherwise_are_not_mixed_unless_allowed(finished, layer, change, named):
     results = finished.parent / "results"
     finished.write_text(harness.PROTOCOL + "seeds: 2\n")
     assert harness.finish(finished, "--only", "method=unet,method=multimix").returncode == 0
-    folders = sorted((results / "runs").glob("[0-9a-f]*"))
-    folder = next(f for f in folders if '"label": "multimix"' in (f / "run.json").read_text())
-    edit_record(folder, change)
+    paths = sorted((results / "runs").glob("[0-9a-f]*/run.json"))
+    path = next(path for path in paths if '"label": "multimix"' in path.read_text())
+    run = path.parent.name
+    if layer != "run":
+        paths = sorted((results / layer).glob(f"[0-9a-f]*/{layer}.json"))
+        path = next(path for path in paths if json.loads(path.read_text())["run"] == run)
+    edit_record(path, change)
     for command in (["report", results], ["compare", "unet", "multimix", "--results", results]):
         refused = mmbench(*command)
         assert refused.returncode == 2, refused.stdout
@@ -211,12 +282,12 @@ def test_records_made_otherwise_are_not_mixed_unless_allowed(finished, change, n
         assert "Mixed records differ in" in " ".join(text.split())
     assert "Mixed records differ in" in (results / "report" / "index.html").read_text()
 
-    done = harness.finish(finished, "--force", "--only", f"id={folder.name}")
+    done = harness.finish(finished, "--force", layer, "--only", f"id={run}")
     assert done.returncode == 0, done.stderr
     assert mmbench("report", results).returncode == 0
 
 
-def test_another_split_or_data_is_another_cell(finished, tmp_path):
+def test_another_split_or_data_is_another_run(finished, tmp_path):
     """Data and splits are part of a run's identity: nothing of the old data is found done."""
     text = harness.PROTOCOL.replace("phantom:paediatric_ap, cases: 60", "phantom:paediatric_ap, cases: 61")
     finished.write_text(text)
@@ -227,4 +298,4 @@ def test_another_split_or_data_is_another_cell(finished, tmp_path):
         check=False,
     )
     summary = json.loads(done.stdout)
-    assert (summary["done"], summary["cached"]) == (1, 0)
+    assert (summary["trained"], summary["predicted"], summary["cached"]) == (1, 3, 0)

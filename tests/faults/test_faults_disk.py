@@ -1,4 +1,4 @@
-"""Full, read-only and vanished disks: one line, an exit code, no half record; the same command goes on."""
+"""Full, read-only and vanished disks: one line, an exit code, no half record; the same command resumes."""
 
 import shutil
 import subprocess

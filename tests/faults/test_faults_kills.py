@@ -1,4 +1,4 @@
-"""kill -9 anywhere: the same command goes on, and every record is that of an uninterrupted run."""
+"""kill -9 anywhere: the same command resumes, and every record is that of an uninterrupted run."""
 
 import json
 import os
@@ -24,9 +24,18 @@ POINTS = {
     "cache: written, not renamed": "rename:/datasets/:before",
     "cache: just renamed": "rename:/datasets/:after",
     "plan: written, not renamed": "replace:plan.json:before",
-    "record: while it is written": "fsync:/runs/:before",
-    "record: flushed, not renamed": "rename:/runs/:before",
-    "record: just renamed": "rename:/runs/:after",
+    "run: while it is written": "fsync:/runs/:before",
+    "run: flushed, not renamed": "rename:/runs/:before",
+    "run: just renamed": "rename:/runs/:after",
+    "predictions: while it is written": "fsync:/predictions/:before",
+    "predictions: flushed, not renamed": "rename:/predictions/:before",
+    "predictions: just renamed": "rename:/predictions/:after",
+    "scores: while it is written": "fsync:/scores/:before",
+    "scores: flushed, not renamed": "rename:/scores/:before",
+    "scores: just renamed": "rename:/scores/:after",
+    "ground truth: while it is written": "fsync:/ground_truth/:before",
+    "ground truth: flushed, not renamed": "rename:/ground_truth/:before",
+    "ground truth: just renamed": "rename:/ground_truth/:after",
     "checkpoint: while it is written": "fsync:/checkpoints/:before",
     "checkpoint: flushed, not renamed": "replace:/checkpoints/:before",
     "checkpoint: just renamed": "replace:/checkpoints/:after",
@@ -56,21 +65,42 @@ def test_killed_at_a_named_point(tmp_path, reference, point):
     harness.assert_clean(protocol)
 
 
-def test_killed_between_setting_an_old_record_aside_and_the_new_one(finished, reference, tmp_path):
-    """A forced run never leaves less than it found."""
+@pytest.mark.parametrize("layer", ["run", "predictions", "scores"])
+def test_killed_between_setting_an_old_record_aside_and_the_new_one(finished, reference, tmp_path, layer):
+    """A forced layer never leaves less than it found."""
+    folder = {"run": "runs"}.get(layer, layer)
     environment = {
         **os.environ,
         "PYTHONPATH": str(Path(__file__).parent / "killer"),
-        "MMBENCH_TEST_KILL": "rename:.old.:after",
+        "MMBENCH_TEST_KILL": f"rename:/{folder}/.:after",
         "MMBENCH_TEST_KILL_ONCE": str(tmp_path / "killed"),
     }
-    harness.start(finished, "--force", "--only", "method=unet,seed=0", env=environment).wait(300)
+    harness.start(finished, "--force", layer, "--only", "method=unet,seed=0", env=environment).wait(300)
     assert (tmp_path / "killed").exists()
-    assert len(harness.outcome(finished)) == harness.RECORDS - 1
+    assert harness.count(harness.outcome(finished), folder) == harness.count(reference, folder) - 1
     done = harness.finish(finished, *(["--retry-failed"] if harness.failures(finished) else []))
     assert done.returncode == 0, done.stderr
     harness.assert_same(harness.outcome(finished), reference)
     harness.assert_clean(finished)
+
+
+def test_killed_between_layers_nothing_that_was_made_is_made_again(tmp_path, reference):
+    """After the training and before its predictions: the next command trains nothing of that run."""
+    protocol = harness.write_protocol(tmp_path / "run")
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(Path(__file__).parent / "killer"),
+        "MMBENCH_TEST_KILL": "rename:/runs/:after",
+        "MMBENCH_TEST_KILL_ONCE": str(tmp_path / "killed"),
+    }
+    harness.start(protocol, "--only", "method=unet", env=environment).wait(300)
+    assert harness.count(harness.outcome(protocol), "runs") == 1
+    assert harness.count(harness.outcome(protocol), "predictions") == 0
+    done = harness.finish(protocol, "--retry-failed", "--only", "method=unet", "--json")
+    summary = json.loads(done.stdout)
+    assert (summary["trained"], summary["predicted"], summary["scored"]) == (0, 2, 2)
+    assert harness.finish(protocol).returncode == 0
+    harness.assert_same(harness.outcome(protocol), reference)
 
 
 COUNTED = """
@@ -101,7 +131,7 @@ training: {steps: 20, batch_size: 4}
 
 
 @pytest.mark.parametrize("runners", [2, 8])
-def test_runs_that_share_a_folder_compute_every_cell_once(tmp_path, runners):
+def test_runs_that_share_a_folder_complete_every_run_once(tmp_path, runners):
     protocol = harness.write_protocol(tmp_path, MANY)
     plugin = tmp_path / "counted.py"
     plugin.write_text(COUNTED)
@@ -113,12 +143,12 @@ def test_runs_that_share_a_folder_compute_every_cell_once(tmp_path, runners):
     begun = Counter((tmp_path / "count").read_text().split())
     assert len(begun) == 12
     assert set(begun.values()) == {1}
-    assert len(harness.outcome(protocol)) == 12
+    assert [harness.count(harness.outcome(protocol), layer) for layer in harness.LAYERS[1:]] == [12] * 3
     harness.assert_clean(protocol)
 
 
-def test_a_run_goes_on_with_the_cells_of_one_that_was_killed(tmp_path, reference):
-    """The other run waits for runs that it does not have, and takes them when their holder is dead."""
+def test_a_command_completes_the_runs_of_one_that_was_killed(tmp_path, reference):
+    """The other command waits for runs that it does not hold, and takes them when their holder is dead."""
     protocol = harness.write_protocol(tmp_path)
     first = harness.start(protocol)
     while not list((tmp_path / "results" / "leases").glob("*")):
@@ -134,11 +164,11 @@ def test_a_run_goes_on_with_the_cells_of_one_that_was_killed(tmp_path, reference
     assert second.returncode == 0
     summary = json.loads(output)
     assert summary["failed"] == 0
-    assert summary["done"] + summary["cached"] == harness.RECORDS
+    assert summary["done"] + summary["cached"] == harness.RUNS
     harness.assert_same(harness.outcome(protocol), reference)
 
 
-def test_the_same_cells_twice_are_the_same_to_the_bit(tmp_path, reference):
+def test_the_same_runs_twice_are_the_same_to_the_bit(tmp_path, reference):
     """In one process after another, with one worker or two."""
     protocol = harness.write_protocol(tmp_path)
     assert harness.finish(protocol, "-j", "1").returncode == 0

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from mmbench.files import digest_file
-from mmbench.store.record import content_digest
+from mmbench.store.records import content_digest
 
 pytestmark = pytest.mark.slow
 
@@ -39,37 +39,40 @@ def mmbench(*words, cwd):
 
 def sealed_again(folder):
     """Give a changed record the checksums and the digest that its author would have given it."""
-    path = folder / "run.json"
+    (path,) = folder.glob("*.json")
     content = json.loads(path.read_text())
-    names = [file.name for file in folder.iterdir() if file.name != "run.json"]
+    names = [file.name for file in folder.iterdir() if file != path]
     content["checksums"] = {name: digest_file(folder / name) for name in names}
     content["digest"] = content_digest(content)
     path.write_text(json.dumps(content))
 
 
-def segmentation_record(protocol):
-    runs = (protocol.parent / "results" / "runs").glob("[0-9a-f]*")
-    return next(
-        f for f in sorted(runs) if json.loads((f / "run.json").read_text())["run"]["method"] == "unet"
-    )
+def segmentation_record(protocol, layer="runs"):
+    """Return the folder of a record of unet."""
+    results = protocol.parent / "results"
+    runs = sorted((results / "runs").glob("[0-9a-f]*/run.json"))
+    unet = next(path.parent for path in runs if json.loads(path.read_text())["run"]["method"] == "unet")
+    if layer == "runs":
+        return unet
+    records = sorted((results / layer).glob(f"[0-9a-f]*/{layer}.json"))
+    return next(path.parent for path in records if json.loads(path.read_text())["run"] == unet.name)
 
 
 def test_pickled_arrays_among_the_masks_are_refused(finished, tmp_path):
     evil = tmp_path / "evil"
-    folder = segmentation_record(finished)
-    array = np.array([Evil(evil)], dtype=object)
-    np.savez(folder / "masks.npz", **{"adult_pa": array, "truth:adult_pa": array}, allow_pickle=True)
+    folder = segmentation_record(finished, "predictions")
+    np.savez(folder / "masks.npz", **{"mask 0.5": np.array([Evil(evil)], dtype=object)}, allow_pickle=True)
     sealed_again(folder)
     done = mmbench("report", finished.parent / "results", "--sensitivity", cwd=tmp_path)
     assert done.returncode == 2, done.stdout
     assert done.stderr.count("\n") == 1
-    assert "masks.npz: does not hold masks" in done.stderr
+    assert "masks.npz: does not hold arrays" in done.stderr
     assert not evil.exists()
 
 
 def test_a_pickle_in_place_of_the_scores_is_refused(finished, tmp_path):
     evil = tmp_path / "evil"
-    folder = segmentation_record(finished)
+    folder = segmentation_record(finished, "scores")
     (folder / "cases.parquet").write_bytes(pickle.dumps(Evil(evil)))
     sealed_again(folder)
     done = mmbench("report", finished.parent / "results", cwd=tmp_path)
@@ -77,6 +80,17 @@ def test_a_pickle_in_place_of_the_scores_is_refused(finished, tmp_path):
     assert done.stderr.count("\n") == 1
     assert "cases.parquet" in done.stderr
     assert not evil.exists()
+
+
+def test_pickled_weights_are_refused_and_made_again(finished, tmp_path, reference):
+    evil = tmp_path / "evil"
+    folder = segmentation_record(finished)
+    (folder / "network.safetensors").write_bytes(pickle.dumps(Evil(evil)))
+    sealed_again(folder)
+    done = harness.finish(finished, "--force", "predictions", "--only", "method=unet")
+    assert done.returncode == 0, done.stderr
+    assert not evil.exists()
+    harness.assert_same(harness.outcome(finished), reference)
 
 
 def test_a_strangers_checkpoint_is_set_aside(tmp_path, reference):
@@ -89,7 +103,7 @@ def test_a_strangers_checkpoint_is_set_aside(tmp_path, reference):
     protocol = harness.write_protocol(tmp_path)
     buffer = io.BytesIO()
     torch.save({"origin": "x", "state": Evil(tmp_path / "evil")}, buffer)
-    for id in reference:
+    for id in (id for id, record in reference.items() if "losses" in record):
         write_sealed(tmp_path / "results" / "checkpoints" / id, buffer.getvalue())
     done = harness.finish(protocol)
     assert done.returncode == 0, done.stderr

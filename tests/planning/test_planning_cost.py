@@ -8,7 +8,7 @@ from mmbench.protocol.vocabulary import Task
 
 def cost(matrix, name, extra="", budgets=None, **cases) -> float:
     protocol = parse_protocol(matrix.text + extra)
-    run = expand(protocol, matrix.rows(name), matrix.sources, matrix.targets)[0]
+    run = expand(protocol, matrix.rows(name), matrix.domains)[0]
     return run_cost(run, matrix.summaries[name], **cases)
 
 
@@ -48,9 +48,10 @@ def test_costs_scale_with_pixels_and_channels(matrix, extra, ratio):
     assert cost(matrix, "multimix", extra) == pytest.approx(ratio * cost(matrix, "multimix"))
 
 
-def test_evaluation_and_validation_are_counted_when_known(matrix):
+def test_predictions_and_validation_are_counted_when_known(matrix):
     alone = cost(matrix, "enc")
-    assert cost(matrix, "enc", evaluated={Task.CLASSIFICATION: 600}) == alone + 600
+    assert cost(matrix, "enc", predicted={Task.CLASSIFICATION: 600}) == alone + 600
     assert cost(matrix, "enc", validated={Task.CLASSIFICATION: 16}) == alone
     validated = cost(matrix, "enc", "selection: source_val\n", validated={Task.CLASSIFICATION: 16})
     assert validated == alone + 16 * 1000 / 100
+    assert cost(matrix, "enc", train=False, predicted={Task.CLASSIFICATION: 600}) == 600 + 1

@@ -4,15 +4,15 @@ from fake_work import tiny_plan
 from mmbench.errors import UserError
 from mmbench.planning.only import select
 
-CELLS = tiny_plan().runs
+RUNS = tiny_plan().runs
 
 
 def chosen(only):
-    return [run.describe() for run in select(CELLS, only)]
+    return [run.describe() for run in select(RUNS, only)]
 
 
 def test_no_filter_is_everything():
-    assert select(CELLS, None) == CELLS
+    assert select(RUNS, None) == RUNS
 
 
 def test_different_keys_must_all_hold_and_equal_ones_are_alternatives():
@@ -25,17 +25,17 @@ def test_different_keys_must_all_hold_and_equal_ones_are_alternatives():
     assert len(chosen("segmentation=none")) == 10
 
 
-def test_every_cell_can_be_named_by_its_id():
-    for run in CELLS:
-        assert select(CELLS, f"id={run.id}") == [run]
+def test_every_run_can_be_named_by_its_id():
+    for run in RUNS:
+        assert select(RUNS, f"id={run.id}") == [run]
 
 
 def test_method_means_the_row_or_the_method_under_it():
-    run = CELLS[0].model_copy(update={"label": "a=b [c]"})
-    assert select([run, *CELLS[1:]], "method=a=b [c]") == [run]
-    assert select([run, *CELLS[1:]], "label=a=b [c]") == [run]
-    assert run in select([run, *CELLS[1:]], "method=enc")
-    assert run not in select([run, *CELLS[1:]], "label=enc")
+    run = RUNS[0].model_copy(update={"label": "a=b [c]"})
+    assert select([run, *RUNS[1:]], "method=a=b [c]") == [run]
+    assert select([run, *RUNS[1:]], "label=a=b [c]") == [run]
+    assert run in select([run, *RUNS[1:]], "method=enc")
+    assert run not in select([run, *RUNS[1:]], "label=enc")
 
 
 @pytest.mark.parametrize(
@@ -54,6 +54,6 @@ def test_method_means_the_row_or_the_method_under_it():
 )
 def test_mistakes_are_told_in_one_line(only, message):
     with pytest.raises(UserError) as caught:
-        select(CELLS, only)
+        select(RUNS, only)
     assert str(caught.value).startswith(message)
     assert "\n" not in str(caught.value)

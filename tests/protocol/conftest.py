@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from mmbench.protocol.runs import DomainDigest, MethodSummary
+from mmbench.protocol.layers import DomainDigest
+from mmbench.protocol.runs import MethodSummary
 from mmbench.protocol.schema import MethodEntry
 from mmbench.protocol.vocabulary import Stream, Task
 
@@ -72,10 +73,9 @@ def digest(domain: str, part: str = "test") -> DomainDigest:
     return DomainDigest(domain=domain, data=domain.ljust(64, "0"), split=domain.ljust(64, "1"), part=part)
 
 
-SOURCES = {Task.CLASSIFICATION: digest("kermany"), Task.SEGMENTATION: digest("jsrt")}
-TARGETS = {
-    Task.CLASSIFICATION: [SOURCES[Task.CLASSIFICATION], digest("nih", "all")],
-    Task.SEGMENTATION: [SOURCES[Task.SEGMENTATION], digest("montgomery", "all")],
+DOMAINS = {
+    Task.CLASSIFICATION: [digest("kermany"), digest("nih", "all")],
+    Task.SEGMENTATION: [digest("jsrt"), digest("montgomery", "all")],
 }
 
 
@@ -85,8 +85,7 @@ def rows(*names: str) -> list[tuple[MethodEntry, MethodSummary]]:
 
 class Matrix:
     text = PAPER_LIKE
-    sources = SOURCES
-    targets = TARGETS
+    domains = DOMAINS
     summaries = METHODS
     rows = staticmethod(rows)
     golden = Path(__file__).parent / "golden"

@@ -15,45 +15,48 @@ from mmbench.protocol.schema import MethodEntry
 PUBLISHED = ("unet", "enc", "encssl", "umtl", "umtls", "multimix")
 
 
-def cells_of(matrix, text=None, names=PUBLISHED) -> list[RunSpec]:
+def runs_of(matrix, text=None, names=PUBLISHED) -> list[RunSpec]:
     protocol = parse_protocol(text or matrix.text)
-    return expand(protocol, matrix.rows(*names), matrix.sources, matrix.targets)
+    return expand(protocol, matrix.rows(*names), matrix.domains)
 
 
 def ids(matrix, text) -> list[str]:
-    return [run.id for run in cells_of(matrix, text)]
+    return [run.id for run in runs_of(matrix, text)]
 
 
 def test_the_publications_matrix_has_36_rows(matrix):
-    counts = Counter(run.method for run in cells_of(matrix))
+    counts = Counter(run.method for run in runs_of(matrix))
     assert counts == {"unet": 3, "enc": 3, "encssl": 3, "umtl": 9, "umtls": 9, "multimix": 9}
 
 
-def test_seeds_and_draws_multiply_and_unseeded_floors_have_one_seed(matrix):
-    text = matrix.text + "seeds: 5\ndraws: 2\n"
+def test_seeds_and_subsets_multiply_and_unseeded_baselines_have_one_seed(matrix):
+    text = matrix.text + "seeds: 5\nsubsets: 2\n"
     counts = Counter(
-        run.method for run in cells_of(matrix, text, ("umtl", "majority", "prevalence", "mean_mask"))
+        run.method for run in runs_of(matrix, text, ("umtl", "majority", "prevalence", "mean_mask"))
     )
     assert counts == {"umtl": 9 * 10, "majority": 3 * 2, "prevalence": 3 * 10, "mean_mask": 3 * 2}
 
 
 def test_every_id_is_distinct_and_short(matrix):
-    found = ids(matrix, matrix.text + "seeds: 3\ndraws: 2\n")
+    found = ids(matrix, matrix.text + "seeds: 3\nsubsets: 2\n")
     assert len(set(found)) == len(found) == 36 * 6
     assert all(len(id) == 16 and int(id, 16) >= 0 for id in found)
 
 
 def test_an_id_never_changes_between_versions(matrix):
     """A change here re-runs everyone's results: it must be meant."""
-    assert cells_of(matrix)[0].id == "1d9a50db4e20ae86"
+    assert runs_of(matrix)[0].id == "9c464cd4355c17ed"
 
 
-def test_a_method_that_learns_a_task_without_a_source_has_no_cells(matrix):
-    text = "{name: a, sources: {classification: kermany}, budgets: {grid: {classification: [10]}}, methods: [umtl]}"
-    runs = cells_of(matrix, text)
+def test_a_method_that_learns_a_task_without_a_source_has_no_runs(matrix):
+    text = (
+        "{name: a, sources: {classification: kermany}, budgets: {grid: {classification: [10]}}, "
+        "methods: [umtl]}"
+    )
+    runs = runs_of(matrix, text)
     assert {run.method for run in runs} == {"enc", "encssl"}
     assert all(list(run.budgets) == ["classification"] for run in runs)
-    assert all(list(run.sources) == list(run.targets) == ["classification"] for run in runs)
+    assert all(list(run.sources) == ["classification"] for run in runs)
 
 
 def test_pairs_give_single_task_methods_each_budget_once(matrix):
@@ -62,7 +65,7 @@ def test_pairs_give_single_task_methods_each_budget_once(matrix):
     )
     start, end = matrix.text.index("  grid:"), matrix.text.index("methods:")
     text = matrix.text[:start] + f"  {pairs}\n" + matrix.text[end:]
-    assert Counter(run.method for run in cells_of(matrix, text)) == {
+    assert Counter(run.method for run in runs_of(matrix, text)) == {
         "unet": 1,
         "enc": 2,
         "encssl": 2,
@@ -78,11 +81,11 @@ def test_one_training_under_two_names_is_refused(matrix):
     with pytest.raises(
         ProtocolError, match="'umtl' and 'twin' are the same method with the same hyper-parameters"
     ):
-        expand(protocol, [*matrix.rows("umtl"), twin], matrix.sources, matrix.targets)
+        expand(protocol, [*matrix.rows("umtl"), twin], matrix.domains)
 
 
-def test_cells_round_trip_through_json(matrix):
-    for run in cells_of(matrix):
+def test_runs_round_trip_through_json(matrix):
+    for run in runs_of(matrix):
         again = RunSpec.model_validate_json(run.model_dump_json())
         assert again == run
         assert again.id == run.id
@@ -99,17 +102,19 @@ def test_cells_round_trip_through_json(matrix):
         ("# the publication's matrix", "# another comment"),
         ("name: paper-like", "name: renamed"),
         ("name: paper-like", "name: paper-like\ndescription: words"),
-        ("name: paper-like", "name: paper-like\nkeep: [masks]"),
+        ("name: paper-like", "name: paper-like\nkeep: {weights: false, probabilities: 8}"),
         ("name: paper-like", "name: paper-like\nimage_size: 256"),
         ("name: paper-like", "name: paper-like\nbackbone: {width: 1}"),
         ("name: paper-like", "name: paper-like\nselection: last"),
         ("name: paper-like", "name: paper-like\nreference: umtl"),
         ("name: MultiMix", "name: Ours"),
+        ("name: paper-like", "name: paper-like\nevaluation: {mask_threshold: 0.4}"),
+        ("classification: nih", "classification: [nih, rsna]"),
         ("[100, 1000, full]", "[full, 1000, 100, 100]"),
         ("[100, 1000, full]", "['100', 1000, full]"),
     ],
 )
-def test_what_cannot_change_the_scores_does_not_change_an_id(matrix, old, new):
+def test_what_cannot_change_the_weights_does_not_change_an_id(matrix, old, new):
     assert old in matrix.text
     assert set(ids(matrix, matrix.text.replace(old, new))) == set(ids(matrix, matrix.text))
 
@@ -125,34 +130,58 @@ def test_what_cannot_change_the_scores_does_not_change_an_id(matrix, old, new):
         ("name: paper-like", "name: paper-like\nbackbone: {width: 0.5}"),
         ("name: paper-like", "name: paper-like\nbackbone: smp:unet/resnet18"),
         ("name: paper-like", "name: paper-like\nselection: source_val"),
-        ("name: paper-like", "name: paper-like\nevaluation: {mask_threshold: 0.4}"),
         ("steps: 1e3", "steps: 1e3\n  precision: bf16"),
+        ("steps: 1e3", "steps: 1e3\n  compile: true"),
         ("steps: 1e3", "steps: 1e3\n  augmentation: {flip: false}"),
     ],
 )
-def test_what_can_change_the_scores_changes_every_id(matrix, old, new):
+def test_what_can_change_the_weights_changes_every_id(matrix, old, new):
     assert not set(ids(matrix, matrix.text.replace(old, new))) & set(ids(matrix, matrix.text))
 
 
-@pytest.mark.parametrize("which", ["data", "split", "part"])
-def test_the_data_are_part_of_the_identity(matrix, which):
-    protocol = parse_protocol(matrix.text)
-    before = expand(protocol, matrix.rows("umtl"), matrix.sources, matrix.targets)
-    changed = {
-        task: [domains[0], domains[1].model_copy(update={which: "x"})]
-        for task, domains in matrix.targets.items()
+def changed_domains(matrix, place, **update):
+    return {
+        task: [d.model_copy(update=update) if number == place else d for number, d in enumerate(domains)]
+        for task, domains in matrix.domains.items()
     }
-    after = expand(protocol, matrix.rows("umtl"), matrix.sources, changed)
-    assert not {run.id for run in before} & {run.id for run in after}
+
+
+def ids_on(matrix, domains, extra=""):
+    protocol = parse_protocol(matrix.text + extra)
+    return {run.id for run in expand(protocol, matrix.rows("umtl", "majority"), domains)}
+
+
+@pytest.mark.parametrize("which", ["data", "split"])
+def test_the_data_of_the_source_are_part_of_the_identity(matrix, which):
+    other = changed_domains(matrix, 0, **{which: "x"})
+    assert not ids_on(matrix, matrix.domains) & ids_on(matrix, other)
+
+
+@pytest.mark.parametrize("which", ["data", "split", "part", "domain"])
+def test_the_targets_are_not(matrix, which):
+    other = changed_domains(matrix, 1, **{which: "x"})
+    assert ids_on(matrix, matrix.domains) == ids_on(matrix, other)
+
+
+def test_a_domains_name_is_not(matrix):
+    assert ids_on(matrix, matrix.domains) == ids_on(matrix, changed_domains(matrix, 0, domain="x"))
+
+
+def test_weights_chosen_on_the_targets_depend_on_them(matrix):
+    oracle = "selection: oracle\n"
+    other = changed_domains(matrix, 1, data="x")
+    trivial = {run.id for run in runs_of(matrix, matrix.text + oracle, ("majority",))}
+    shared = ids_on(matrix, matrix.domains, oracle) & ids_on(matrix, other, oracle)
+    assert shared == trivial
+    renamed = changed_domains(matrix, 1, domain="x")
+    assert ids_on(matrix, matrix.domains, oracle) == ids_on(matrix, renamed, oracle)
 
 
 def test_the_source_of_a_plugin_is_not_part_of_the_identity(matrix):
     protocol = parse_protocol(matrix.text)
     entry, summary = matrix.rows("umtl")[0]
     edited = summary.model_copy(update={"source_digest": "x"})
-    before, after = (
-        expand(protocol, [(entry, chosen)], matrix.sources, matrix.targets) for chosen in (summary, edited)
-    )
+    before, after = (expand(protocol, [(entry, chosen)], matrix.domains) for chosen in (summary, edited))
     assert [run.id for run in before] == [run.id for run in after]
 
 
@@ -189,6 +218,6 @@ def test_ids_survive_writing_reading_and_reordering(matrix, steps, rate, seed, w
 
     mixed = json.dumps(reordered(yaml.safe_load(text)))
     assert parse_protocol(mixed) == changed
-    assert {run.id for run in cells_of(matrix, mixed, ("umtl",))} == {
-        run.id for run in expand(changed, matrix.rows("umtl"), matrix.sources, matrix.targets)
+    assert {run.id for run in runs_of(matrix, mixed, ("umtl",))} == {
+        run.id for run in expand(changed, matrix.rows("umtl"), matrix.domains)
     }

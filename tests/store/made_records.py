@@ -85,9 +85,21 @@ def make_cases(task: Task, count=4) -> pd.DataFrame:
 
 
 def put_scores(
-    store, spec, cases=None, metrics=None, *, masks=None, truth=None, product=PRODUCT, replace=False, **more
+    store,
+    spec,
+    cases=None,
+    metrics=None,
+    *,
+    masks=None,
+    truth=None,
+    product=PRODUCT,
+    replace=False,
+    engines=(ENGINE, ENGINE),
 ) -> None:
-    """Write scores with the predictions and the ground truth that they claim to be of."""
+    """Write scores with the predictions and the ground truth that they claim to be of.
+
+    ``engines`` are the digests that made predictions and scores; ``masks`` are pixel probabilities.
+    """
     wanted = spec.predictions
     cases = make_cases(wanted.task) if cases is None else cases
     metrics = METRICS[wanted.task] if metrics is None else metrics
@@ -95,7 +107,7 @@ def put_scores(
     if wanted.task is Task.SEGMENTATION:
         name = mask_content(spec.policy.mask_threshold)
     shared = {"task": wanted.task, "domain": wanted.domain, "cases": len(cases)}
-    made = {"engine": ENGINE, "environment": capture(), "seconds": 0.1} | more
+    made = {"environment": capture(), "seconds": 0.1}
     store.ground_truth.write(
         GroundTruthRecord(id=wanted.ground_truth, image_size=wanted.image_size, **shared),
         lambda folder: _ground_truth(folder, cases, truth),
@@ -107,6 +119,7 @@ def put_scores(
         ground_truth=wanted.ground_truth,
         contents={name: CONTENT},
         probability_bits=16 if masks is not None else 0,
+        engine=engines[0],
         **shared,
         **made,
     )
@@ -125,6 +138,7 @@ def put_scores(
         policy=spec.policy.of(wanted.task),
         metrics_version=spec.metrics,
         metrics=metrics,
+        engine=engines[1],
         **shared,
         **made,
     )

@@ -112,7 +112,7 @@ def failures(protocol):
     return {failure["run"]["label"]: failure for failure in found}
 
 
-def test_every_kind_of_bad_cell(tmp_path, cache_folder):
+def test_every_kind_of_bad_run(tmp_path, cache_folder):
     plugin = tmp_path / "bad.py"
     plugin.write_text(BAD)
     protocol = harness.write_protocol(tmp_path, PROTOCOL)
@@ -133,10 +133,10 @@ def test_every_kind_of_bad_cell(tmp_path, cache_folder):
 
     before = {record["id"]: record for record in records(protocol)}
     plugin.write_text(BAD.replace("if step == 1:", "if step == 99:"))
-    mended = harness.finish(
+    retried = harness.finish(
         protocol, *options, "--retry-failed", "--only", "method=raises,method=quits,method=enc"
     )
-    assert mended.returncode == 1
+    assert retried.returncode == 1
     assert set(failures(protocol)) == set(CAUSES) - {"raises"}
     assert {id: record for record in records(protocol) if (id := record["id"]) in before} == before
     assert failures(protocol)["hangs"] == failed["hangs"]
@@ -147,7 +147,7 @@ def records(protocol):
     return [json.loads(path.read_text()) for path in sorted(found)]
 
 
-def test_a_time_limit_leaves_a_checkpoint_to_go_on_from(tmp_path, cache_folder):
+def test_a_time_limit_leaves_a_checkpoint_to_resume_from(tmp_path, cache_folder):
     """What was trained before the limit is not lost when the run is retried."""
     slow = """
 import time
