@@ -18,7 +18,8 @@ from mmbench.methods import Problem
 from mmbench.planning.plan import make_plan
 from mmbench.plugins.discovery import discover
 from mmbench.protocol.files import load_protocol, parse_protocol, shipped_protocols
-from mmbench.protocol.runs import DomainDigest, expand
+from mmbench.protocol.layers import DomainDigest
+from mmbench.protocol.runs import expand
 from mmbench.protocol.schema import MethodEntry, Protocol
 from mmbench.protocol.vocabulary import Task
 from mmbench.store.store import ResultStore
@@ -97,14 +98,12 @@ def test_a_shipped_protocol_runs_to_its_table(name, layouts, tmp_path):
     assert summary.failed == {}
     assert summary.exit_code == 0
 
-    cases = mmbench.load_results(tmp_path / "results")
+    cases = mmbench.load_scores(tmp_path / "results")
     rows = {entry.label for entry in protocol.methods} | set(protocol.trivial_baselines)
     assert set(cases["row"]) == rows
     for task in Task:
-        expected = {
-            choice.name or choice.dataset.split(":")[-1] for choice in getattr(protocol.targets, task)
-        }
-        source = getattr(protocol.sources, task)
+        expected = {choice.name or choice.dataset.split(":")[-1] for choice in protocol.targets.of(task)}
+        source = protocol.sources.of(task)
         expected.add(source.name or source.dataset.split(":")[-1])
         assert set(cases.loc[cases["task"] == task.value, "domain"]) == expected
     assert cases.loc[cases["task"] == "segmentation", "dice"].between(0, 1).all()
@@ -125,9 +124,9 @@ def test_a_shipped_protocol_runs_to_its_table(name, layouts, tmp_path):
 def test_the_paper_protocol_has_the_publications_36_rows():
     protocol = load_protocol("paper")
     registry = discover()
-    digests = {task: DomainDigest(domain=task.value, data="", split="") for task in Task}
+    domains = {task: [DomainDigest(domain=task.value, data="", split="")] for task in Task}
     rows = [(entry, registry.resolve(entry)) for entry in protocol.methods]
-    runs = expand(protocol, rows, digests, {task: [] for task in Task})
+    runs = expand(protocol, rows, domains)
     found = Counter(run.label for run in runs if run.seed == 0)
     assert found == {"unet": 3, "enc": 3, "encssl": 3, "umtl": 9, "umtls": 9, "multimix": 9}
     assert sum(found.values()) == 36
@@ -161,7 +160,10 @@ def test_a_method_that_asks_to_be_skipped_is_left_out_with_its_reason(tmp_path):
 
 
 def test_an_image_too_small_for_the_network_is_told_before_anything_runs():
-    text = "image_size: 16\nname: x\nsources: {classification: kermany}\nbudgets: {pairs: [{classification: 4}]}\n"
+    text = (
+        "image_size: 16\nname: x\nsources: {classification: kermany}\n"
+        "budgets: {pairs: [{classification: 4}]}\n"
+    )
     with pytest.raises(ProtocolError, match=r"^p:1: image_size: .*at least 32 pixels, not 16"):
         parse_protocol(text + "methods: [enc]\n", "p")
 
@@ -178,49 +180,52 @@ def test_only_the_oracle_looks_at_the_targets(rule, tmp_path):
     assert summary.failed == {}
     store = ResultStore(tmp_path / "r")
     for id in summary.done:
-        looked_at = {name for name in store.validation(id).columns if name != "step"}
+        validation = store.runs.table(id, "validation.parquet").to_pandas()
+        looked_at = {name for name in validation.columns if name != "step"}
         sources = {"classification paediatric_ap", "segmentation adult_pa"}
         targets = {"classification hospital", "segmentation county"}
         assert looked_at == (sources if rule == "source_val" else sources | targets)
-        assert store.read(id).selected_step in (1, 2)
+        assert store.runs.read(id).selected_step in (1, 2)
     captions = " ".join(summary.report.main.captions)
     assert ("upper bound" in captions) == (rule == "oracle")
 
 
-def test_kept_weights_and_masks_give_the_recorded_scores_again(tmp_path):
-    protocol = quick(keep=["weights", "masks"])
+def test_stored_weights_and_masks_give_the_recorded_scores_again(tmp_path):
+    protocol = quick(keep={"probabilities": 16})
     summary = mmbench.run(protocol, results=tmp_path / "r", jobs=2)
-    store = ResultStore(tmp_path / "r")
+    scores = mmbench.load_scores(tmp_path / "r")
+    masks = mmbench.load_predictions(tmp_path / "r", task="segmentation")
     for id in summary.done:
-        record, cases = store.read(id), store.cases(id)
-        run = record.run
+        run = ResultStore(tmp_path / "r").runs.read(id).run
         method = discover().get("multimix").cls()
         method.build(Problem(frozenset(run.budgets), run.backbone, run.image_size))
-        load_model(method.network, str(store.folder(id) / "network.safetensors"))
-        masks = np.load(store.folder(id) / "masks.npz")
+        load_model(method.network, str(tmp_path / "r" / "runs" / id / "network.safetensors"))
         for choice in (protocol.sources.segmentation, *protocol.targets.segmentation):
             dataset = load_dataset(choice, image_size=SIDE, seed=protocol.seed)
             part = "test" if choice is protocol.sources.segmentation else choice.part
             rows = dataset.rows(part, Task.SEGMENTATION)
-            expected = cases[(cases["task"] == "segmentation") & (cases["domain"] == dataset.domain)]
-            stored = masks[dataset.domain] >= 0.5 * 65536
+            of_domain = (scores["run"] == id) & (scores["task"] == "segmentation")
+            expected = scores[of_domain & (scores["domain"] == dataset.domain)]
+            own = masks[(masks["run"] == id) & (masks["domain"] == dataset.domain)]
             images, device = dataset.images[rows], torch.device("cpu")
-            again = predict(method, images, Task.SEGMENTATION, device=device).masks >= 0.5
+            again = predict(method, images, Task.SEGMENTATION, device=device) >= 0.5
             truth = dataset.masks[rows] > 0
-            np.testing.assert_array_equal(store.masks(id)[dataset.domain][1], truth)
-            for found in (stored, again):
+            np.testing.assert_array_equal(np.stack(own["truth"]), truth)
+            for found in (np.stack(own["mask"]), again):
                 dice = 2 * (found & truth).sum((1, 2)) / (found.sum((1, 2)) + truth.sum((1, 2)))
                 np.testing.assert_allclose(dice, expected["dice"], rtol=1e-12)
 
 
-def test_a_cell_trains_in_bf16_close_to_float32(tmp_path):
+def test_a_run_trains_in_bf16_close_to_float32(tmp_path):
     scores = {}
     for precision in ("float32", "bf16"):
         training = {**quick().training.model_dump(mode="json"), "precision": precision, "steps": 4}
         summary = mmbench.run(quick(training=training), results=tmp_path / precision, jobs=2)
         assert summary.failed == {}
         store = ResultStore(tmp_path / precision)
-        scores[precision] = [store.losses(run.id) for run in store.load_plan().runs]
+        scores[precision] = [
+            store.runs.table(run.id, "losses.parquet").to_pandas() for run in store.load_plan().runs
+        ]
     for exact, rounded in zip(scores["float32"], scores["bf16"], strict=True):
         assert not exact.equals(rounded)
         np.testing.assert_allclose(exact["dice"], rounded["dice"], rtol=0.02)

@@ -42,7 +42,7 @@ def work(monkeypatch):
 
         monkeypatch.setattr("mmbench.planning.plan.make_plan", make_plan)
         local = partial(LocalExecutor, function=f"fake_work:{name}")
-        monkeypatch.setattr("mmbench.api.LocalExecutor", local)
+        monkeypatch.setattr("mmbench.execution.executors.LocalExecutor", local)
 
     Path("tiny.yaml").write_text(fake_work.PROTOCOL)
     return choose
@@ -53,7 +53,7 @@ def finished(tmp_path_factory):
     """A results folder with 8 finished runs and 2 failed ones, to be copied."""
     executor = LocalExecutor(["cpu", "cpu"], function="fake_work:record_but_enc_seed_0")
     folder = tmp_path_factory.mktemp("finished") / "results" / "tiny"
-    run_plan(fake_work.tiny_plan(), results=folder, workers=Placement(("cpu",), 1), executor=executor)
+    run_plan(fake_work.tiny_plan(), folder, Placement(("cpu",), 1), executor=executor)
     return folder
 
 

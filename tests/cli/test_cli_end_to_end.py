@@ -44,14 +44,14 @@ def mmbench(*args, timeout=300):
 
 
 @pytest.mark.slow
-def test_a_protocol_runs_fails_goes_on_and_is_collected(workplace, cache):
+def test_a_protocol_runs_fails_resumes_and_is_collected(workplace, cache):
     Path("broken.py").write_text(PLUGIN)
     protocol = Path("small.yaml")
     protocol.write_text(PROTOCOL.replace("umtl]", "umtl, broken]"))
     first = mmbench("run", protocol, "--plugin", "broken.py", "-j", "2", "--device", "cpu", "--json")
     assert first.returncode == 1, first.stderr
     summary = json.loads(first.stdout)
-    assert (summary["done"], summary["cached"], summary["failed"]) == (4, 0, 1)
+    assert (summary["trained"], summary["cached"], summary["failed"]) == (4, 0, 1)
     assert list(summary["errors"].values()) == ["RuntimeError: out of ideas"]
     (broken,) = summary["errors"]
     assert Path(f"results/small/logs/{broken}.log").read_text() == "on standard output\n"
@@ -60,7 +60,7 @@ def test_a_protocol_runs_fails_goes_on_and_is_collected(workplace, cache):
     second = mmbench("run", protocol, "--json")
     assert second.returncode == 0, second.stderr
     summary = json.loads(second.stdout)
-    assert (summary["done"], summary["cached"], summary["failed"]) == (0, 4, 0)
+    assert (summary["trained"], summary["cached"], summary["failed"]) == (0, 4, 0)
 
     rows = json.loads(mmbench("report", "small", "--json").stdout)["rows"]
     assert {row["row"] for row in rows} == {"unet", "umtl", "majority", "mean_mask"}

@@ -15,7 +15,7 @@ from mmbench.execution.local import LocalExecutor
 def complete(workplace):
     folder = workplace / "results" / "tiny"
     executor = LocalExecutor(["cpu", "cpu"], function="fake_work:record")
-    run_plan(fake_work.tiny_plan(), results=folder, workers=Placement(("cpu",), 1), executor=executor)
+    run_plan(fake_work.tiny_plan(), folder, Placement(("cpu",), 1), executor=executor)
     return folder
 
 
@@ -30,18 +30,17 @@ def test_a_complete_run_is_summarised(mmbench, complete, workplace):
     assert sum(row["runs"] for row in about["rows"].values()) == about["runs"]
     assert about["environments"][0]["python"]
     runs = pd.read_csv(folder / "runs.csv")
-    records = [json.loads(path.read_text()) for path in complete.glob("runs/*/run.json")]
+    records = [json.loads(path.read_text()) for path in complete.glob("scores/*/scores.json")]
     for record in records:
-        for part in record["summary"]:
-            for metric, value in part["metrics"].items():
-                found = runs[
-                    (runs["run"] == record["id"])
-                    & (runs["domain"] == part["domain"])
-                    & (runs["task"] == part["task"])
-                    & (runs["metric"] == metric)
-                ]
-                assert len(found) == 1
-                assert value is None or found["value"].item() == pytest.approx(value, rel=1e-5)
+        for metric, value in record["metrics"].items():
+            found = runs[
+                (runs["run"] == record["run"])
+                & (runs["domain"] == record["domain"]["domain"])
+                & (runs["task"] == record["task"])
+                & (runs["metric"] == metric)
+            ]
+            assert len(found) == 1
+            assert value is None or found["value"].item() == pytest.approx(value, rel=1e-5)
     for name in ("main.md", "spread.md", "comparisons.csv"):
         assert (folder / name).read_text() == (complete / "report" / "tables" / name).read_text()
     page = (folder / "report.html").read_text()

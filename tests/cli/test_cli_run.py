@@ -6,29 +6,31 @@ import sys
 from pathlib import Path
 
 import fake_work
+import made_records
 import pytest
 from fake_work import alive, wait_until
 
 FAKED = """
 import sys
-sys.path[:0] = [{folder!r}]
+sys.path[:0] = {folders!r}
 import fake_work
 import mmbench.planning.plan
-import mmbench.api
 from functools import partial
+from mmbench.execution import executors
 mmbench.planning.plan.make_plan = lambda protocol, **options: fake_work.tiny_plan()
-mmbench.api.LocalExecutor = partial(mmbench.api.LocalExecutor, function="fake_work:{work}")
+executors.LocalExecutor = partial(executors.LocalExecutor, function="fake_work:{work}")
 from mmbench.cli.main import main
 main()
 """
 
 
 def start(work, *args, **options):
-    text = FAKED.format(folder=os.path.dirname(fake_work.__file__), work=work)
+    folders = [os.path.dirname(module.__file__) for module in (fake_work, made_records)]
+    text = FAKED.format(folders=folders, work=work)
     return subprocess.Popen([sys.executable, "-c", text, *args], text=True, **options)
 
 
-def test_a_run_shows_its_cells_the_table_and_where_things_are(mmbench, work):
+def test_a_run_shows_its_runs_the_table_and_where_things_are(mmbench, work):
     work("record")
     result = mmbench("run", "tiny.yaml", "--jobs", "2", "--device", "cpu")
     assert result.exit_code == 0, result.output
@@ -37,8 +39,8 @@ def test_a_run_shows_its_cells_the_table_and_where_things_are(mmbench, work):
     assert "note    a known fact" in result.stdout
     assert result.stdout.count(" done  ") == 10
     assert "Acc 0.750" in result.stdout
-    assert "10 trained, 0 cached, 0 failed" in result.stdout
-    assert "records  results/tiny/runs" in result.stdout
+    assert "10 trained, 10 predicted, 10 scored, 0 cached, 0 failed" in result.stdout
+    assert "records  results/tiny" in result.stdout
     assert "tables   results/tiny/report/tables" in result.stdout
     assert "report   results/tiny/report/index.html" in result.stdout
     assert Path("results/tiny/report/tables/main.md").is_file()
@@ -47,15 +49,15 @@ def test_a_run_shows_its_cells_the_table_and_where_things_are(mmbench, work):
     again = mmbench("run", "tiny.yaml")
     assert again.exit_code == 0
     assert "done (cached)  10 runs" in again.stdout
-    assert "0 trained, 10 cached, 0 failed" in again.stdout
+    assert "0 trained, 0 predicted, 0 scored, 10 cached, 0 failed" in again.stdout
 
 
-def test_a_failed_cell_makes_the_exit_code_1(mmbench, work):
+def test_a_failed_run_makes_the_exit_code_1(mmbench, work):
     work("record_but_enc_seed_0")
     result = mmbench("run", "tiny.yaml")
     assert result.exit_code == 1
     assert "failed  enc cla=4 subset=0 seed=0  RuntimeError: this one does not converge" in result.stdout
-    assert "8 trained, 0 cached, 2 failed" in result.stdout
+    assert "8 trained, 8 predicted, 8 scored, 0 cached, 2 failed" in result.stdout
     assert "mmbench status results/tiny --tracebacks" in result.stdout
 
     left_alone = mmbench("run", "tiny.yaml")
@@ -101,7 +103,8 @@ def test_results_go_where_they_are_told_to(mmbench, work, workplace):
         (["tiny.yaml", "--jobs", "many"], "error: jobs: 'many' is not a number of workers"),
         (["tiny.yaml", "--device", "cudo"], "error: device: unknown device 'cudo'; did you mean 'cuda'?"),
         (["tiny.yaml", "--only", "sed=1"], "error: only: unknown key 'sed'; did you mean 'seed'?"),
-        (["tiny.yaml", "--force", "--retry-failed"], "error: force and retry_failed contradict"),
+        (["tiny.yaml", "--force", "run", "--retry-failed"], "error: force and retry_failed contradict"),
+        (["tiny.yaml", "--executor", "slurm"], "error: executor: unknown executor 'slurm'; valid: local"),
         (["tiny.yaml", "--results", "tiny.yaml"], "error: "),
     ],
 )
@@ -113,6 +116,20 @@ def test_a_mistake_is_one_line_and_exit_code_2(mmbench, work, args, message):
     assert result.stderr.count("\n") == 1
 
 
+def test_an_unknown_layer_to_force_is_refused(mmbench, work):
+    work("record")
+    result = mmbench("run", "tiny.yaml", "--force", "everything")
+    assert result.exit_code == 2
+    assert "'run', 'predictions', 'scores'" in " ".join(result.stderr.replace("│", " ").split())
+
+
+def test_force_says_what_is_made_again(mmbench, work):
+    work("record")
+    mmbench("run", "tiny.yaml")
+    result = mmbench("run", "tiny.yaml", "--force", "scores", "--only", "method=majority")
+    assert "to do          0 runs to train, 0 predictions to make, 2 scores to make" in result.stdout
+
+
 def test_debug_shows_where_a_mistake_was_noticed(mmbench, workplace):
     for args in (["--debug", "run", "nothing.yaml"], ["run", "nothing.yaml", "--debug"]):
         result = mmbench(*args)
@@ -120,7 +137,7 @@ def test_debug_shows_where_a_mistake_was_noticed(mmbench, workplace):
         assert type(result.exception).__name__ == "ProtocolError"
 
 
-def test_ctrl_c_says_how_to_go_on_and_leaves_no_process(workplace):
+def test_ctrl_c_says_how_to_resume_and_leaves_no_process(workplace):
     Path("tiny.yaml").write_text(fake_work.PROTOCOL)
     process = start("endless", "run", "tiny.yaml", "-j", "2", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     folder = Path("results/tiny")
@@ -132,7 +149,7 @@ def test_ctrl_c_says_how_to_go_on_and_leaves_no_process(workplace):
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert errors == "stopped; the same command goes on from here\n"
+    assert errors == "stopped; the same command resumes from here\n"
     wait_until(lambda: not any(map(alive, pids())))
 
 
@@ -166,10 +183,10 @@ def test_a_terminal_gets_a_live_display(workplace):
     assert "worker 0" in text
     assert "worker 1" in text
     assert "10/10" in text
-    assert "10 trained, 0 cached, 0 failed" in text
+    assert "10 trained, 10 predicted, 10 scored, 0 cached, 0 failed" in text
 
 
-def test_what_another_run_computes_is_told_once(capsys):
+def test_what_another_process_works_on_is_told_once(capsys):
     from rich.console import Console
 
     from mmbench.cli.progress import RunDisplay
@@ -178,4 +195,7 @@ def test_what_another_run_computes_is_told_once(capsys):
     with RunDisplay(Console(width=100)) as display:
         for event in (Elsewhere("a", 0), Elsewhere("a", 0), Found("a", 0)):
             display(event)
-    assert capsys.readouterr().out.splitlines() == ["another run computes a", "1/0  done  a  by another run"]
+    assert capsys.readouterr().out.splitlines() == [
+        "another process works on a",
+        "1/0  done  a  by another process",
+    ]

@@ -6,15 +6,15 @@ from pathlib import Path
 def test_status_counts_by_row(mmbench, results):
     output = mmbench("status", "tiny").stdout
     rows = {line.split()[0]: line.split()[1:] for line in output.splitlines() if line.strip()}
-    assert rows["enc"] == ["4", "2", "2", "-"]
-    assert rows["encssl"] == ["4", "4", "-", "-"]
-    assert rows["all"] == ["10", "8", "2", "-"]
+    assert rows["enc"] == ["4", "2", "2", "-", "2/4", "2/4"]
+    assert rows["encssl"] == ["4", "4", "-", "-", "4/4", "4/4"]
+    assert rows["all"] == ["10", "8", "2", "-", "8/10", "8/10"]
     assert output.count("RuntimeError: this one does not converge") == 2
-    assert "records  results/tiny/runs" in output
+    assert "records  results/tiny" in output
     assert "Traceback" not in output
 
 
-def test_status_shows_tracebacks_and_cells_when_asked(mmbench, results):
+def test_status_shows_tracebacks_and_runs_when_asked(mmbench, results):
     assert "Traceback" in mmbench("status", "tiny", "--tracebacks").stdout
     assert mmbench("status", "tiny", "--runs").stdout.count("subset=0") == 12
 
@@ -22,6 +22,7 @@ def test_status_shows_tracebacks_and_cells_when_asked(mmbench, results):
 def test_status_is_json_when_asked(mmbench, results):
     found = json.loads(mmbench("status", "results/tiny", "--json").stdout)
     assert (found["done"], found["failed"], found["missing"]) == (8, 2, 0)
+    assert found["layers"]["scores"] == {"done": 8, "missing": 2}
     assert len(found["runs"]) == 10
     failed = [run for run in found["runs"] if run["state"] == "failed"]
     assert {run["error"] for run in failed} == {"RuntimeError: this one does not converge"}
@@ -67,3 +68,14 @@ def test_a_damaged_plan_is_one_line(mmbench, results):
     assert result.exit_code == 2
     assert result.stderr.startswith("error: ")
     assert result.stderr.count("\n") == 1
+
+
+def test_a_folder_of_the_old_format_is_one_line(mmbench, results):
+    (results / "cells").mkdir()
+    before = sorted(results.rglob("*"))
+    for command in ("status", "report", "doctor"):
+        result = mmbench(command, "results/tiny")
+        assert result.exit_code == 2, command
+        assert "holds records of an earlier format" in result.stderr
+        assert result.stderr.count("\n") == 1
+    assert sorted(results.rglob("*")) == before

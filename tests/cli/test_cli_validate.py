@@ -32,6 +32,7 @@ def test_cost_power_leaks_and_warnings_before_anything_is_trained(mmbench, proto
     text = words(done)
     assert text.startswith("small: 4 runs")
     assert "expected time unknown with 1 worker" in text
+    assert "weights 1.3 MB for all runs" in text
     assert "smallest p 1 by the exact signed-rank test over 1 training" in text
     assert "0 patient, 0 identical, 0 near between parts that must be apart" in text
     assert "warning: 1 training per row (seeds x subsets)" in text
@@ -42,7 +43,7 @@ def test_cost_power_leaks_and_warnings_before_anything_is_trained(mmbench, proto
 @pytest.mark.slow
 def test_known_smallest_p_values_and_numbers_of_trainings(mmbench, protocol):
     file = protocol(
-        seeds="trivial baselines: -> seeds: 3\nfloors:",
+        seeds="trivial_baselines: -> seeds: 3\ntrivial_baselines:",
         methods="methods: [unet, umtl] -> methods: [unet, umtl, umtls, umtl_ssl, umtl_ssl_s, multimix]",
     )
     found = json.loads(mmbench("validate", file, "--json").stdout)
@@ -65,10 +66,10 @@ def test_a_budget_that_starves_a_class_is_named(mmbench, protocol):
 
 
 @pytest.mark.slow
-def test_time_and_noise_come_from_recorded_cells(mmbench, protocol):
+def test_time_and_noise_come_from_recorded_runs(mmbench, protocol):
     file = protocol(
         methods="methods: [unet, umtl] -> methods: [umtl, umtls]",
-        seeds="trivial baselines: -> seeds: 2\nfloors:",
+        seeds="trivial_baselines: -> seeds: 2\ntrivial_baselines:",
     )
     ran = mmbench("run", file, "--jobs", "1", "--quiet")
     assert ran.exit_code == 0, ran.output
@@ -76,16 +77,16 @@ def test_time_and_noise_come_from_recorded_cells(mmbench, protocol):
     assert everything["recorded"] == everything["runs"]
     assert everything["seconds"] == 0
     assert {one["basis"] for one in everything["detectable"]} == {"noise of the recorded runs"}
-    assert "expected time none (every run is recorded)" in words(mmbench("validate", file))
+    assert "expected time none (everything is recorded)" in words(mmbench("validate", file))
     more = protocol(
         methods="methods: [unet, umtl] -> methods: [umtl, umtls]",
-        seeds="trivial baselines: -> seeds: 4\nfloors:",
+        seeds="trivial_baselines: -> seeds: 4\ntrivial_baselines:",
     )
     half = json.loads(mmbench("validate", more, "--json", "--jobs", "1").stdout)
     assert half["runs"] - half["recorded"] == 4
     assert "recorded runs of this protocol" in half["timed_by"]
     store = [json.loads(path.read_text()) for path in Path("results/small/runs").glob("*/run.json")]
-    spent = [record["seconds"]["total"] for record in store if record["run"]["label"].startswith("umtl")]
+    spent = [sum(record["seconds"].values()) for record in store if record["run"]["label"].startswith("umtl")]
     # A median of rates times costs that are not all equal; the first run of a worker also loads torch.
     assert 4 * min(spent) / 2 < half["seconds"] < 4 * max(spent) * 2
     other = Path(more).read_text().replace("name: small", "name: sibling").replace("steps: 3", "steps: 30")

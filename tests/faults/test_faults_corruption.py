@@ -99,8 +99,16 @@ NAMES = {
 }
 
 
-@pytest.mark.parametrize("damage", ["flip", "truncate", "remove"])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        *((name, "flip") for name in NAMES),
+        ("run.json", "remove"),
+        ("network.safetensors", "truncate"),
+        ("masks.npz", "remove"),
+        ("cases.parquet", "truncate"),
+    ],
+)
 def test_the_doctor_sets_a_bad_record_aside_and_makes_it_again(finished, reference, name, damage):
     kind, results = NAMES[name], finished.parent / "results"
     folder = {"run": "runs"}.get(kind, kind)
