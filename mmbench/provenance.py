@@ -32,7 +32,7 @@ ROOMS: dict[Layer, tuple[str, ...]] = {
     "predictions": ("data", "methods", "networks", "evaluation", "store/masks"),
     "scores": ("evaluation", "store/masks"),
 }
-"""The rooms, and modules of other rooms, whose source can change a layer's numbers, given the layer before it."""
+"""The rooms, and modules of other rooms, that can change a layer's numbers, given the layer before it."""
 
 ENTRIES: dict[Layer, tuple[str, ...]] = {
     "run": (

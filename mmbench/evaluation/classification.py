@@ -82,6 +82,7 @@ def classification_summary(
     fn, tn = int((~predicted & positive).sum()), int((~predicted & ~positive).sum())
     sensitivity, specificity = _ratio(tp, tp + fn), _ratio(tn, tn + fp)
     auroc, auprc = _ranking_scores(positive, probabilities)
+    # F1 = 2 precision recall / (precision + recall) = 2 TP / (2 TP + FP + FN), each class as the positive.
     return {
         "accuracy": _ratio(tp + tn, len(labels)),
         "f1_normal": _ratio(2 * tn, 2 * tn + fn + fp),
@@ -120,6 +121,8 @@ def expected_calibration_error(
     float
         In [0, 1]; NaN without cases.
     """
+    # With n_b of N cases in bin b, sum over b of n_b / N * |mean_b(p) - mean_b(y)| = sum |sum_b(p - y)| / N.
+    # A probability's bin is the number of inner edges below it, so one on an edge belongs to the lower bin.
     edges = np.linspace(0, 1, bins + 1)
     member = np.searchsorted(edges[1:-1], probabilities, side="left")
     gaps = np.bincount(member, probabilities - labels.astype(np.float64), minlength=bins)
@@ -133,6 +136,8 @@ def _ratio(numerator: float, denominator: float) -> float:
 def _matthews(tp: int, fp: int, fn: int, tn: int) -> float:
     if tp + fn == 0 or tn + fp == 0:
         return math.nan
+    # In whole numbers, which Python does not let overflow. With both classes there, the product is 0 only if
+    # the prediction is constant; the numerator is 0 then, too.
     product = (tp + fp) * (tp + fn) * (tn + fp) * (tn + fn)
     return (tp * tn - fp * fn) / math.sqrt(product) if product else 0.0
 

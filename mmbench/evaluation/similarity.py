@@ -6,8 +6,8 @@ paper that prints "SSIM" without a word on the window most likely ran. Wang et a
 11 x 11 window by a Gaussian instead.
 
 Within a window, binary masks are described by three counts: pixels of one, of the other, of both. So the
-sums of a window are whole numbers, its SSIM comes out of a table, and windows that both masks miss
-count 1 without being visited.
+sums of a window are whole numbers, its SSIM is looked up in a table, and windows that both masks miss
+count as 1 without being visited.
 """
 
 from __future__ import annotations
@@ -44,11 +44,14 @@ def ssim(one: np.ndarray, other: np.ndarray) -> float:
     window = min(WINDOW, (min(one.shape) - 1) // 2 * 2 + 1)
     reach = window - 1
     region = tuple(slice(max(0, box.start - reach), box.stop + reach) for box in bounding_box(union))
+    # The three counts as the digits of one number to the base area + 1, which no count reaches: sums of
+    # such numbers over a window are sums of each digit, without a carry, so one pass sums all three.
     area = window**2
     codes = one[region].astype(np.int32)
     codes += other[region] * np.int32(area + 1)
     codes += (one[region] & other[region]) * np.int32((area + 1) ** 2)
     sums = _window_sums(_window_sums(codes, window).T, window)
+    # SSIM is the mean over all windows; those outside the region are empty in both masks and have 1.
     visited = _table(window)[sums].sum()
     windows = (one.shape[0] - reach) * (one.shape[1] - reach)
     return float((visited + windows - sums.size) / windows)
@@ -66,6 +69,9 @@ def _window_sums(values: np.ndarray, window: int) -> np.ndarray:
 @lru_cache(maxsize=8)
 def _table(window: int) -> np.ndarray:
     """Return the SSIM of a window by ``one + (area + 1) * other + (area + 1)**2 * both``."""
+    # With p, q, r the shares of one, other and both in a window of A pixels, as x^2 = x for 0 and 1:
+    #     mean x = p,    variance x = A / (A - 1) * (p - p^2),    covariance = A / (A - 1) * (r - p q),
+    #     SSIM = (2 p q + C1) (2 covariance + C2) / ((p^2 + q^2 + C1) (variance x + variance y + C2)).
     area = window**2
     counts = np.arange(area + 1, dtype=np.float64) / area
     both, other, one = counts[:, None, None], counts[None, :, None], counts[None, None, :]

@@ -94,7 +94,7 @@ def _training(cls: type[Method], values: dict[str, Any]) -> Iterator[str]:
         return
     method, batch = built(cls, values), example_batch(cls.streams)
     if not method.modules():
-        yield "build makes no nn.Module as an attribute, so there is nothing to train"
+        yield "build assigns no nn.Module to an attribute, so there is nothing to train"
         return
     before = copy.deepcopy(batch)
     terms = method.losses(batch)
@@ -113,7 +113,7 @@ def _training(cls: type[Method], values: dict[str, Any]) -> Iterator[str]:
         for key in ("images", "labels", "masks", "strong"):
             now, then = getattr(part, key), getattr(before[stream], key)
             if now is not None and not torch.equal(now, then):
-                yield f"losses writes into the batch ({stream.value}.{key})"
+                yield f"losses modifies the batch ({stream.value}.{key})"
 
 
 @dataclass(frozen=True)
@@ -153,23 +153,23 @@ def _prediction_of(method: Method, task: Task, images: Tensor) -> Iterator[str]:
         whole, again, alone = (method.predict(given, task) for given in (images, images, images[:1]))
     for other in _PARTS.values():
         if other is not part and getattr(whole, other.name) is not None:
-            yield f"predict gives {other.name} when asked for {task}; compute only what is asked for"
+            yield f"predict returns {other.name} when asked for {task}; return only what is asked for"
     first, second, single = (getattr(found, part.name) for found in (whole, again, alone))
     if first is None or first.shape != part.shape:
         shape = None if first is None else tuple(first.shape)
-        yield f"predict gives {part.name} of shape {shape}, not {part.shape}"
+        yield f"predict returns {part.name} of shape {shape}, not {part.shape}"
     elif not torch.equal(first, second):
-        yield f"predict gives other {part.name} for the same images the second time"
+        yield f"predict returns different {part.name} when called twice with the same images"
     elif not torch.allclose(part.probability(first[:1]), part.probability(single), atol=1e-4):
-        yield f"predict gives an image other {part.name} alone than in a batch"
+        yield f"predict returns different {part.name} for an image alone than for it in a batch"
 
 
 def _saving(cls: type[Method], values: dict[str, Any]) -> Iterator[str]:
-    """Check that a method built anew predicts the same from what is saved of it, without ``start``."""
+    """Check that a new method predicts the same from what is saved of the first, without ``start``."""
     method = built(cls, values)
     if not cls.trivial:
         _steps(method, _optimizer(method), example_batch(cls.streams), range(2))
-    # With other random numbers, so that what build draws and nobody saves is noticed.
+    # With another seed, so that what build draws at random without saving it is noticed.
     again, device = _new(cls, values, SIDE, seed=1), torch.device("cpu")
     with TemporaryDirectory() as folder:
         save_method(method, Path(folder))
@@ -177,17 +177,19 @@ def _saving(cls: type[Method], values: dict[str, Any]) -> Iterator[str]:
     for one in (method, again):
         for module in one.modules().values():
             module.eval()
+    images = _images()
     for task in sorted(cls.tasks):
+        part = _PARTS[task]
         with torch.no_grad():
-            expected, found = (
-                getattr(one.predict(_images(), task), _PARTS[task].name) for one in (method, again)
-            )
-        if expected is not None and not torch.allclose(
-            *map(_PARTS[task].probability, (expected, found)), atol=1e-6
+            expected, found = (getattr(one.predict(images, task), part.name) for one in (method, again))
+        if expected is None:  # _prediction reports it
+            continue
+        if found is None or not torch.allclose(
+            part.probability(expected), part.probability(found), atol=1e-6
         ):
             yield (
-                f"a method built anew from its saved modules and state gives other {_PARTS[task].name}; let "
-                "state() return, and load_state() restore, what predict needs besides"
+                f"a method rebuilt from its saved modules and state predicts different {part.name}; have "
+                "state() return, and load_state() restore, whatever else predict needs"
             )
 
 
@@ -213,8 +215,8 @@ def _resuming(cls: type[Method], values: dict[str, Any]) -> Iterator[str]:
         found = second.modules()[name].state_dict()
         if any(not torch.equal(value, found[key]) for key, value in module.state_dict().items()):
             yield (
-                f"a training that resumes from a checkpoint ends with other weights of {name}; let "
-                "state() return, and load_state() restore, what losses or after_step change besides"
+                f"training resumed from a checkpoint ends with different weights in {name}; have state() "
+                "return, and load_state() restore, whatever else losses and after_step change"
             )
             return
 
@@ -244,6 +246,6 @@ _CHECKS = {
     "Hyperparameters": _hyperparameters,
     "losses": _training,
     "predict": _prediction,
-    "a checkpoint": _resuming,
-    "saving": _saving,
+    "resuming from a checkpoint": _resuming,
+    "saving and loading": _saving,
 }

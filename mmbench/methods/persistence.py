@@ -70,7 +70,7 @@ def load_method(method: Method, folder: Path, device: torch.device) -> None:
     Raises
     ------
     DamagedFileError
-        If a file is absent, unreadable, or not of this method.
+        If a file is absent, unreadable, or not of this method; one line that names the file.
     """
     for name, module in method.modules().items():
         path = folder / f"{name}.safetensors"
@@ -78,12 +78,9 @@ def load_method(method: Method, folder: Path, device: torch.device) -> None:
         for alias, kept in aliases.items():
             if kept in tensors:
                 tensors[alias] = tensors[kept]
-        try:
-            module.load_state_dict(tensors)
-        except RuntimeError as error:
-            # PyTorch lists each misfit on a line of its own, below a headline.
-            cause = " ".join(str(error).split("\n", 1)[-1].split())[:200]
-            raise DamagedFileError(f"{path}: does not fit the method {_name(method)}: {cause}") from error
+        misfit = _misfit(module, tensors)
+        if misfit:
+            raise DamagedFileError(f"{path}: does not fit the method {_name(method)}: {misfit}")
         to_device(module, device)
     path = folder / f"{STATE}.safetensors"
     if not path.exists():
@@ -95,7 +92,11 @@ def load_method(method: Method, folder: Path, device: torch.device) -> None:
         )
     except (KeyError, ValueError, TypeError) as error:
         raise DamagedFileError(f"{path}: does not hold the state of a method") from error
-    method.load_state(state)
+    try:
+        method.load_state(state)
+    except Exception as error:  # a foreign state fails in the method's own code, with any error
+        cause = f"load_state raises {type(error).__name__}: {_one_line(error)}"
+        raise DamagedFileError(f"{path}: does not fit the method {_name(method)}: {cause}") from error
 
 
 def method_bytes(method: Method) -> int:
@@ -149,6 +150,12 @@ def _tensors(method: Method, name: str, module: nn.Module) -> dict[str, Tensor]:
                 f"method {_name(method)!r}: {name}.{key} cannot be saved: its state_dict must hold dense "
                 f"tensors only, not {_kind(value)}"
             )
+        # Several indices of an expanded tensor are one place in memory, which nothing can be loaded into.
+        if any(step == 0 and size > 1 for size, step in zip(value.shape, value.stride(), strict=True)):
+            raise PluginError(
+                f"method {_name(method)!r}: {name}.{key} cannot be saved: it is an expanded tensor; "
+                "register a copy of it, x.expand(...).clone()"
+            )
         found[key] = value.detach()
     return found
 
@@ -160,7 +167,9 @@ def _distinct(tensors: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, 
     names: dict[tuple[Any, ...], str] = {}
     for key in sorted(tensors):
         value = tensors[key]
-        place = (value.device, value.data_ptr(), value.dtype, value.shape, value.stride())
+        # The storage's identity, not its address: on the device "meta" every address is 0.
+        storage = value.untyped_storage()._cdata
+        place = (storage, value.storage_offset(), value.dtype, value.shape, value.stride())
         first = names.setdefault(place, key) if value.numel() else key
         if first == key:
             kept[key] = value
@@ -178,7 +187,7 @@ def _write(method: Method, path: Path, tensors: dict[str, Tensor], metadata: dic
     try:
         save_file(copies, str(path), metadata={"format": "pt", **metadata})
     except (SafetensorError, ValueError, KeyError, AttributeError) as error:
-        cause = " ".join(str(error).split())[:200]
+        cause = _one_line(error)
         raise PluginError(f"method {_name(method)!r}: {path.stem} cannot be saved: {cause}") from error
 
 
@@ -190,10 +199,27 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     except FileNotFoundError as error:
         raise DamagedFileError(f"{path}: is absent") from error
     except (SafetensorError, OSError, UnicodeDecodeError) as error:
-        cause = " ".join(str(error).split())[:200]
-        raise DamagedFileError(f"{path}: cannot be read: {cause}") from error
+        raise DamagedFileError(f"{path}: cannot be read: {_one_line(error)}") from error
     metadata.pop("format", None)
     return tensors, metadata
+
+
+def _misfit(module: nn.Module, tensors: dict[str, Tensor]) -> str:
+    """Load tensors into a module; return why they do not fit, or nothing."""
+    try:
+        module.load_state_dict(tensors)
+    except RuntimeError as error:
+        # PyTorch lists each misfit on a line of its own, below a headline.
+        return _one_line(str(error).split("\n", 1)[-1])
+    # load_state_dict converts other types without a word.
+    for key, value in module.state_dict().items():
+        if value.dtype is not tensors[key].dtype:
+            return f"{key} is {tensors[key].dtype} in the file, not {value.dtype}"
+    return ""
+
+
+def _one_line(text: object) -> str:
+    return " ".join(str(text).split())[:200]
 
 
 def _encode(method: Method, value: Any, at: str, tensors: dict[str, Tensor]) -> Any:

@@ -1,8 +1,8 @@
 """Compiled loops over features, for what PyTorch does in several passes over memory.
 
 A step's convolutions run near the machine's matrix rate; what lies between them waits for memory, and
-costs as often as features are read and written. Arrays are contiguous and hold float32, float64, or
-bfloat16 as uint16; the arithmetic is in float32 or float64.
+costs in proportion to how often features are read and written. Arrays are contiguous and hold float32,
+float64, or bfloat16 as uint16; the arithmetic is in float32 or float64.
 
 Numba keeps what it compiled beside this file, or in the user's cache where that cannot be written.
 """
@@ -37,7 +37,7 @@ def number(stored: Any) -> Any:
 
 
 def rounded(value: Any, array: Any) -> Any:
-    """Return a number as an array stores it: as it is, or to the nearest bfloat16 (ties to even)."""
+    """Return a number as an array stores it: unchanged, or as the nearest bfloat16 (ties to even)."""
     raise NotImplementedError("only in compiled code")
 
 
@@ -58,6 +58,7 @@ def _bitcast(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
 @overload(number, strict=False)
 def _number(stored: Any) -> Callable[..., Any]:
     if stored == numba.types.uint16:
+        # bfloat16 is the upper half of a float32: sign, exponent and the first 7 bits of the fraction.
         return lambda stored: _as_float(np.uint32(stored) << np.uint32(16))  # type: ignore[call-arg]
     return lambda stored: stored
 
@@ -70,6 +71,8 @@ def _rounded(value: Any, array: Any) -> Callable[..., Any]:
 
 
 def _nearest(value: Any, array: Any) -> Any:
+    # Cutting the lower half off rounds down; adding just under half of the last bit kept carries into it
+    # above the middle, and adding that bit itself lets a tie carry where it is odd.
     bits: Any = _as_bits(value)  # type: ignore[call-arg]
     half = np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))
     return np.uint16((bits + half) >> np.uint32(16))
@@ -125,8 +128,10 @@ def normalise(
     kept = np.empty(length, activated.dtype)
     mean, scale, shift, total, square = np.empty((5, length), means.dtype)
     for n in range(images):
-        # In one pass, by the moments of each column of pixels (Chan, Golub and LeVeque 1983), taken about
-        # the average of three, so that what is subtracted in the end is small even if a border is far off.
+        # Mean and variance in one pass over memory (Chan, Golub and LeVeque 1983). For each column of H
+        # pixels and a shift s near its mean, with d = x - s:
+        #     column mean = s + sum(d) / H,    M2 = sum((x - column mean)^2) = sum(d^2) - sum(d)^2 / H.
+        # The subtraction cancels digits only as far as s is off, so s is the average of three pixels.
         first, middle, last = features[n, 0], features[n, height // 2], features[n, height - 1]
         for i in range(length):
             shift[i] = (number(first[i]) + number(middle[i]) + number(last[i])) / 3
@@ -143,6 +148,8 @@ def normalise(
             total[i] = shift[i] + offset
         _average(total, 1, means[n])
         _repeat(means[n], mean)
+        # A channel's columns are then combined: sum((x - mean)^2) = sum over columns of
+        #     M2 + H * (column mean - mean)^2.
         for i in range(length):
             deviation = total[i] - mean[i]
             square[i] += height * deviation * deviation
@@ -182,6 +189,11 @@ def normalise_backward(
     dropout
         As given to :func:`normalise`.
     """
+    # With d = x - mean, s = 1 / sqrt(variance + epsilon), y = d * s, and g the gradient by y, averages being
+    # over the channel's pixels, of which mean and variance are functions, too:
+    #     gradient by x = s * (g - average(g) - y * average(g * y)) = s * (g - level - d * tilt),
+    #     level = average(g),    tilt = s^2 * average(g * d).
+    # g is computed in both passes, since storing it would cost another one over memory.
     images, height, length = features.shape
     kept = np.empty(length, given.dtype)
     mean, scale, level, tilt = np.empty((4, length), means.dtype)
@@ -212,6 +224,7 @@ def normalise_backward(
 @numba.njit(inline="always")
 def _before_dropout(given: Array, n: int, y: int, dropout: Dropout, kept: Array) -> Array:
     """Return a row's gradient by what was dropped; ``kept`` is filled where there was dropout."""
+    # Dropout multiplies each element by 0 or the scale, and so does its gradient, by the same bytes.
     random, threshold, boost = dropout
     row = given[n, y]
     if random.size:
@@ -222,6 +235,7 @@ def _before_dropout(given: Array, n: int, y: int, dropout: Dropout, kept: Array)
 
 @numba.njit(inline="always")
 def _before_activation(given: Any, deviation: Any, slope: Any) -> Any:
+    # y has the sign of the deviation, since the scale is positive.
     return given if deviation > 0 else slope * given
 
 
@@ -229,6 +243,7 @@ def _before_activation(given: Any, deviation: Any, slope: Any) -> Any:
 def _average(sums: Array, height: int, averages: Array) -> None:
     """Average sums of ``height`` values, (W * C,), per channel, (C,)."""
     channels = averages.size
+    # In float64: its rounding adds nothing to that of the sums.
     totals = np.zeros(channels)
     for start in range(0, sums.size, channels):
         part = sums[start : start + channels]
@@ -270,6 +285,7 @@ def halve(features: Array, halved: Array) -> None:
 
 @numba.njit(inline="always")
 def _larger(one: Any, other: Any) -> Any:
+    # Only NaN differs from itself. One that is held stays, since nothing compares as larger than it.
     first, second = number(one), number(other)
     return other if (second > first) | (second != second) else one
 
@@ -302,7 +318,8 @@ def find_largest(features: Array, halved: Array, places: Array) -> None:
 
 @numba.njit(inline="always")
 def _place(first: Any, second: Any, third: Any, largest: Any) -> Any:
-    # Without branches, which a loop over many elements could not take at once.
+    # How many precede the first that equals the maximum; 3 if the first three differ, whatever the fourth.
+    # Without branches, so that the compiler can handle many elements at a time.
     after_first = np.uint8(number(first) != number(largest))
     after_second = after_first & np.uint8(number(second) != number(largest))
     return after_first + after_second + (after_second & np.uint8(number(third) != number(largest)))
@@ -319,6 +336,7 @@ def give_largest(given: Array, places: Array, gradient: Array) -> None:
     gradient : ndarray
         Shape (N, H, W, C) or (N * C, H, W), filled where squares are.
     """
+    # A place is 2 * row + column within the square. Squares do not overlap, so nothing is added up.
     zero = given.dtype.type(0)
     for n in range(given.shape[0]):
         for y in range(given.shape[1]):
@@ -348,7 +366,7 @@ def resize_backward(
     Parameters
     ----------
     given : ndarray
-        Shape (M,): elements as they lie, of (N, H', W', C), whose channels are neighbours.
+        Shape (M,): the elements of (N, H', W', C) in the order of memory; channels are adjacent.
     strides : (int, int, int)
         Elements from one image, row and pixel of ``given`` to the next.
     size : (int, int)
@@ -358,8 +376,10 @@ def resize_backward(
     zero : float
         0, of the type that the arithmetic is in.
     """
+    # A result between two points is (1 - far) * left + far * right, along x and then along y. The gradient
+    # is the transpose: each result's is added to both points by these weights, along x and then along y.
     images, height, width, channels = gradient.shape
-    # With a row and a pixel to spare: where there is but one, its next neighbour is given nothing.
+    # With a row and a pixel to spare: where there is only one, its next neighbour is given nothing.
     sums = np.full((height + 1, width * channels), zero)
     row = np.full((width + 1) * channels, zero)
     for n in range(images):
@@ -391,6 +411,7 @@ def resize_backward(
 @numba.njit(inline="always")
 def _between(index: int, after: int, before: int, zero: Any) -> Any:
     """Return the point before interpolation that is left of one after it, and how far off that is."""
+    # With align_corners the outermost points coincide: index i of n' lies at i * (n - 1) / (n' - 1) of n.
     position = index * ((before - 1) / max(after - 1, 1))
     place = min(int(position), max(before - 2, 0))
     return place, type(zero)(position - place)

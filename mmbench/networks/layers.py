@@ -1,7 +1,7 @@
-"""Layers of the paper's network, computed the quick way.
+"""Layers of the paper's network, with faster implementations for the CPU.
 
-On a CPU features lie channels-last where the network is wide enough to fill a vector with channels, since
-convolutions are quicker so; each layer takes either layout and keeps it.
+On a CPU features are stored channels-last where the network is wide enough to fill a vector register with
+channels, since convolutions are faster that way; each layer takes either layout and keeps it.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ def channels_last(images: Tensor) -> Tensor:
 
     With one channel both layouts are the same memory; the strides decide which one a convolution makes.
     """
+    # A channel's stride is never used with one channel, so 1 says channels-last without moving anything.
     height, width = images.shape[-2:]
     return images.contiguous().as_strided(images.shape, (height * width, 1, width, 1))
 
@@ -61,6 +62,8 @@ class Dropout(nn.Module):
 
     def draw(self, features: Tensor) -> kernels.Dropout:
         """Return a random byte per element (none in evaluation), from which on one is kept, and the scale."""
+        # A byte is below t with probability t / 256, so 1 - t / 256 is kept, and the scale is its inverse.
+        # Bytes are drawn eight at a time, as 64-bit words from the whole range.
         count = features.numel() if self.training and self.rate > 0 else 0
         words = torch.empty(-(-count // 8), dtype=torch.int64).random_(-(2**63), None)
         threshold = min(round(self.rate * 256), 255)
@@ -72,7 +75,7 @@ class Dropout(nn.Module):
 
 
 class _Dropout(torch.autograd.Function):
-    """By one random byte per element as the features lie; its gradient is the same."""
+    """By one random byte per element in the order of memory; its gradient is the same function."""
 
     @staticmethod
     def forward(ctx: Any, features: Tensor, dropout: kernels.Dropout, layout: torch.memory_format) -> Tensor:
@@ -85,6 +88,7 @@ class _Dropout(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        # y = x * m has the gradient g * m: the same mask and scale, and differentiable in turn.
         return _Dropout.apply(gradient, ctx.dropout, ctx.layout), None, None
 
 
@@ -117,12 +121,12 @@ class NormalisedLeakyReLU(nn.Module):
 
 
 def _instance_norm(features: Tensor) -> Tensor:
-    """Normalise by group normalisation with one channel per group: the same, two to three times as quick."""
+    """Normalise by group normalisation, one channel per group: the same, two to three times as fast."""
     return functional.group_norm(features, features.shape[1], eps=EPSILON)
 
 
 class _Activation(torch.autograd.Function):
-    """Normalisation, LeakyReLU and dropout of channels-last features on a CPU, in one go."""
+    """Normalisation, LeakyReLU and dropout of channels-last features on a CPU, in one kernel."""
 
     @staticmethod
     def forward(ctx: Any, features: Tensor, slope: float, dropout: kernels.Dropout) -> Tensor:
@@ -138,7 +142,9 @@ class _Activation(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         (features,) = ctx.saved_tensors
-        if torch.is_grad_enabled():  # a gradient of the gradient is wanted
+        if torch.is_grad_enabled():
+            # A gradient of the gradient is wanted: the kernel has none, so the same function is built anew
+            # from operations that PyTorch can differentiate twice, with the bytes that were drawn.
             again = functional.leaky_relu(_instance_norm(features), float(ctx.slope))
             random, *rest = ctx.dropout
             if random.size:
@@ -169,6 +175,7 @@ class _Halve(torch.autograd.Function):
         halved = torch.empty(shape, dtype=features.dtype, memory_format=layout)
         pixels = _pixels(features.contiguous(memory_format=layout), layout), _pixels(halved, layout)
         kernels.halve(*pixels)
+        # One byte per square is all that the gradient needs; max_pool2d keeps an int64 index for each.
         if ctx.needs_input_grad[0]:
             ctx.places = torch.empty(shape, dtype=torch.uint8, memory_format=layout)
             ctx.layout, ctx.size = layout, (height, width)
@@ -188,6 +195,7 @@ class _HalveBackward(torch.autograd.Function):
         ctx.places = places
         gradient = gradient.contiguous(memory_format=layout)
         spread = torch.empty((*gradient.shape[:2], *size), dtype=gradient.dtype, memory_format=layout)
+        # The last row or column of an odd size is in no square and gets no gradient.
         if size[0] % 2 or size[1] % 2:
             spread.zero_()
         kernels.give_largest(_pixels(gradient, layout), _pixels(places, layout), _pixels(spread, layout))
@@ -195,6 +203,8 @@ class _HalveBackward(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
+        # Each square's gradient went to one place, so the gradient of that is what arrives at this place:
+        # (..., H, W) is cut into squares, (..., H/2, 2, W/2, 2), made (..., H/2, W/2, 4) in reading order.
         height, width = (2 * side for side in ctx.places.shape[-2:])
         squares = gradient[..., :height, :width].unflatten(-1, (-1, 2)).unflatten(-3, (-1, 2))
         flat = squares.transpose(-2, -3).flatten(-2)
@@ -242,16 +252,17 @@ class _ResizeBackward(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        # The transpose of the transpose of a linear function is the function itself.
         return _interpolate(gradient, ctx.after), None
 
 
 def _by_hand(features: Tensor) -> bool:
-    """Whether the quick ways of this file are: on a CPU, unless a compiler will find its own."""
+    """Whether this file's kernels apply: on a CPU, unless a compiler generates its own."""
     return features.device.type == "cpu" and not torch.compiler.is_compiling()
 
 
 def _layout(features: Tensor) -> torch.memory_format:
-    """Return how features lie, the usual layout where they lie in both or neither."""
+    """Return the layout of features; contiguous if they are in both layouts or in neither."""
     there = features.is_contiguous(memory_format=torch.channels_last) and not features.is_contiguous()
     return torch.channels_last if there else torch.contiguous_format
 
@@ -272,7 +283,9 @@ def _pixels(features: Tensor, layout: torch.memory_format) -> NDArray[Any]:
 
 
 def _elements(features: Tensor) -> NDArray[Any]:
-    """Return features as elements as they lie, from the first to the last, shape (M,)."""
+    """Return features as elements in the order of memory, from the first to the last, shape (M,)."""
+    # The last element is that many steps behind the first. A part of joined features has gaps, and the
+    # other part's elements in them.
     steps = ((size - 1) * stride for size, stride in zip(features.shape, features.stride(), strict=True))
     return _array(features.as_strided((sum(steps) + 1,), (1,)))
 

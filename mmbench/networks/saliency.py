@@ -39,11 +39,14 @@ def saliency_map(network: MultitaskNetwork, images: Tensor, *, scale: SaliencySc
     """
     with torch.enable_grad(), evaluation_mode(network):
         images = images.detach().requires_grad_()
+        # S_n = |d max_c z_n,c / d x_n|, of the logits, before softmax. In evaluation mode no image's logits
+        # depend on another's pixels, so the gradient of the sum over images holds every image's own.
         score = network.classify(images).max(1).values.sum()
         (gradient,) = torch.autograd.grad(score, images)
     saliency = gradient.detach().float().abs()
     if scale == "minmax":
         low, high = saliency.amin((1, 2, 3), keepdim=True), saliency.amax((1, 2, 3), keepdim=True)
+        # A constant map is 0 / tiny = 0 rather than 0 / 0.
         saliency = (saliency - low) / (high - low).clamp_min(torch.finfo(saliency.dtype).tiny)
     return saliency
 
@@ -67,4 +70,5 @@ def bridge_input(images: Tensor, saliency: Tensor | None, bridge: Bridge) -> Ten
 
 @lru_cache(maxsize=8)
 def _pixel_order(pixels: int) -> Tensor:
+    # Seeded by the size alone: the same in every step, run and process.
     return torch.randperm(pixels, generator=torch.Generator().manual_seed(pixels))

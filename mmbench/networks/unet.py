@@ -12,7 +12,7 @@ from mmbench.protocol.schema import Backbone
 BASE_CHANNELS = 16
 LEAKY_SLOPE = 0.2
 VECTOR = 16
-"""Channels, in float32, of the widest vector of a CPU: multiples of them are quicker channels-last."""
+"""Channels, in float32, of the widest vector of a CPU: multiples of them are faster channels-last."""
 
 
 class DoubleConvolution(nn.Sequential):

@@ -22,6 +22,7 @@ def _rotate(magnitude: int, sign: int, side: int) -> Matrix:
     angle = -math.radians(sign * int(magnitude * 30 / 10))
     # Rounded as Pillow rounds them.
     cosine, sine = round(math.cos(angle), 15), round(math.sin(angle), 15)
+    # Source = R (p - centre) + centre, R = ((cos, sin), (-sin, cos)).
     centre = side / 2
     return (
         cosine, sine, centre - cosine * centre - sine * centre,
@@ -71,6 +72,8 @@ def coefficients(operation: str, magnitude: int, sign: int, side: int) -> tuple[
         Of the image, in pixels.
     """
     a, b, c, d, e, f = MATRICES[operation](magnitude, sign, side)
+    # Pixel (x, y) has its centre at (x + 1/2, y + 1/2); the halves join the offsets:
+    #     a (x + 1/2) + b (y + 1/2) + c = a x + b y + (c + a/2 + b/2).
     exact = (a, b, c + a * 0.5 + b * 0.5, d, e, f + d * 0.5 + e * 0.5)
     return tuple(math.floor(value * ONE + 0.5) for value in exact)
 
@@ -94,8 +97,10 @@ def resample(images: Tensor, matrices: Tensor) -> Tensor:
     steps = torch.arange(side, dtype=torch.int32, device=images.device)
     by_column, by_row, offset = matrices.view(-1, 2, 3, 1).unbind(2)
     sources = (by_column * steps)[:, :, None, :] + (by_row * steps + offset)[:, :, :, None]
+    # Shifting 16 bits off is floor(source), for negative numbers, too: the pixel that the source lies in.
     columns, rows = sources.bitwise_right_shift_(16).clamp_(-1, side).unbind(1)
-    # A black frame takes every source that lies outside the image.
+    # A black frame of one pixel takes every source outside the image, which clamping moved to -1 or S. In
+    # the framed image (row, column) is at (row + 1) (S + 2) + column + 1 = row (S + 2) + column + S + 3.
     framed = pad(images, (1, 1, 1, 1)).flatten(1)
     places = rows.mul_(side + 2).add_(columns).add_(side + 3).flatten(1).long()
     return framed.gather(1, places).view_as(images)

@@ -67,8 +67,8 @@ def train(
     """Train a built method and leave it with the weights that the selection rule keeps.
 
     Every step's random numbers (dropout, and whatever a method draws from the global generators of torch,
-    NumPy or Python) are seeded by (protocol seed, seed, step), so a training that goes on from a checkpoint
-    is the one that was not interrupted.
+    NumPy or Python) are seeded by (protocol seed, seed, step), so a training that resumes from a checkpoint
+    gives the same weights as one that was not interrupted.
 
     Where a GPU's memory runs out, the batch is halved and the gradients of the parts are added up, each by
     its share of the images. Since every loss term is a mean over a stream's images, that is the same step,
@@ -87,7 +87,7 @@ def train(
     device : torch.device
         Where the method's modules are.
     checkpoint : Checkpoint, optional
-        Where to go on from, and where to save on the way.
+        What to resume from if it exists, and where to save in between.
     on_step : callable
         Told (steps done, steps) after each step.
 

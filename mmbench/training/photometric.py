@@ -34,6 +34,8 @@ def lookup(images: Tensor, operations: Sequence[str], magnitudes: Sequence[int])
     Tensor
         uint8, shape (K, S, S).
     """
+    # LOOKUPS begins with those whose tables are fixed; contrast, the last of them, takes the row of the
+    # image's mean. The other two tables are computed from each image.
     pixels = images.flatten(1).long()
     contrast, stretched, equalized = (
         operations.count(name) for name in ("contrast", "autocontrast", "equalize")
@@ -70,11 +72,14 @@ def sharpen(images: Tensor, magnitudes: Sequence[int]) -> Tensor:
     Tensor
         uint8, shape (K, S, S); the outermost pixels are as before.
     """
+    # Pillow's smoothing kernel is ((1, 1, 1), (1, 5, 1), (1, 1, 1)) / 13: the sum of the 3 x 3 square, here
+    # along one axis and then the other, and 4 times the centre.
     wide = images.short()
     lines = wide[:, :-2] + wide[:, 1:-1] + wide[:, 2:]
     centres = wide[:, 1:-1, 1:-1]
     sums = lines[:, :, :-2] + lines[:, :, 1:-1] + lines[:, :, 2:] + 4 * centres
-    # Pillow rounds sums / 13 to the nearest; there are no ties, so no rounding error can show.
+    # Pillow rounds sums / 13 to the nearest, floor((sums + 6.5) / 13). A whole number over 13 is never
+    # closer than 1/26 to a tie, so float32's error cannot show.
     smooth = sums.float().add_(6.5).mul_(1 / 13).floor_()
     factors = torch.tensor([_factor(step) for step in magnitudes], device=images.device)
     blended = (centres - smooth).mul_(factors[:, None, None]).add_(smooth)
@@ -102,6 +107,8 @@ def _fixed_tables(device: torch.device) -> Tensor:
     First the blends with a grey level, by magnitude and level: contrast blends with the image's mean,
     brightness with black. Then, by magnitude, posterize and solarize.
     """
+    # Blend of level v with grey g: g + factor * (v - g). Posterize clears the low bits, keeping 4 + 4 m // 10
+    # of 8. Solarize inverts levels from 256 - 256 m // 10 on.
     levels = np.arange(LEVELS, dtype=np.float32)
     steps = range(1, MAGNITUDES + 1)
     factors = np.array([_factor(step) for step in steps], dtype=np.float32)[:, None, None]
@@ -115,6 +122,7 @@ def _fixed_tables(device: torch.device) -> Tensor:
 
 
 def _rounded_means(pixels: Tensor) -> Tensor:
+    # floor(sum / n + 1/2) in whole numbers.
     size = pixels.shape[1]
     return (2 * pixels.sum(1) + size) // (2 * size)
 
@@ -122,6 +130,7 @@ def _rounded_means(pixels: Tensor) -> Tensor:
 def _autocontrast(pixels: Tensor) -> Tensor:
     levels = torch.arange(LEVELS, device=pixels.device, dtype=torch.float64)
     darkest, brightest = (extreme.double()[:, None] for extreme in pixels.aminmax(dim=1))
+    # v -> (v - darkest) * 255 / (brightest - darkest), multiplied out as Pillow does, in float64.
     # A tensor over a tensor: a number over a tensor multiplies by the reciprocal and is off by a bit.
     scales = torch.full_like(darkest, LEVELS - 1) / (brightest - darkest)
     stretched = (levels * scales - darkest * scales).clamp_(0, LEVELS - 1)
@@ -129,6 +138,8 @@ def _autocontrast(pixels: Tensor) -> Tensor:
 
 
 def _equalize(pixels: Tensor) -> Tensor:
+    # Pillow's table, with h the histogram of n pixels: step = (n - h[brightest]) // 255,
+    #     table[v] = min(255, (step // 2 + sum(h[u] for u < v)) // step), or v where step is 0.
     ones = torch.ones(1, dtype=torch.int32, device=pixels.device).expand_as(pixels)
     counts = torch.zeros(len(pixels), LEVELS, dtype=torch.int32, device=pixels.device)
     counts.scatter_add_(1, pixels, ones)

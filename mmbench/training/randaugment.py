@@ -78,6 +78,7 @@ def draw_operations(
     shape = (settings.operations, count)
     names = torch.randint(len(POOL), shape, generator=random)
     magnitudes = torch.randint(1, MAGNITUDES + 1, shape, generator=random)
+    # What is left out is drawn all the same, so ``probability`` changes nothing about the rest.
     signs = torch.randint(2, shape, generator=random) * 2 - 1
     left_out = torch.rand(shape, generator=random) >= settings.probability
     names[left_out] = POOL.index("identity")
@@ -100,6 +101,7 @@ def apply(images: Tensor, operations: Sequence[Operation]) -> None:
     touched = [place for place, operation in enumerate(operations) if operation.name != "identity"]
     if not touched:
         return
+    # In the order of the pool, so that each kind's images are one slice: tables, sharpness, then geometry.
     touched.sort(key=lambda place: POOL.index(operations[place].name))
     chosen = [operations[place] for place in touched]
     names, magnitudes = [o.name for o in chosen], [o.magnitude for o in chosen]
@@ -135,10 +137,12 @@ def cut_out(images: Tensor, random: torch.Generator) -> None:
         On the CPU.
     """
     side = images.shape[-1]
+    # From draws u, v, w in [0, 1): length = floor(u S / 2), first row = floor(max(0, v S - length / 2)).
     size, row, column = torch.rand(3, len(images), generator=random)
     lengths = (size * side / 2).int()
     ends = []
     for centres in (row * side, column * side):
+        # Cut off at 0 before adding the length, so that a square near the top or left keeps its size.
         first = (centres - lengths / 2).clamp(min=0).int()
         ends += [first, first + lengths]
     top, bottom, left, right = torch.stack(ends).to(images.device)[:, :, None]

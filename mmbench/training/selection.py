@@ -123,6 +123,6 @@ def _copied(state: Any) -> Any:
         return state.detach().clone()
     if type(state) is dict:
         return {key: _copied(value) for key, value in state.items()}
-    if type(state) is list:
-        return [_copied(value) for value in state]
+    if type(state) in (list, tuple):
+        return type(state)(_copied(value) for value in state)
     return copy.deepcopy(state)

@@ -1,5 +1,8 @@
 """The models of the publications and the trivial baselines: what each consumes, learns and predicts."""
 
+import inspect
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -153,6 +156,22 @@ def test_released_multimix_is_umtl_ssl_s(batch):
     assert found.pop("segmentation_kl").item() == 0
     for term, value in other.losses(batch).items():
         torch.testing.assert_close(found[term], value)
+
+
+def test_multimix_takes_the_shared_terms_from_umtl_ssl_s_to_the_bit(batch):
+    """Classification passes alone through the network; masks are decoded with the unlabelled batch's."""
+    multimix, other = make("multimix", confidence=0.0), make("umtl_ssl_s", confidence=0.0)
+    assert isinstance(multimix, type(other))
+    found, expected = multimix.losses(batch), other.losses(batch)
+    for term in ("cross_entropy", "pseudo_label"):
+        assert torch.equal(found[term], expected[term])
+    masks, _ = other.segment(batch[LABELED_SEGMENTATION].images, batch[UNLABELED_SEGMENTATION].images)
+    assert torch.equal(found["dice"], other.weighted_dice(masks, batch[LABELED_SEGMENTATION].masks))
+
+
+def test_multimix_reads_like_its_paper():
+    lines = Path(inspect.getfile(REGISTRY.get("multimix").cls)).read_text().splitlines()
+    assert len(lines) <= 45
 
 
 def test_methods_of_a_seed_start_from_the_same_encoder():

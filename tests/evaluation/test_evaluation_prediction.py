@@ -5,6 +5,7 @@ import pytest
 import torch
 from mmbench.baselines.umtl import UMTL
 
+from mmbench.errors import PluginError
 from mmbench.evaluation import prediction
 from mmbench.evaluation.prediction import predict
 from mmbench.methods import Method, Prediction, Problem
@@ -37,11 +38,12 @@ def test_every_image_is_predicted_once_in_order_whatever_fits(monkeypatch):
         method = Echo(room)
         masks = predict(method, IMAGES, Task.SEGMENTATION, device=CPU)
         assert method.passes == passes
-        np.testing.assert_allclose(masks.masks, expected, rtol=1e-6)
+        assert (masks.dtype, masks.shape) == (np.float32, (11, 4, 4))
+        np.testing.assert_allclose(masks, expected, rtol=1e-6)
         classes = predict(method, IMAGES, Task.CLASSIFICATION, device=CPU)
-        np.testing.assert_allclose(classes.probabilities, expected[:, 0, 0], rtol=1e-6)
-        assert masks.probabilities is None
-        assert classes.masks is None
+        assert (classes.dtype, classes.shape) == (np.float32, (11, 2))
+        np.testing.assert_allclose(classes[:, 1], expected[:, 0, 0], rtol=1e-6)
+        np.testing.assert_allclose(classes.sum(1), 1, rtol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -50,11 +52,20 @@ def test_every_image_is_predicted_once_in_order_whatever_fits(monkeypatch):
 def test_a_network_computes_only_the_task_that_is_evaluated(task, left_out, monkeypatch):
     method = UMTL()
     method.build(Problem(frozenset(Task), Backbone(width=0.25, depth=2), 4))
-    expected = vars(predict(method, IMAGES, task, device=CPU))
+    expected = predict(method, IMAGES, task, device=CPU)
     monkeypatch.setattr(method.network, left_out, None)
-    found = vars(predict(method, IMAGES, task, device=CPU))
-    for name, values in expected.items():
-        np.testing.assert_array_equal(found[name], values)
+    np.testing.assert_array_equal(predict(method, IMAGES, task, device=CPU), expected)
+
+
+def test_a_method_that_predicts_nothing_is_named():
+    class Silent(Echo):
+        name = "silent"
+
+        def predict(self, images, task):
+            return Prediction()
+
+    with pytest.raises(PluginError, match="^method 'silent' predicts nothing for segmentation; predict must"):
+        predict(Silent(9), IMAGES, Task.SEGMENTATION, device=CPU)
 
 
 def test_memory_that_does_not_hold_one_image_is_told():

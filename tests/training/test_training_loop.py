@@ -1,5 +1,7 @@
 """The loop, the optimisers and the selection rules."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -124,6 +126,31 @@ def test_best_weights_keeps_the_earliest_best_and_puts_it_back():
     assert rule.scores[0] == {"step": 4, "a": 1.0, "b": 0.5}
     assert history.selected_step == 4
     assert method.layer.weight.item() == kept[4]
+
+
+def test_best_weights_come_with_the_methods_state_of_that_step():
+    """A prediction depends on both, so the state of the last step would not fit the weights."""
+    method, loader, training = setup(steps=10)
+    plain, method.counts, kept = method.losses, {"steps": torch.zeros(1), "pair": (torch.zeros(1), [0])}, {}
+
+    def losses(batch):
+        found = plain(batch)
+        method.counts["steps"] += 1
+        method.counts["pair"][0].add_(found["square"].detach())
+        method.counts["pair"][1][0] += 1
+        return found
+
+    def scorer(method):
+        step = len(method.steps_told)
+        kept[step] = copy.deepcopy(method.counts)
+        return {"a": float(step == 4)}
+
+    method.losses, method.state = losses, lambda: method.counts
+    method.load_state = lambda state: setattr(method, "counts", state)
+    history = train(method, loader, training, BestWeights(scorer, every=4), device=CPU)
+    assert history.selected_step == 4
+    assert kept[10]["steps"] == 10
+    assert method.counts == kept[4]
 
 
 def test_weights_cannot_be_chosen_by_an_undefined_score():
