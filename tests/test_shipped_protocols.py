@@ -161,7 +161,10 @@ def test_a_method_that_asks_to_be_skipped_is_left_out_with_its_reason(tmp_path):
 
 
 def test_an_image_too_small_for_the_network_is_told_before_anything_runs():
-    text = "image_size: 16\nname: x\nsources: {classification: kermany}\nbudgets: {pairs: [{classification: 4}]}\n"
+    text = (
+        "image_size: 16\nname: x\nsources: {classification: kermany}\n"
+        "budgets: {pairs: [{classification: 4}]}\n"
+    )
     with pytest.raises(ProtocolError, match=r"^p:1: image_size: .*at least 32 pixels, not 16"):
         parse_protocol(text + "methods: [enc]\n", "p")
 
