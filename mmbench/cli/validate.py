@@ -57,7 +57,8 @@ def _show(found: Outlook) -> None:
     out = console()
     left = found.runs - found.recorded
     recorded = (
-        f", {found.recorded} trained, {left} to train, {found.predictions} to predict, {found.scores} to score"
+        f", {found.recorded} trained, {left} to train, {found.predictions} to predict, "
+        f"{found.scores} to score"
         if found.recorded
         else ""
     )

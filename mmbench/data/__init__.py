@@ -1,1 +1,1 @@
-"""Datasets: readers, the phantom, parts, label draws, leak checks, import and cache."""
+"""Datasets: readers, the phantom, parts, labelled subsets, leak checks, import and cache."""

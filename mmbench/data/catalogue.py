@@ -20,6 +20,7 @@ from mmbench.data.readers import READERS, DatasetInfo, Manifest, Reader
 from mmbench.data.readers.base import case_counts, child
 from mmbench.errors import DataError, suggestion
 from mmbench.protocol.schema import DatasetChoice
+from mmbench.protocol.vocabulary import dataset_name
 
 SEARCH_DEPTH = 2
 
@@ -87,6 +88,7 @@ def describe(name: str) -> DatasetInfo:
     DataError
         If there is no such dataset.
     """
+    name = dataset_name(name)
     if name in READERS:
         return READERS[name].info
     domain = name.removeprefix(generated.PREFIX)

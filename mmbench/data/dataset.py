@@ -33,7 +33,7 @@ class Dataset:
         One row per image, index 0..N-1. Columns: ``case_id`` (unique), ``patient_id``, ``part``
         (``train``, ``validation`` or ``test``), ``label`` (Int8, missing where there is none; 1 is
         pneumonia), ``has_mask`` (bool), ``group`` (int: cases that must stay in one part, being of one
-        patient or identical or near-duplicate images) and ``finding`` (text that parts and draws of masks
+        patient or identical or near-duplicate images) and ``finding`` (text that parts and labelled subsets
         are stratified by; empty where nothing is known).
     images : ndarray
         uint8, shape (N, S, S), read-only, memory-mapped unless it is a subset.
@@ -93,7 +93,7 @@ class Dataset:
     def roster_digest(self) -> str:
         """Sha256 of who is in the dataset: name, case ids, patient ids, labels and presence of masks.
 
-        Parts and label draws are seeded by it, so that they are the same at every image size and with
+        Parts and labelled subsets are seeded by it, so that they are the same at every image size and with
         every version of an image decoder.
         """
         return roster_digest(self.name, self.cases)

@@ -114,6 +114,7 @@ def import_dataset(
     """
     started = time.perf_counter()
     info = describe(name)
+    name = info.name
     reader = READERS.get(name)
     if reader is None:
         raise DataError(f"{name}: is built in ({generated.PREFIX}* is generated); there is nothing to import")

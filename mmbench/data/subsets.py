@@ -1,6 +1,6 @@
 """Labelled subsets: which training cases count as labelled.
 
-One order per draw serves every budget, so that the 10 labelled cases are among the 50.
+One order per labelled subset serves every budget, so that the 10 labelled cases are among the 50.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def label_order(dataset: Dataset, task: Task, *, seed: int, subset: int) -> np.n
         Which labels are drawn.
     seed : int
         The protocol's seed.
-    draw : int
+    subset : int
         The labelled subset, from 0.
 
     Returns
@@ -37,7 +37,7 @@ def label_order(dataset: Dataset, task: Task, *, seed: int, subset: int) -> np.n
     """
     rows = dataset.rows("train", task)
     random = generator(seed, "labelled subset", dataset.roster_digest, task.value, subset)
-    # Ranks cover every group of the dataset, so that a case's place does not hang on the split of others.
+    # Ranks cover every group of the dataset, so that a case's place does not depend on the split of others.
     groups, group = np.unique(dataset.cases["group"].to_numpy(), return_inverse=True)
     group_rank = random.permutation(len(groups))[group][rows]
     case_rank = random.permutation(len(dataset.cases))[rows]

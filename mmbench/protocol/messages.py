@@ -15,6 +15,7 @@ from pydantic_core import ErrorDetails
 from mmbench.errors import Location, ProtocolError, suggestion
 from mmbench.protocol.annotations import BareString, OneOrMany, ReadAs, Words
 from mmbench.protocol.reading import Document
+from mmbench.protocol.vocabulary import RENAMED_KEYS
 
 UNREMARKABLE = 10**9
 """Upper bounds from here on are left out of a message unless they are what the value exceeds."""
@@ -74,6 +75,8 @@ def _place(details: ErrorDetails, value: Any) -> Location:
 def _text(at: Location, details: ErrorDetails, document: Document, model: type[BaseModel]) -> str:
     kind = details["type"]
     if kind == "extra_forbidden":
+        if at[:-1] == () and at[-1] in RENAMED_KEYS:
+            return f"this key is now called {RENAMED_KEYS[str(at[-1])]!r}; rename it"
         return f"unknown key; {suggestion(str(at[-1]), _field_names(model, at[:-1]))}"
     if kind == "missing":
         wanted = _describe(*_annotation(model, at))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from mmbench.errors import suggestion
 from mmbench.protocol.annotations import (
@@ -37,7 +37,7 @@ from mmbench.protocol.settings import (
     StrongAugmentation,
     Training,
 )
-from mmbench.protocol.vocabulary import Budget, Task, budget_order
+from mmbench.protocol.vocabulary import Budget, Task, budget_order, dataset_name
 
 __all__ = [
     "Augmentation",
@@ -94,7 +94,7 @@ class ClassCounts(Strict):
 class DatasetChoice(Strict):
     """One dataset in one role. A bare string is short for ``{dataset: …}``."""
 
-    dataset: str = Field(min_length=1, max_length=200)
+    dataset: Annotated[str, Field(min_length=1, max_length=200), AfterValidator(dataset_name)]
     """A name from ``mmbench list datasets``, for example ``phantom:adult_pa`` or ``shenzhen``."""
     name: Name | None = None
     """The domain's name in tables; the dataset's own name when left out."""
@@ -314,6 +314,13 @@ class Protocol(Strict):
             labels.add(entry.label)
         return methods
 
+    @field_validator("acknowledged_leaks")
+    @classmethod
+    def _dataset_aliases(cls, pairs: list[list[str]], info: ValidationInfo) -> list[list[str]]:
+        roles = [info.data[key] for key in ("sources", "targets") if key in info.data]
+        domains = _explicit_names(roles)
+        return [[_open_alias(part, domains) for part in pair] for pair in pairs]
+
     @model_validator(mode="after")
     def _image_size_fits(self) -> Self:
         smallest = 2**self.backbone.depth
@@ -378,6 +385,23 @@ class Protocol(Strict):
 def domain_name(choice: DatasetChoice) -> str:
     """Return the name under which a dataset's scores appear."""
     return choice.name or choice.dataset.split(":")[-1]
+
+
+def _explicit_names(roles: list[Sources | Targets]) -> set[str]:
+    """Return the names that a protocol itself gives to domains."""
+    found: set[str] = set()
+    for role in roles:
+        for task in Task:
+            choices = role.of(task) or []
+            choices = choices if isinstance(choices, list) else [choices]
+            found |= {choice.name for choice in choices if choice.name}
+    return found
+
+
+def _open_alias(part: str, domains: set[str]) -> str:
+    """Return ``domain:part`` with a dataset's alias replaced, unless a domain of the protocol has it."""
+    domain, colon, rest = part.partition(":")
+    return part if domain in domains else f"{dataset_name(domain)}{colon}{rest}"
 
 
 def _same_data(one: DatasetChoice, other: DatasetChoice) -> bool:

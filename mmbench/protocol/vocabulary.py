@@ -35,6 +35,17 @@ class Stream(StrEnum):
 Budget = int | Literal["full"]
 CLASS_NAMES = ("normal", "pneumonia")
 
+DATASET_ALIASES = {"chex": "kermany", "mcu": "montgomery", "nihx": "chestxray14"}
+"""Names that older protocols give to datasets, and the names they stand for."""
+
+RENAMED_KEYS = {"draws": "subsets", "floors": "trivial_baselines"}
+"""Top-level keys of older protocols, and what they are called now."""
+
+
+def dataset_name(name: str) -> str:
+    """Return the name that a dataset goes by: what an alias stands for, or the name itself."""
+    return DATASET_ALIASES.get(name, name)
+
 
 def budget_order(budget: Budget | None) -> float:
     """Return a sort key that puts numbers in order and ``full`` last; a task not learned comes first."""

@@ -11,8 +11,8 @@ different certainty, three trainings with two degrees of freedom and a hundred p
 critical value is Cochran's (1964, doi:10.2307/2528003), each part's own t weighted by its variance. Hillis'
 single degrees of freedom (2007, doi:10.1002/sim.2532) are too many where three trainings happen to agree. An
 interval over trainings and patients is also never narrower than that of the patients alone with these
-trainings: accuracies of two seeds can be equal by chance. ``python -m tests.validity`` shows what intervals
-cover, beside a percentile bootstrap, which takes three seeds for the whole population.
+trainings: accuracies of two seeds can be equal by chance. ``python -m benchmarks.validity`` shows what
+intervals cover, beside a percentile bootstrap, which takes three seeds for the whole population.
 """
 
 from __future__ import annotations

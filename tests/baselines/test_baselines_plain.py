@@ -4,10 +4,10 @@ import pytest
 import torch
 from mmbench.baselines.multimix import MultiMix
 
+from benchmarks.performance.plain import PlainMultiMix
+from benchmarks.performance.step import make_batch
 from mmbench.methods import Problem
 from mmbench.protocol.schema import Backbone
-from tests.performance.plain import PlainMultiMix
-from tests.performance.step import make_batch
 
 SIZES = pytest.mark.parametrize(("side", "width"), [(32, 0.25), (48, 0.5), (64, 1.0)])
 

@@ -12,6 +12,7 @@ from mmbench.data import ingest
 from mmbench.data.catalogue import dataset_names, describe, listing, load_dataset
 from mmbench.data.imaging import Gray, to_square
 from mmbench.data.importing import import_dataset
+from mmbench.data.subsets import label_order
 from mmbench.errors import DataError
 from mmbench.protocol.schema import DatasetChoice, SplitSizes
 from mmbench.protocol.vocabulary import Task
@@ -54,6 +55,24 @@ def test_every_name_is_described():
         describe("shenzen")
     with pytest.raises(DataError, match="phantom:adult_pa"):
         describe("phantom:adult_ap2")
+
+
+@pytest.mark.parametrize(("alias", "name", "task"), [("chex", "kermany", C), ("mcu", "montgomery", S)])
+def test_an_alias_is_exactly_the_dataset_that_it_stands_for(root, alias, name, task):
+    old, new = load(alias, root), load(name, root)
+    assert (old.name, old.domain) == (new.name, new.domain) == (name, name)
+    assert (old.data_digest, old.split_digest) == (new.data_digest, new.split_digest)
+    assert old.roster_digest == new.roster_digest
+    assert list(old.cases["part"]) == list(new.cases["part"])
+    orders = [label_order(dataset, task, seed=0, subset=0) for dataset in (old, new)]
+    assert np.array_equal(*orders)
+    assert describe(alias) is describe(name)
+    assert DatasetChoice(dataset=alias) == DatasetChoice(dataset=name)
+
+
+def test_a_dataset_is_imported_under_its_own_name(root):
+    assert import_dataset("mcu", root / "Montgomery", image_sizes=[32]).name == "montgomery"
+    assert load("montgomery").name == "montgomery"
 
 
 def test_images_and_masks_are_those_of_the_files(root):

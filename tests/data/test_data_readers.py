@@ -30,10 +30,10 @@ def scan(name, root):
     return READERS[name].scan(root)
 
 
-# --- kermany -------------------------------------------------------------------------------------------------
+# --- kermany ------------------------------------------------------------------------------------------------
 
 
-def test_chex_labels_parts_and_patients(tmp_path):
+def test_kermany_labels_parts_and_patients(tmp_path):
     cases = by_id(scan("kermany", make_kermany(tmp_path)))
     assert len(cases) == 12
     one = cases["train/person1_bacteria_2"]
@@ -46,7 +46,7 @@ def test_chex_labels_parts_and_patients(tmp_path):
     assert (official.part, official.patient_id) == ("validation", "train/person1946")
 
 
-def test_chex_reports_shared_numbering(tmp_path):
+def test_kermany_reports_shared_numbering(tmp_path):
     listing = scan("kermany", make_kermany(tmp_path))
     assert listing.notes[0].startswith(
         "kermany: 1 of 2 personN ids of the test part also occur in the training"
@@ -56,14 +56,14 @@ def test_chex_reports_shared_numbering(tmp_path):
     assert (counts["train pneumonia"], counts["validation normal"], counts["test pneumonia"]) == (4, 1, 2)
 
 
-def test_chex_reads_the_later_names_with_real_patient_numbers(tmp_path):
+def test_kermany_reads_the_later_names_with_real_patient_numbers(tmp_path):
     save(tmp_path / "train/PNEUMONIA/BACTERIA-7422-0001.jpeg", picture(1))
     save(tmp_path / "test/NORMAL/NORMAL-7422-0002.jpeg", picture(2))
     cases = by_id(scan("kermany", tmp_path))
     assert cases["train/BACTERIA-7422-0001"].patient_id == cases["test/NORMAL-7422-0002"].patient_id
 
 
-def test_chex_refuses_foreign_names_and_ignores_hidden_files(tmp_path):
+def test_kermany_refuses_foreign_names_and_ignores_hidden_files(tmp_path):
     make_kermany(tmp_path)
     (tmp_path / "train/NORMAL/._IM-0115-0001.jpeg").write_bytes(b"x")
     (tmp_path / "train/NORMAL/.DS_Store").write_bytes(b"x")
@@ -73,10 +73,10 @@ def test_chex_refuses_foreign_names_and_ignores_hidden_files(tmp_path):
         scan("kermany", tmp_path)
 
 
-# --- montgomery, shenzhen ----------------------------------------------------------------------------------------
+# --- montgomery, shenzhen -----------------------------------------------------------------------------------
 
 
-def test_mcu_joins_both_lungs(tmp_path):
+def test_montgomery_joins_both_lungs(tmp_path):
     cases = by_id(scan("montgomery", make_montgomery(tmp_path)))
     case = cases["MCUCXR_0001_1"]
     assert (case.patient_id, case.finding, case.label) == ("0001", "tuberculosis", None)
@@ -99,13 +99,13 @@ def test_shenzhen_masks_may_lie_beside_or_above(tmp_path, place):
     assert listing.notes == ["shenzhen: 1 of 4 images have no mask"]
 
 
-# --- chestxray14 -------------------------------------------------------------------------------------------------
+# --- chestxray14 --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("table", ["Data_Entry_2017.csv", "Data_Entry_2017_v2020.csv"])
 @pytest.mark.parametrize("folders", [("images",), ("images_001/images", "images_002/images")])
 @pytest.mark.parametrize("bom", [False, True])
-def test_nih_keeps_pneumonia_and_no_finding(tmp_path, table, folders, bom):
+def test_chestxray14_keeps_pneumonia_and_no_finding(tmp_path, table, folders, bom):
     listing = scan("chestxray14", make_nih(tmp_path, table=table, folders=folders, bom=bom))
     found = {case.case_id: (case.label, case.patient_id) for case in listing.cases}
     assert found == {
@@ -118,7 +118,7 @@ def test_nih_keeps_pneumonia_and_no_finding(tmp_path, table, folders, bom):
     assert listing.notes == ["chestxray14: 1 images with other findings are left out"]
 
 
-def test_nih_reads_columns_by_name(tmp_path):
+def test_chestxray14_reads_columns_by_name(tmp_path):
     make_nih(tmp_path)
     table = tmp_path / "Data_Entry_2017.csv"
     lines = table.read_text().splitlines()
@@ -133,7 +133,7 @@ def test_nih_reads_columns_by_name(tmp_path):
         scan("chestxray14", tmp_path)
 
 
-def test_nih_official_parts_are_used_when_both_lists_are_there(tmp_path):
+def test_chestxray14_official_parts_are_used_when_both_lists_are_there(tmp_path):
     make_nih(tmp_path)
     (tmp_path / "test_list.txt").write_text("00000002_000.png\n00000003_000.png\n00000003_001.png\n")
     assert {case.part for case in scan("chestxray14", tmp_path).cases} == {""}
@@ -146,7 +146,7 @@ def test_nih_official_parts_are_used_when_both_lists_are_there(tmp_path):
         scan("chestxray14", tmp_path)
 
 
-def test_nih_rows_without_a_file_are_noted(tmp_path):
+def test_chestxray14_rows_without_a_file_are_noted(tmp_path):
     make_nih(tmp_path)
     (tmp_path / "images/00000004_000.png").unlink()
     assert (
@@ -155,7 +155,7 @@ def test_nih_rows_without_a_file_are_noted(tmp_path):
     )
 
 
-# --- jsrt -------------------------------------------------------------------------------------------------
+# --- jsrt ---------------------------------------------------------------------------------------------------
 
 
 def make_jsrt(root, masks="scr"):
@@ -211,7 +211,7 @@ def test_jsrt_png_of_the_same_names(tmp_path):
         scan("jsrt", tmp_path)
 
 
-# --- rsna -------------------------------------------------------------------------------------------------
+# --- rsna ---------------------------------------------------------------------------------------------------
 
 
 def write_dicom(path, levels, *, photometric="MONOCHROME2", bits=8):
@@ -268,7 +268,7 @@ def test_rsna_labels_are_one_per_patient(tmp_path):
         scan("rsna", tmp_path)
 
 
-# --- manifest ---------------------------------------------------------------------------------------------
+# --- manifest -----------------------------------------------------------------------------------------------
 
 
 def make_manifest(folder, text):

@@ -95,9 +95,9 @@ def test_the_real_protocol_has_no_leak(load):
     assert all(count == 0 for overlap in report.overlaps for count in overlap.counts.values())
 
 
-def test_draws_on_the_real_sets_are_nested_and_stratified(load):
+def test_subsets_on_the_real_sets_are_nested_and_stratified(load):
     dataset = load("shenzhen")
-    rows = [set(labeled_rows(dataset, S, budget, seed=0, draw=0)) for budget in (10, 50, "full")]
+    rows = [set(labeled_rows(dataset, S, budget, seed=0, subset=0)) for budget in (10, 50, "full")]
     assert rows[0] < rows[1] < rows[2]
     findings = dataset.cases["finding"].iloc[sorted(rows[0])].value_counts()
     assert findings.to_dict() == {"normal": 5, "tuberculosis": 5}

@@ -22,7 +22,7 @@ def test_every_prefix_is_stratified_to_less_than_one_case(subset, zeros, ones):
     assert np.abs(counts - expected).max() <= 1
 
 
-def test_budgets_are_nested_within_a_draw_and_differ_between_draws():
+def test_budgets_are_nested_within_a_subset_and_differ_between_subsets():
     dataset = make_dataset([0, 1] * 100, size=2)
     small, large = (set(labeled_rows(dataset, C, budget, seed=0, subset=1)) for budget in (10, 50))
     assert len(small) == 10
@@ -65,7 +65,7 @@ def test_masks_are_drawn_by_finding_and_independently_of_labels():
     assert set(rows) != set(labeled_rows(dataset, C, 10, seed=0, subset=0))
 
 
-def test_a_draw_does_not_depend_on_the_image_size():
+def test_a_subset_does_not_depend_on_the_image_size():
     small, large = make_dataset(size=2), make_dataset(size=8, data_digest="another")
     np.testing.assert_array_equal(
         label_order(small, C, seed=0, subset=0), label_order(large, C, seed=0, subset=0)

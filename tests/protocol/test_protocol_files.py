@@ -140,6 +140,20 @@ def test_protocols_round_trip_through_yaml(matrix, complete):
     assert parse_protocol(protocol_yaml(protocol, complete=complete)) == protocol
 
 
+def test_old_names_of_datasets_become_the_new_ones():
+    old = (
+        "name: x\nsources: {classification: chex}\n"
+        "targets: {classification: [nihx, {dataset: rsna, name: mcu}]}\n"
+        "budgets: {pairs: [{classification: 4}]}\nmethods: [enc]\n"
+        "acknowledged_leaks: [['chex:train', 'chex:test'], ['nihx:all', 'mcu:all']]\n"
+    )
+    new = old.replace("chex", "kermany").replace("nihx", "chestxray14")
+    protocol = parse_protocol(old)
+    assert protocol == parse_protocol(new)
+    # The protocol's own name of a domain is no alias.
+    assert protocol.acknowledged_leaks[1] == ["chestxray14:all", "mcu:all"]
+
+
 def test_plain_objects_make_the_same_protocol_as_text(matrix):
     protocol = parse_protocol(matrix.text)
     assert type(protocol).model_validate(protocol.model_dump()) == protocol

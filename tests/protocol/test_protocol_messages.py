@@ -26,8 +26,8 @@ training:
 """
 NAME = "a name (a letter or digit, then at most 79 letters, digits and . _ -)"
 TOP = (
-    "acknowledged_leaks, backbone, budgets, description, subsets, evaluation, trivial_baselines, image_size, keep, "
-    "methods, name, reference, seed, seeds, selection, sources, statistics, targets, training"
+    "acknowledged_leaks, backbone, budgets, description, evaluation, image_size, keep, methods, name, "
+    "reference, seed, seeds, selection, sources, statistics, subsets, targets, training, trivial_baselines"
 )
 MISTAKES = [
     # keys
@@ -49,6 +49,16 @@ MISTAKES = [
         "name: MM",
         "nam: MM",
         "f.yaml:14: methods.1.nam: unknown key; did you mean 'name'?",
+    ),
+    (
+        "name: demo",
+        "name: demo\ndraws: 3",
+        "f.yaml:2: draws: this key is now called 'subsets'; rename it",
+    ),
+    (
+        "name: demo",
+        "name: demo\nfloors: [majority]",
+        "f.yaml:2: floors: this key is now called 'trivial_baselines'; rename it",
     ),
     ("name: demo\n", "", f"f.yaml:1: name: the key is missing; give {NAME}"),
     (
@@ -141,7 +151,7 @@ MISTAKES = [
     (
         "name: demo",
         "name: demo\nkeep: [weight]",
-        "f.yaml:2: keep.0: 'weight' is not 'weights' or 'masks'; did you mean 'weights'?",
+        "f.yaml:2: keep: a list of 1 is not a mapping with keys such as weights, probabilities",
     ),
     (
         "name: demo",
@@ -172,7 +182,11 @@ MISTAKES = [
         "f.yaml:2: evaluation: an empty value is not a mapping with keys such as class_threshold, "
         "mask_threshold, empty_distance, nsd_tolerance",
     ),
-    ("name: demo", "name: demo\nfloors: majority", "f.yaml:2: trivial baselines: 'majority' is not a list"),
+    (
+        "name: demo",
+        "name: demo\ntrivial_baselines: majority",
+        "f.yaml:2: trivial_baselines: 'majority' is not a list",
+    ),
     (
         "values: [1, 0.5]",
         "values: []",
@@ -193,7 +207,8 @@ MISTAKES = [
     (
         "  classification: nih",
         "  classification: kermany",
-        "f.yaml:6: targets.classification: 'kermany' is the classification source and cannot be its target too",
+        "f.yaml:6: targets.classification: 'kermany' is the classification source and cannot be its "
+        "target too",
     ),
     (
         "    - montgomery",

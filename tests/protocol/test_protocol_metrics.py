@@ -7,9 +7,13 @@ import numpy as np
 
 from mmbench.evaluation.classification import classification_summary
 from mmbench.evaluation.segmentation import segmentation_scores
-from mmbench.protocol.metrics import METRICS, metrics_of
+from mmbench.protocol.metrics import METRICS
 from mmbench.protocol.schema import MetricPolicy
 from mmbench.protocol.vocabulary import Task
+
+
+def metrics_of(task):
+    return [metric for metric in METRICS.values() if metric.task is task]
 
 
 def test_every_computed_metric_is_listed_in_order():

@@ -2,8 +2,8 @@
 
 import pytest
 
+from benchmarks import validity
 from mmbench.stats.intervals import wilson
-from tests import validity
 
 BENCHMARKS = 1000
 

@@ -98,6 +98,6 @@ def _notes(cases: list[RawCase]) -> list[str]:
     if not both:
         return []
     return [
-        f"kermany: {len(both)} of {len(people['test'])} personN ids of the test part also occur in the training "
-        "part; whether they are the same children is not documented, so ids are kept apart by part"
+        f"kermany: {len(both)} of {len(people['test'])} personN ids of the test part also occur in the "
+        "training part; whether they are the same children is not documented, so ids are kept apart by part"
     ]

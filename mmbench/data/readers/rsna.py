@@ -30,7 +30,10 @@ class Rsna(Reader):
         tasks=(Task.CLASSIFICATION,),
         layout="stage_2_train_images/<patientId>.dcm, stage_2_train_labels.csv",
         where="https://www.kaggle.com/c/rsna-pneumonia-detection-challenge (account needed)",
-        terms="see the challenge's rules; the images are from NIH ChestX-ray14, so they overlap with chestxray14",
+        terms=(
+            "see the challenge's rules; the images are from NIH ChestX-ray14, so they overlap with "
+            "chestxray14"
+        ),
         citation="Shih et al., Radiology: Artificial Intelligence 1(1), 2019",
         published_counts={"cases": 26684, "pneumonia": 6012, "normal": 20672},
     )

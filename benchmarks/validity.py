@@ -1,4 +1,4 @@
-"""Whether verdicts keep their word, on simulated benchmarks: ``python -m tests.validity [FIGURE.png]``.
+"""Whether verdicts keep their word, on simulated benchmarks: ``python -m benchmarks.validity [FIGURE.png]``.
 
 A benchmark is six methods trained on the same labelled subsets and seeds and scored on the same patients, two
 images each. Every score is the sum of effects of method, subset, seed, training, patient and image; no method

@@ -1,4 +1,4 @@
-"""Every benchmark, one process each, one after the other: ``python -m tests.performance``, half an hour.
+"""Every benchmark, one process each, one after the other: ``python -m benchmarks.performance``, half an hour.
 
 The training step is measured twice: with the memory settings that a worker has, and with the system's.
 """
@@ -25,7 +25,7 @@ def main():
         print(f"== {title}", flush=True)
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "KINETO_LOG_LEVEL": "5", **settings}
         done = subprocess.run(
-            [sys.executable, "-m", f"tests.performance.{name}"], env=environment, check=False
+            [sys.executable, "-m", f"benchmarks.performance.{name}"], env=environment, check=False
         )
         if done.returncode:
             sys.exit(done.returncode)

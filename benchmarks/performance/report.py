@@ -1,4 +1,4 @@
-"""How long a report of 500 cells x 800 cases takes: ``python -m tests.performance.report``."""
+"""How long a report of 500 cells x 800 cases takes: ``python -m benchmarks.performance.report``."""
 
 from __future__ import annotations
 

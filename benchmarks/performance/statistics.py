@@ -1,4 +1,4 @@
-"""How long the statistics take: ``python -m tests.performance.statistics``."""
+"""How long the statistics take: ``python -m benchmarks.performance.statistics``."""
 
 from __future__ import annotations
 

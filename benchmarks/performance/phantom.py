@@ -1,4 +1,4 @@
-"""How long the four phantom domains take at their default sizes: ``python -m tests.performance.phantom``."""
+"""How long the four phantom domains take at default size: ``python -m benchmarks.performance.phantom``."""
 
 import time
 

@@ -1,8 +1,8 @@
-"""How long a MultiMix training step takes, and how long done plainly: ``python -m tests.performance.step``.
+"""A MultiMix training step timed, ours and done plainly: ``python -m benchmarks.performance.step``.
 
 One thread; the two steps take turns, so that a machine whose speed drifts favours neither. Beside them
-stand the machine's matrix rates, measured in the same rounds. ``python -m tests.performance`` runs it with a
-worker's memory settings and with the system's; both steps have the same.
+stand the machine's matrix rates, measured in the same rounds. ``python -m benchmarks.performance`` runs it
+with a worker's memory settings and with the system's; both steps have the same.
 """
 
 import statistics
@@ -13,6 +13,7 @@ from mmbench.baselines.multimix import MultiMix
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
+from benchmarks.performance.plain import PlainMultiMix
 from mmbench.methods import (
     LABELED_CLASSIFICATION,
     LABELED_SEGMENTATION,
@@ -21,7 +22,6 @@ from mmbench.methods import (
 )
 from mmbench.methods.base import Problem, StreamBatch
 from mmbench.protocol.schema import Backbone
-from tests.performance.plain import PlainMultiMix
 
 SETTINGS = [(128, 1.0), (64, 1.0), (48, 0.25)]
 REPEATS, PER_STREAM, SIDE, PRODUCTS = 5, 10, 1024, 20

@@ -1,4 +1,4 @@
-"""How a run scales with its workers: ``python -m tests.performance.workers``, a quarter of an hour.
+"""How a run scales with its workers: ``python -m benchmarks.performance.workers``, a quarter of an hour.
 
 A third of ``cross_domain`` (its first seed) by two workers and by one, then the whole of it by two. Each run
 is the command that a user types, from an empty results folder to the report.
@@ -10,7 +10,7 @@ import json
 import tempfile
 from pathlib import Path
 
-from tests.performance.report import command
+from benchmarks.performance.report import command
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Per-case segmentation metrics against MONAI's: ``python -m tests.performance.metrics``.
+"""Per-case segmentation metrics against MONAI's: ``python -m benchmarks.performance.metrics``.
 
 Both score the same pairs of phantom lungs at 256 px, the prediction being the truth moved and eroded or
 dilated; the numbers are compared before the time is. MONAI's time counts only the four surface metrics;
@@ -14,11 +14,11 @@ import numpy as np
 import torch
 from scipy.ndimage import binary_dilation, binary_erosion
 
+from benchmarks.performance.step import interleaved
 from mmbench.data.phantom import generate
 from mmbench.evaluation.segmentation import segmentation_scores
 from mmbench.protocol.schema import MetricPolicy
 from tests.evaluation.by_monai import monai_scores
-from tests.performance.step import interleaved
 
 CASES, SIDE = 40, 256
 POLICY = MetricPolicy()

@@ -1,4 +1,4 @@
-"""The figures of ``docs/calibration.md``, from the recorded run: ``python -m tests.calibration``."""
+"""The figures of ``docs/calibration.md``, from the recorded run: ``python -m benchmarks.calibration``."""
 
 from pathlib import Path
 

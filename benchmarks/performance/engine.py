@@ -1,4 +1,4 @@
-"""What the engine costs around a cell's steps: ``python -m tests.performance.engine``.
+"""What the engine costs around a cell's steps: ``python -m benchmarks.performance.engine``.
 
 One MultiMix cell of ``cross_domain``, as a worker runs it, twice: a worker's first cell also imports the
 libraries and loads what Numba compiled. What is not the steps themselves (batch, losses, gradients,

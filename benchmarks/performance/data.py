@@ -1,4 +1,4 @@
-"""How long a training waits for its data: ``python -m tests.performance.data``.
+"""How long a training waits for its data: ``python -m benchmarks.performance.data``.
 
 Gather and augmentation of MultiMix's four streams against the step that consumes them, on one thread, at
 full width and 10 images per stream.
@@ -7,11 +7,11 @@ full width and 10 images per stream.
 import torch
 from mmbench.baselines.multimix import MultiMix
 
+from benchmarks.performance.step import interleaved, make_step
 from mmbench.data.phantom import generate
 from mmbench.methods import CLASSIFICATION, SEGMENTATION, Problem
 from mmbench.protocol.schema import Backbone, Training
 from mmbench.training.streams import StreamLoader, TaskData
-from tests.performance.step import interleaved, make_step
 
 CASES = 60
 

@@ -1,4 +1,4 @@
-"""How long the commands that compute nothing take: ``python -m tests.performance.commands``.
+"""How long the commands that compute nothing take: ``python -m benchmarks.performance.commands``.
 
 ``status`` reads 1,000 made-up records; the second ``run`` finds quickstart's cells done, which the first,
 not timed, trains in about half a minute.
@@ -9,8 +9,8 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from tests.performance.report import command
-from tests.performance.step import interleaved
+from benchmarks.performance.report import command
+from benchmarks.performance.step import interleaved
 from tests.report.made_up import write_results
 
 
