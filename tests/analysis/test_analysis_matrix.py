@@ -4,25 +4,27 @@ import statistics
 import numpy as np
 import pandas as pd
 import pytest
+from analysed import TRIVIAL
 
+from mmbench.analysis.frames import LONG, long_frame
+from mmbench.analysis.matrix import Trainings, matrix_of
+from mmbench.analysis.rows import Budgets, Cell, Column, compatible
 from mmbench.errors import StoreError
 from mmbench.protocol.runs import DomainDigest, RunSpec
 from mmbench.protocol.schema import Backbone, MetricPolicy, Selection, Training
-from mmbench.report.main_table import LONG_COLUMNS, Column, main_table
+from mmbench.report.notes import spread_notes
 from mmbench.store.frames import SUMMARY_COLUMNS
 
-FLOORS = ("positive", "mean_mask")
 
-
-def find(table, row, classification=None, segmentation=None):
+def find(matrix, row, classification=None, segmentation=None):
     return next(
-        line
-        for line in table.lines
-        if (line.row, line.classification, line.segmentation) == (row, classification, segmentation)
+        cell
+        for cell in matrix.cells
+        if (cell.row, cell.classification, cell.segmentation) == (row, classification, segmentation)
     )
 
 
-def planned_cells(results) -> list[RunSpec]:
+def planned_runs(results) -> list[RunSpec]:
     """Runs for the fixture's rows; their ids replace the fixture's names in ``results``."""
     found = []
     for run in results.drop_duplicates("run").to_dict("records"):
@@ -57,9 +59,9 @@ def planned_cells(results) -> list[RunSpec]:
     return found
 
 
-def test_rows_are_grouped_by_model_then_budgets_with_floors_last(results, protocol):
-    table = main_table(results.sample(frac=1, random_state=0), protocol, FLOORS)
-    assert [(line.row, line.classification, line.segmentation) for line in table.lines] == [
+def test_rows_are_grouped_by_model_then_budgets_with_trivial_baselines_last(results, protocol):
+    matrix = matrix_of(results.sample(frac=1, random_state=0), protocol, TRIVIAL)
+    assert [(cell.row, cell.classification, cell.segmentation) for cell in matrix.cells] == [
         ("unet", None, "10"),
         ("enc", "100", None),
         ("enc", "full", None),
@@ -69,7 +71,7 @@ def test_rows_are_grouped_by_model_then_budgets_with_floors_last(results, protoc
         ("positive", "full", None),
         ("mean_mask", None, "10"),
     ]
-    assert [line.trivial for line in table.lines] == [False] * 5 + [True] * 3
+    assert [cell.trivial for cell in matrix.cells] == [False] * 5 + [True] * 3
 
 
 def test_budgets_are_ordered_as_numbers(protocol):
@@ -91,13 +93,13 @@ def test_budgets_are_ordered_as_numbers(protocol):
         )
         for budget in ("1000", "full", "20", "100")
     ]
-    table = main_table(pd.DataFrame(rows, columns=list(SUMMARY_COLUMNS)), protocol, ())
-    assert [line.classification for line in table.lines] == ["20", "100", "1000", "full"]
+    matrix = matrix_of(pd.DataFrame(rows, columns=list(SUMMARY_COLUMNS)), protocol, ())
+    assert [cell.classification for cell in matrix.cells] == ["20", "100", "1000", "full"]
 
 
 def test_columns_are_in_domain_then_cross_domain(results, protocol):
-    table = main_table(results, protocol, FLOORS)
-    assert [(column.scope, column.domain, column.heading) for column in table.columns] == [
+    matrix = matrix_of(results, protocol, TRIVIAL)
+    assert [(column.scope, column.domain, column.heading) for column in matrix.columns] == [
         (scope, domain, heading)
         for scope, domain, headings in (
             ("in-domain", "kermany", ("Acc", "F1-N", "F1-P")),
@@ -110,16 +112,16 @@ def test_columns_are_in_domain_then_cross_domain(results, protocol):
 
 
 def test_numbers_are_means_and_deviations_over_trainings(results, protocol):
-    table = main_table(results, protocol, FLOORS)
-    value = table.results[
-        find(table, "MultiMix", "full", "10"), Column(True, "kermany", "classification", "accuracy")
+    matrix = matrix_of(results, protocol, TRIVIAL)
+    value = matrix.values[
+        find(matrix, "MultiMix", "full", "10"), Column(True, "kermany", "classification", "accuracy")
     ]
     runs = [0.5 + 2 / 32 + 1 / 8 + 1 / 128, 0.5 + 2 / 32 + 1 / 8 + 1 / 128 + 1 / 64]
     assert value.mean == pytest.approx(statistics.mean(runs))
     assert value.sd == pytest.approx(statistics.stdev(runs))
     assert value.n == 2
-    trivial = table.results[
-        find(table, "positive", "full"), Column(False, "nih", "classification", "f1_pneumonia")
+    trivial = matrix.values[
+        find(matrix, "positive", "full"), Column(False, "nih", "classification", "f1_pneumonia")
     ]
     assert trivial.mean == pytest.approx(0.5 + 3 / 32)
     assert math.isnan(trivial.sd)
@@ -128,93 +130,76 @@ def test_numbers_are_means_and_deviations_over_trainings(results, protocol):
 def test_undefined_values_are_left_out_and_told(results, protocol):
     chosen = (results["row"] == "enc") & (results["seed"] == 0) & (results["metric"] == "f1_normal")
     results.loc[chosen & (results["domain"] == "nih"), "value"] = np.nan
-    table = main_table(results, protocol, FLOORS)
-    value = table.results[find(table, "enc", "100"), Column(False, "nih", "classification", "f1_normal")]
+    matrix = matrix_of(results, protocol, TRIVIAL)
+    value = matrix.values[find(matrix, "enc", "100"), Column(False, "nih", "classification", "f1_normal")]
     assert value.n == 1
     assert value.mean == pytest.approx(0.5 + 1 / 32 + 1 / 64)
-    assert "Left out of means because undefined: F1-N on nih in 2 trainings." in table.captions
+    assert "Left out of means because undefined: F1-N on nih in 2 trainings." in spread_notes(matrix)
 
 
 def test_the_long_frame_holds_every_metric_unrounded(results, protocol):
-    long = main_table(results, protocol, FLOORS).long
-    assert tuple(long.columns) == LONG_COLUMNS
+    long = long_frame(matrix_of(results, protocol, TRIVIAL))
+    assert tuple(long.columns) == LONG
     assert len(long) == len(results.drop_duplicates(["row", "budget_classification", "domain", "metric"]))
     chosen = long[(long["row"] == "unet") & (long["domain"] == "jsrt") & (long["metric"] == "hausdorff")]
     assert chosen["mean"].item() == pytest.approx(16 * (1 - 0.625 - 1 / 128))
     assert {"auroc", "empty_prediction"} <= set(long["metric"])
 
 
-def test_missing_and_failed_cells_are_counted(results, protocol):
-    runs = planned_cells(results)
+def test_missing_and_failed_runs_are_counted(results, protocol):
+    runs = planned_runs(results)
     gone = [run for run in runs if run.label == "unet"] + [runs[-1]]
     kept = results[~results["run"].isin([run.id for run in gone])]
-    table = main_table(kept, protocol, FLOORS, runs=runs, failed=[gone[0].id, "other"])
+    matrix = matrix_of(kept, protocol, TRIVIAL, runs=runs, failed=[gone[0].id, "other"])
     sentence = (
         f"3 of {len(runs)} runs missing (1 failed): … stands for rows without any, n tells what is there."
     )
-    assert sentence in table.captions
-    assert table.trainings[find(table, "unet", None, "10")] == (0, 2)
-    assert find(table, "mean_mask", None, "10") in table.lines
+    assert sentence in spread_notes(matrix)
+    assert matrix.trainings[find(matrix, "unet", None, "10")] == Trainings(0, 2)
+    assert find(matrix, "mean_mask", None, "10") in matrix.cells
 
 
 def test_records_that_the_plan_does_not_name_are_left_out(results, protocol):
-    runs = [run for run in planned_cells(results) if run.label != "enc"]
-    table = main_table(results, protocol, FLOORS, runs=runs)
-    assert "enc" not in {line.row for line in table.lines}
-    assert not any("missing" in sentence for sentence in table.captions)
+    runs = [run for run in planned_runs(results) if run.label != "enc"]
+    matrix = matrix_of(results, protocol, TRIVIAL, runs=runs)
+    assert "enc" not in {cell.row for cell in matrix.cells}
+    assert not any("missing" in sentence for sentence in spread_notes(matrix))
 
 
 def test_the_plans_labels_count(results, protocol):
     runs = [
-        run.model_copy(update={"label": "Ours"}) for run in planned_cells(results) if run.method == "multimix"
+        run.model_copy(update={"label": "Ours"}) for run in planned_runs(results) if run.method == "multimix"
     ]
-    table = main_table(results, protocol, FLOORS, runs=runs)
-    assert {line.row for line in table.lines} == {"Ours"}
+    matrix = matrix_of(results, protocol, TRIVIAL, runs=runs)
+    assert {cell.row for cell in matrix.cells} == {"Ours"}
 
 
 def test_two_records_of_one_training_are_refused(results, protocol):
     twin = results[results["row"] == "enc"].assign(run="twin")
-    with pytest.raises(StoreError, match=r"enc: draw 0, seed 0 has two records with different settings"):
-        main_table(pd.concat([results, twin]), protocol, FLOORS)
+    with pytest.raises(
+        StoreError, match=r"enc: labelled subset 0, seed 0 has two records with different settings"
+    ):
+        matrix_of(pd.concat([results, twin]), protocol, TRIVIAL)
 
 
 def test_nothing_recorded_is_an_empty_table(results, protocol):
-    table = main_table(results.iloc[:0], protocol, FLOORS)
-    assert table.lines == []
-    assert table.long.empty
-    filled = main_table(results.iloc[:0], protocol, FLOORS, runs=planned_cells(results))
-    assert len(filled.lines) == 8
+    matrix = matrix_of(results.iloc[:0], protocol, TRIVIAL)
+    assert matrix.cells == ()
+    assert long_frame(matrix).empty
+    filled = matrix_of(results.iloc[:0], protocol, TRIVIAL, runs=planned_runs(results))
+    assert len(filled.cells) == 8
 
 
-def test_captions_say_what_the_numbers_are(results, protocol):
-    captions = "\n".join(main_table(results, protocol, FLOORS).captions)
-    for sentence in (
-        "± is the standard deviation over trainings: 2 seeds x 1 labelled subset (not over cases)",
-        "Cases: classification kermany 624, nih 4185; segmentation jsrt 123, montgomery 35.",
-        "Warning: fewer than 50 cases, so wide uncertainty: montgomery (35, segmentation).",
-        "Empty predicted masks, which bear on every distance, over all trainings: unet –/10 on montgomery 3 "
-        "of 70.",
-        "pneumonia from probability 0.5; mask pixels from probability 0.5",
-        "distances in pixels of 256 x 256 images",
-        "a distance when exactly one mask is empty is the image's diagonal",
-        "Selection rule last: the weights after step 500 are evaluated.",
-        "lower is better for HD",
-    ):
-        assert sentence in captions
+def test_a_cell_knows_its_budgets():
+    cell = Cell("a", "a", "10", None, False)
+    assert (cell.budget("classification"), cell.budget("segmentation")) == ("10", None)
+    assert cell.budgets.text == "10/–"
+    assert [cell.budgets.meets(Budgets(*pair)) for pair in (("10", "5"), ("20", "5"))] == [True, False]
 
 
-def test_captions_follow_the_protocol(results, protocol):
-    changed = protocol.model_copy(
-        update={
-            "seeds": 1,
-            "selection": Selection(rule="oracle", every=50),
-            "evaluation": MetricPolicy(spacing=0.5, empty_distance="nan"),
-        }
-    )
-    captions = "\n".join(main_table(results[results["seed"] == 0], changed, FLOORS).captions)
-    assert "One training per row (1 seed, 1 labelled subset): no spread can be shown." in captions
-    assert (
-        "best on the targets themselves, looked at every 50 steps; an upper bound, not a result" in captions
-    )
-    assert "distances at a spacing of 0.5 per pixel of 256 x 256 images" in captions
-    assert "exactly one mask is empty is undefined" in captions
+def test_cells_are_compatible_unless_both_learn_a_task_from_other_budgets():
+    whole, other = Cell("a", "a", "10", "5", False), Cell("b", "b", "20", "5", False)
+    masks = Cell("c", "c", None, "5", False)
+    assert not compatible(whole, other)
+    assert compatible(whole, masks)
+    assert compatible(masks, other)

@@ -9,9 +9,9 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+from tests.analysis.made_up import write_results
 from tests.performance.report import command
 from tests.performance.step import interleaved
-from tests.report.made_up import write_results
 
 
 def main() -> None:
