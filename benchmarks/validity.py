@@ -15,16 +15,16 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from mmbench.analysis.comparisons import against_reference, compare_all
+from mmbench.analysis.estimates import cell_estimates
+from mmbench.analysis.records import CellEstimate
+from mmbench.analysis.scored import Scored, grids_of, score
 from mmbench.protocol.files import parse_protocol
 from mmbench.protocol.metrics import METRICS
-from mmbench.report.comparisons import against_reference, comparison_records
-from mmbench.report.estimates import estimate_records
-from mmbench.report.scored import Scored, lines_of
 from mmbench.stats.blocks import Block
-from mmbench.stats.bootstrap import hierarchical_bootstrap
 from mmbench.stats.intervals import wilson
 from mmbench.stats.power import Design, Noise, minimum_detectable_difference, power
-from mmbench.stats.resampling import patient_weights, replicates
+from mmbench.stats.resampling import patient_weights
 
 METHODS = 6
 PROTOCOL = parse_protocol(
@@ -129,22 +129,55 @@ def simulate(task: str, subsets: int, seeds: int, patients: int, shift: float, r
     return Block("there", task, False, pd.DataFrame(trainings), np.arange(len(owner)), owner, owner, scores)
 
 
-def judge(block: Block, rng) -> tuple[list[dict], Scored]:
-    """Return every line's record with its comparison with the reference, as a report makes them."""
+def judge(block: Block, rng) -> tuple[list[CellEstimate], Scored]:
+    """Return every cell's estimate with its comparison with the reference, as a report makes them."""
     metric = METRICS["dice" if block.task == "segmentation" else "accuracy"]
     weights = patient_weights(block.patients, PROTOCOL.statistics.resamples, rng)
-    found = replicates(block, metric.name, weights)
-    scored = Scored(block, metric, found, found.covariance, lines_of(block, ()))
+    scored = score(block, metric, weights, PROTOCOL, grids_of(block, ()))
     order = list(scored.grids)
-    estimates = estimate_records(scored, PROTOCOL, order)
-    against_reference(estimates, comparison_records(scored, PROTOCOL, order, None), metric, PROTOCOL)
-    return estimates, scored
+    estimates = cell_estimates(scored, PROTOCOL, order)
+    comparisons = compare_all(scored, PROTOCOL, order, None)
+    return against_reference(estimates, comparisons, metric, PROTOCOL), scored
 
 
 def truth(task: str, design: tuple[int, int, int]) -> float:
     """Return the expected score over all subsets, seeds, trainings and patients."""
     spread = spread_of(task, design)
     return spread.centre if task == "segmentation" else float(stats.norm.cdf(spread.centre / spread.total))
+
+
+def hierarchical_bootstrap(
+    values: np.ndarray, patients: np.ndarray, rng: np.random.Generator, resamples: int = 2000
+) -> np.ndarray:
+    """Resample labelled subsets, seeds and patients together, and return the means.
+
+    Each factor is drawn anew with replacement and applied to all others (Owen 2007,
+    doi:10.1214/07-AOAS122). With few levels its percentiles are too narrow: the variance of n levels
+    comes out (n - 1) / n times too small, and quantiles know nothing of the t distribution.
+
+    Parameters
+    ----------
+    values : ndarray
+        Per-case scores, shape (subsets, seeds, N).
+    patients : ndarray
+        Codes 0..P-1, shape (N,).
+    rng : Generator
+        The random stream.
+    resamples : int
+        How often.
+
+    Returns
+    -------
+    ndarray
+        Means, shape (resamples,).
+    """
+    subsets, seeds, _ = values.shape
+    weights = patient_weights(patients, resamples, rng).astype(np.float64)
+    by_training = np.einsum("bn,dsn->bds", weights, values, optimize=True) / weights.sum(1)[:, None, None]
+    of_subset = rng.multinomial(subsets, np.full(subsets, 1 / subsets), size=resamples) / subsets
+    of_seed = rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=resamples) / seeds
+    means: np.ndarray = np.einsum("bds,bd,bs->b", by_training, of_subset, of_seed)
+    return means
 
 
 def percentile_covers(scored: Scored, rng) -> bool:
@@ -173,14 +206,12 @@ def run(task: str, design: tuple[int, int, int], benchmarks: int, seed: int = 0)
     counts = dict.fromkeys(("better", "significant", "differences", "scores", "percentile"), 0.0)
     for _ in range(benchmarks):
         estimates, scored = judge(simulate(task, *design, 0.0, rng), rng)
-        tests = [record for record in estimates if record["verdict"] is not None]
+        tests = [record.against for record in estimates if record.against is not None]
         assert len(tests) == METHODS - 1
-        counts["better"] += any(test["verdict"] == "better" for test in tests)
-        counts["significant"] += any(test["p_holm"] < 0.05 for test in tests)
-        counts["differences"] += np.mean(
-            [test["difference_low"] <= 0 <= test["difference_high"] for test in tests]
-        )
-        counts["scores"] += np.mean([r["low"] <= expected <= r["high"] for r in estimates])
+        counts["better"] += any(test.verdict == "better" for test in tests)
+        counts["significant"] += any(test.p_holm < 0.05 for test in tests)
+        counts["differences"] += np.mean([test.low <= 0 <= test.high for test in tests])
+        counts["scores"] += np.mean([r.estimate.low <= expected <= r.estimate.high for r in estimates])
         counts["percentile"] += percentile_covers(scored, rng)
     return {name: count / benchmarks for name, count in counts.items()}
 
@@ -198,7 +229,7 @@ def powers(design: tuple[int, int, int], benchmarks: int, seed: int = 1) -> tupl
     found = 0
     for _ in range(benchmarks):
         estimates, _ = judge(simulate("segmentation", *design, shift, rng), rng)
-        found += next(r for r in estimates if r["row"] == "m1")["p_holm"] < 0.05
+        found += next(r.against for r in estimates if r.cell.row == "m1").p_holm < 0.05
     return shift, power(shift, planned, noise), found / benchmarks
 
 
@@ -226,10 +257,10 @@ def main() -> None:
         shares = f"{100 * predicted:.1f} % | {100 * found_share:.1f} %"
         print(f"| {design[0]} x {design[1]} | {shift:.3f} | {shares} |", flush=True)
     if len(sys.argv) > 1:
-        subset(pd.DataFrame(rows), benchmarks, sys.argv[1])
+        draw(pd.DataFrame(rows), benchmarks, sys.argv[1])
 
 
-def subset(rows: pd.DataFrame, benchmarks: int, path: str) -> None:
+def draw(rows: pd.DataFrame, benchmarks: int, path: str) -> None:
     """Draw error rates and coverages with their own intervals."""
     import matplotlib
 

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -42,15 +43,36 @@ def digest_file(path: Path) -> str:
 
 
 @cache
-def digest_code(*rooms: str) -> str:
-    """Return a digest of this package's files, or of some of its folders.
+def digest_code(*parts: str) -> str:
+    """Return a digest of this package's files, or of some of its parts.
 
     A version number is not enough: a copy from git changes without one.
+
+    Parameters
+    ----------
+    parts : str
+        Folders or files relative to the package, such as ``stats`` or ``protocol/metrics.py``; a subpackage
+        that is installed from elsewhere, such as ``published``, counts too. Everything when left out.
     """
-    package = Path(__file__).resolve().parent
-    paths = sorted(path for room in rooms or (".",) for path in (package / room).rglob("*.*"))
-    kept = [path for path in paths if "__pycache__" not in path.parts and path.is_file()]
-    return digest_json({path.relative_to(package).as_posix(): digest_file(path) for path in kept})
+    found = {}
+    for part in parts or (".",):
+        root = _part(part)
+        for path in [root] if root.is_file() else sorted(root.rglob("*.*")):
+            if path.is_file() and "__pycache__" not in path.parts:
+                found[(Path(part) / path.relative_to(root)).as_posix()] = digest_file(path)
+    return digest_json(found)
+
+
+def _part(name: str) -> Path:
+    """Return where a part of this package lies."""
+    path = Path(__file__).resolve().parent / name
+    if path.exists():
+        return path
+    # A working copy keeps some subpackages next to the package, not in it.
+    spec = find_spec(f"{__package__}.{name}")
+    if spec is None or not spec.submodule_search_locations:
+        raise FileNotFoundError(f"{name} is no part of {__package__}")
+    return Path(next(iter(spec.submodule_search_locations)))
 
 
 def fsync_path(path: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.performance.report import command
 from benchmarks.performance.step import interleaved
-from tests.report.made_up import write_results
+from tests.analysis.made_up import write_results
 
 
 def main() -> None:

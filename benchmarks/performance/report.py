@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from mmbench.report.build import make_report
-from tests.report.made_up import write_results
+from tests.analysis.made_up import write_results
 
 METHODS, SEEDS, CASES = 10, 10, 200
 BUDGETS = ("10", "20", "40", "80", "full")

@@ -18,7 +18,7 @@ def report(
         Path | None, typer.Option(metavar="DIR", help="Where to write; RESULTS/report when left out.")
     ] = None,
     published: Annotated[
-        bool, typer.Option("--published", help="Set the publication's numbers beside ours.")
+        bool, typer.Option("--published", help="Compare ours with the publication's numbers.")
     ] = False,
     ledger: Annotated[
         list[Path] | None,
@@ -57,7 +57,7 @@ def report(
     if json:
         print_json(made.as_json())
         return
-    from mmbench.report.render import print_terminal
+    from mmbench.report.terminal import print_terminal
 
     out = console()
     if made.main is None:

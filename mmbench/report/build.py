@@ -10,20 +10,23 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from mmbench import __version__
+from mmbench.analysis.matrix import Matrix, stored_matrix
+from mmbench.analysis.results import Results, read_results
 from mmbench.files import digest_code, digest_json, write_text
-from mmbench.report.main_table import MainTable, stored_table
 from mmbench.store.lease import waited_lease
-from mmbench.store.provenance import refuse_mixtures, stored_mixtures
-from mmbench.store.record import StoredPlan
-from mmbench.store.store import ResultStore
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from mmbench.analysis.analysis import Analysis
+    from mmbench.report.table import Table
 
 FOLDER = "report"
 STAMP = "report.json"
 WRITING = ".writing"
 """The lease that whoever writes a report holds."""
+SOURCES = ("stats", "analysis", "report", "evaluation", "claims", "protocol/metrics.py", "published")
+"""Parts of this package that a report's content depends on, the shipped ledgers included."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +41,9 @@ class Report:
         The results folder.
     folder : Path
         Where page, tables and figures lie.
-    main : MainTable or None
-        None when no run of the protocol is finished; then nothing is written.
+    matrix : Matrix or None
+        Means and deviations over trainings; None when no run of the protocol is finished, and nothing is
+        written.
     paths : tuple of Path
         The files of the report.
     fresh : bool
@@ -49,14 +53,23 @@ class Report:
     protocol: str
     results: Path
     folder: Path
-    main: MainTable | None = None
+    matrix: Matrix | None = None
     paths: tuple[Path, ...] = ()
     fresh: bool = False
 
     @property
+    def main(self) -> Table | None:
+        """The table with means and deviations; None when no run is finished."""
+        from mmbench.report.table import spread_table
+
+        return None if self.matrix is None else spread_table(self.matrix)
+
+    @property
     def table(self) -> pd.DataFrame | None:
-        """The main table, one row per line, unrounded."""
-        return None if self.main is None else self.main.wide
+        """The same as a frame: one row per cell, unrounded."""
+        from mmbench.report.csv_files import wide_frame
+
+        return None if self.main is None else wide_frame(self.main)
 
     @property
     def page(self) -> Path:
@@ -64,17 +77,19 @@ class Report:
         return self.folder / "index.html"
 
     def as_json(self) -> dict[str, Any]:
-        """Return the report as JSON values: one row per line, domain and metric."""
+        """Return the report as JSON values: one row per cell, domain and metric."""
+        from mmbench.analysis.frames import long_frame
+
         rows: list[dict[Any, Any]] = []
-        if self.main is not None:
-            long = self.main.long.astype(object)
+        if self.matrix is not None:
+            long = long_frame(self.matrix).astype(object)
             rows = long.where(long.notna(), None).to_dict("records")
         return {
             "protocol": self.protocol,
             "results": str(self.results),
-            "page": str(self.page) if self.main is not None else None,
+            "page": None if self.matrix is None else str(self.page),
             "files": [str(path) for path in self.paths],
-            "captions": [] if self.main is None else self.main.captions,
+            "captions": [] if self.main is None else list(self.main.notes),
             "rows": rows,
         }
 
@@ -86,9 +101,9 @@ class Extras:
     Attributes
     ----------
     published : tuple of Path
-        Ledgers to set beside our rows, beyond the shipped one.
+        Ledgers to compare our rows with, beyond the shipped one.
     with_published : bool
-        Whether printed numbers are set beside ours.
+        Whether printed numbers are compared with ours.
     sensitivity : bool
         Whether other metric policies are tried.
     """
@@ -135,28 +150,28 @@ def make_report(
     StoreError
         If there is no plan, a record is damaged, or records are mixed without leave.
     """
-    store = ResultStore(results)
-    plan, finished = store.load_plan(), store.finished()
+    found = read_results(results)
     folder = folder or results / FOLDER
-    name = plan.protocol.name
-    if not any(run.id in finished for run in plan.runs):
+    name = found.protocol.name
+    if not found.finished:
         return Report(name, results, folder)
     if not allow_mixed:
-        refuse_mixtures(store, stored_mixtures(store))
-    paths = None if force else _known(folder, _inputs(store, plan), extras)
+        found.refuse(found.mixtures)
+    paths = None if force else _known(folder, _inputs(found), extras)
     fresh = False
     if paths is None:
         # Runs that share a results folder end at the same moment and all come here.
         with waited_lease(folder, WRITING):
-            inputs = _inputs(store, plan)
+            found = read_results(results)
+            inputs = _inputs(found)
             paths = None if force else _known(folder, inputs, extras)
             if paths is None:
-                paths, fresh = _write(results, folder, inputs, extras or Extras()), True
-    return Report(name, results, folder, stored_table(store, plan), paths, fresh)
+                paths, fresh = _write(found, folder, inputs, extras or Extras()), True
+    return Report(name, results, folder, stored_matrix(found), paths, fresh)
 
 
-def _write(results: Path, folder: Path, inputs: str, extras: Extras) -> tuple[Path, ...]:
-    from mmbench.report.analysis import analyse
+def _write(results: Results, folder: Path, inputs: str, extras: Extras) -> tuple[Path, ...]:
+    from mmbench.analysis.analysis import analyse
     from mmbench.report.figures import draw_figures
     from mmbench.report.html import render_html
     from mmbench.report.tables import write_tables
@@ -164,32 +179,20 @@ def _write(results: Path, folder: Path, inputs: str, extras: Extras) -> tuple[Pa
     analysis = analyse(results)
     assert analysis is not None
     paths = write_tables(analysis, folder / "tables")
-    published = sensitivity = None
-    tried: list[str] = []
-    if extras.with_published:
-        from mmbench.claims.ledger import load_ledger
-        from mmbench.report.published import set_beside
-
-        published = set_beside(analysis, load_ledger(extras.published))
-    if extras.sensitivity:
-        from mmbench.report.sensitivity import sensitivity as other_policies
-
-        sensitivity, tried = other_policies(results, analysis)
-    for table, frame in (("published", published), ("sensitivity", sensitivity)):
-        if frame is not None:
-            path = folder / "tables" / f"{table}.csv"
-            write_text(path, frame.to_csv(index=False, lineterminator="\n"))
-            paths.append(path)
+    frames, tried = _extra_frames(results, analysis, extras)
+    for name, frame in frames.items():
+        paths.append(folder / "tables" / f"{name}.csv")
+        write_text(paths[-1], frame.to_csv(index=False, lineterminator="\n"))
     figures = draw_figures(analysis, folder / "figures")
     paths += [path for figure in figures for path in (figure.svg, figure.png)]
     page = folder / "index.html"
     text = render_html(
         analysis,
         figures,
-        published=published,
-        sensitivity=sensitivity,
+        published=frames.get("published"),
+        sensitivity=frames.get("sensitivity"),
         tried=tried,
-        records=_link(folder, ResultStore(results).runs_folder),
+        records=_link(folder, results.records_folder),
     )
     write_text(page, text)
     paths = [page, *paths]
@@ -202,22 +205,34 @@ def _write(results: Path, folder: Path, inputs: str, extras: Extras) -> tuple[Pa
     return tuple(paths)
 
 
+def _extra_frames(
+    results: Results, analysis: Analysis, extras: Extras
+) -> tuple[dict[str, pd.DataFrame], tuple[str, ...]]:
+    """Return the tables beside the records' own numbers by name, and which metric policies were tried."""
+    frames: dict[str, pd.DataFrame] = {}
+    tried: tuple[str, ...] = ()
+    if extras.with_published:
+        from mmbench.claims.ledger import load_ledger
+        from mmbench.report.published import compare_published, published_frame
+
+        frames["published"] = published_frame(compare_published(analysis, load_ledger(extras.published)))
+    if extras.sensitivity:
+        from mmbench.analysis.sensitivity import sensitivity
+
+        found = sensitivity(results, analysis)
+        frames["sensitivity"], tried = found.frame, found.tried
+    return frames, tried
+
+
 def _link(folder: Path, target: Path) -> str:
     """Return the address of a folder, seen from a page in another one."""
     return quote(Path(os.path.relpath(target.resolve(), folder.resolve())).as_posix())
 
 
-def _inputs(store: ResultStore, plan: StoredPlan) -> str:
-    """Return a digest of every record that the report shows."""
-    finished, failed = store.finished(), store.failed()
+def _inputs(results: Results) -> str:
+    """Return a digest of every record that the report shows, and of the code that makes it."""
     return digest_json(
-        {
-            "version": __version__,
-            "source": digest_code("report", "stats"),
-            "plan": plan.model_dump(mode="json", exclude={"created", "digest"}),
-            "records": {run.id: store.digest(run.id) for run in plan.runs if run.id in finished},
-            "failed": sorted(failed),
-        }
+        {"version": __version__, "source": digest_code(*SOURCES), "results": results.digests()}
     )
 
 

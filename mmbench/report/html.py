@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
+from mmbench.analysis.analysis import Analysis
 from mmbench.report.figures.style import GRID, INK, Figure
 from mmbench.report.payload import embedded, page_context
-from mmbench.report.render import plain
+from mmbench.report.text import plain
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from mmbench.report.analysis import Analysis
 
 
 def render_html(
@@ -24,7 +23,7 @@ def render_html(
     published: pd.DataFrame | None = None,
     sensitivity: pd.DataFrame | None = None,
     tried: Sequence[str] = (),
-    records: str = "../cells",
+    records: str = "../runs",
 ) -> str:
     """Return the page.
 
@@ -35,9 +34,9 @@ def render_html(
     figures : sequence of Figure
         Drawn already; their SVGs are set into the page.
     published : DataFrame, optional
-        Printed numbers beside ours, from :func:`mmbench.report.published.set_beside`.
+        Printed numbers next to ours, from :func:`mmbench.report.published.compare_published`.
     sensitivity : DataFrame, optional
-        Verdicts under other metric policies, from :func:`mmbench.report.sensitivity.sensitivity`.
+        Verdicts under other metric policies, from :func:`mmbench.analysis.sensitivity.sensitivity`.
     tried : sequence of str
         Which policies those are.
     records : str

@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import groupby
-from typing import TYPE_CHECKING
 
-from mmbench.report.marks import (
-    BELOW_TRIVIAL,
-    BETTER,
-    EQUIVALENT,
-    SIGNIFICANT,
-    WORSE,
-    Entry,
-    MarkedTable,
-    number,
-)
-from mmbench.report.render import plain
-
-if TYPE_CHECKING:
-    import pandas as pd
+from mmbench.analysis.records import CellEstimate
+from mmbench.report.marks import BELOW_TRIVIAL, BETTER, EQUIVALENT, SIGNIFICANT, WORSE
+from mmbench.report.table import MODEL, TRAININGS, Entry, Line, Table
+from mmbench.report.text import number, plain, signed
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -54,64 +43,77 @@ def latex_text(text: str) -> str:
     return "".join(letter if ord(letter) < 256 else "?" for letter in found)
 
 
-def latex_main(table: MarkedTable, title: str, label: str = "tab:main") -> str:
+def latex_table(table: Table, label: str = "tab:main") -> str:
     """Return the main table.
 
     Parameters
     ----------
-    table : MarkedTable
-        From :func:`mmbench.report.marks.marked_table`.
-    title : str
-        Its caption begins with it.
+    table : Table
+        Its caption begins with the title.
     label : str
         For references.
     """
-    columns = table.columns
-    spec = "lrr" + "r" * len(columns)
-    heads = _group_heads(table)
-    names = ["Model", r"$|D_c|$", r"$|D_s|$", *(latex_text(column.heading) for column in columns)]
-    rows, previous = [], None
-    for line in table.lines:
-        if previous is not None and (line.trivial != previous.trivial or line.row != previous.row):
-            rows.append(r"\midrule" if line.trivial and not previous.trivial else r"\addlinespace")
-        name = latex_text(line.row)
-        entries = [rf"\emph{{{name}}}" if line.trivial else name]
-        entries += [latex_text(budget) for budget in table.budgets[line]]
-        entries += [_entry(table.entries[line, column]) for column in columns]
-        rows.append(" & ".join(entries) + r" \\")
-        previous = line
+    names = [MODEL, r"$|D_c|$", r"$|D_s|$", *([f"${TRAININGS}$"] if table.with_trainings else [])]
+    heads = _group_heads(table, len(names))
+    spec = "l" + "r" * (len(names) - 1 + len(table.columns))
+    names += [latex_text(column.heading) for column in table.columns]
+    rows: list[str] = []
+    previous = None
+    for line in table.shown:
+        cell = line.cell
+        if previous is not None and (cell.trivial != previous.trivial or cell.row != previous.row):
+            rows.append(r"\midrule" if cell.trivial and not previous.trivial else r"\addlinespace")
+        rows.append(_row(_texts(table, line)))
+        previous = cell
     notes = " ".join(latex_text(note) for note in table.notes)
-    return _wrapped(spec, [*heads, " & ".join(names) + r" \\"], rows, f"{latex_text(title)}. {notes}", label)
+    return _wrapped(spec, [*heads, _row(names)], rows, f"{latex_text(table.title)}. {notes}", label)
 
 
-def latex_comparisons(comparisons: pd.DataFrame, title: str, label: str = "tab:comparisons") -> str:
-    """Return a table of paired comparisons.
+def latex_comparisons(
+    estimates: Iterable[CellEstimate], reference: str, title: str, label: str = "tab:comparisons"
+) -> str:
+    """Return a table of the comparisons with the reference, the other row as A.
 
     Parameters
     ----------
-    comparisons : DataFrame
-        Lines of ``Analysis.comparisons``.
+    estimates : iterable of CellEstimate
+        Those without a comparison are left out.
+    reference : str
+        The reference method's row.
     title : str
         Its caption.
     label : str
         For references.
     """
     heads = ["Metric", "Domain", "Labels", "A", "B", "$A-B$", "Interval", "$p$", r"$p_\mathrm{Holm}$"]
-    rows = [
-        " & ".join(
-            [
-                *(latex_text(str(test[key])) for key in ("heading", "domain", "budget", "row_a", "row_b")),
-                f"${test['difference']:+.3f}$",
-                f"$[{test['low']:+.3f}, {test['high']:+.3f}]$",
-                number(test["p"]),
-                number(test["p_holm"]),
-                str(test["verdict"]),
+    rows = []
+    for record in estimates:
+        test, column = record.against, record.column
+        if test is not None:
+            naming = (column.heading, column.domain, record.cell.budgets.text, record.cell.row, reference)
+            texts = [
+                *map(latex_text, naming),
+                f"${signed(test.difference)}$",
+                f"$[{signed(test.low)}, {signed(test.high)}]$",
+                *(number(test.p), number(test.p_holm), test.verdict),
             ]
-        )
-        + r" \\"
-        for test in comparisons.to_dict("records")
+            rows.append(_row(texts))
+    return _wrapped("lllllrrrrl", [_row([*heads, "Verdict"])], rows, latex_text(title), label)
+
+
+def _texts(table: Table, line: Line) -> list[str]:
+    name = latex_text(line.cell.row)
+    trainings = [line.trainings.text] if table.with_trainings else []
+    return [
+        rf"\emph{{{name}}}" if line.cell.trivial else name,
+        *map(latex_text, line.budgets),
+        *trainings,
+        *map(_entry, line.entries),
     ]
-    return _wrapped("lllllrrrrl", [" & ".join([*heads, "Verdict"]) + r" \\"], rows, latex_text(title), label)
+
+
+def _row(texts: Iterable[str]) -> str:
+    return " & ".join(texts) + r" \\"
 
 
 def _entry(entry: Entry) -> str:
@@ -121,14 +123,15 @@ def _entry(entry: Entry) -> str:
     return f"{text}{latex_text(entry.marks)}{interval}"
 
 
-def _group_heads(table: MarkedTable) -> list[str]:
-    parts, rules, place = ["", "", ""], [], 4
+def _group_heads(table: Table, before: int) -> list[str]:
+    """Return the line of domains over the columns, and the rules below it."""
+    parts, rules, start = [""] * before, [], before + 1
     for (scope, domain), group in groupby(table.columns, key=lambda column: (column.scope, column.domain)):
         width = len(list(group))
         parts.append(rf"\multicolumn{{{width}}}{{c}}{{{latex_text(f'{scope}: {domain}')}}}")
-        rules.append(rf"\cmidrule(lr){{{place}-{place + width - 1}}}")
-        place += width
-    return [" & ".join(parts) + r" \\", " ".join(rules)] if rules else []
+        rules.append(rf"\cmidrule(lr){{{start}-{start + width - 1}}}")
+        start += width
+    return [_row(parts), " ".join(rules)] if rules else []
 
 
 def _wrapped(spec: str, heads: Sequence[str], rows: Sequence[str], caption: str, label: str) -> str:

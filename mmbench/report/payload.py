@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from mmbench.protocol.metrics import METRICS
-from mmbench.report.marks import MarkedTable, marked_table, marks_of, number
-from mmbench.report.render import NOT_LEARNED, plain
+from mmbench.analysis.analysis import Analysis
+from mmbench.analysis.records import Against, CellEstimate
+from mmbench.analysis.rows import Budgets, Column
+from mmbench.protocol.metrics import MAIN_METRIC, METRICS
+from mmbench.protocol.vocabulary import Task
+from mmbench.report.marks import marks_of
+from mmbench.report.notes import policy_sentence, selection_sentence
+from mmbench.report.table import Line, Table, interval_table
+from mmbench.report.text import NOT_LEARNED, number, plain, signed
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mmbench.report.analysis import Analysis
-
-MAIN = ("accuracy", "dice")
-"""Metrics of the summary in words."""
+Json = dict[str, Any]
 
 
 def page_context(
     analysis: Analysis, *, published: pd.DataFrame | None, sensitivity: pd.DataFrame | None
-) -> dict[str, Any]:
+) -> Json:
     """Return everything the page's template needs.
 
     Parameters
@@ -31,12 +35,13 @@ def page_context(
     published, sensitivity : DataFrame or None
         As for :func:`mmbench.report.html.render_html`.
     """
-    table = marked_table(analysis)
-    about = analysis.about
-    states = analysis.runs["state"].value_counts()
+    table = interval_table(analysis)
+    states = [run.state for run in analysis.runs]
     return {
-        "about": about,
-        "states": {state: int(states.get(state, 0)) for state in ("finished", "failed", "missing")},
+        "about": analysis.facts,
+        "policy": policy_sentence(table.columns, analysis.protocol),
+        "selection": selection_sentence(analysis.protocol),
+        "states": {state: states.count(state) for state in ("finished", "failed", "missing")},
         "summary": summary(analysis),
         "filters": _filters(analysis),
         "main": _main(table),
@@ -44,7 +49,7 @@ def page_context(
         "estimates": _estimates(analysis),
         "comparisons": _comparisons(analysis),
         "ranks": _ranks(analysis),
-        "lines": _lines(analysis),
+        "cells": _cells(analysis),
         "rows": _rows(analysis),
         "scatter": _scatter(analysis),
         "published": _any_table(published),
@@ -60,255 +65,245 @@ def embedded(value: Any) -> str:
     return text
 
 
-def summary(analysis: Analysis) -> list[dict[str, Any]]:
-    """Return, per main metric and domain, which lines differ from the reference, in words."""
-    found = []
-    estimates = analysis.estimates
-    for (domain, scope, metric), part in estimates.groupby(["domain", "scope", "metric"], sort=False):
-        judged = part[part["verdict"].notna()]
-        if metric not in MAIN or not len(judged):
-            continue
-        groups: dict[str, list[str]] = {}
-        for record in judged.to_dict("records"):
-            text = f"{plain(record['row'])} at {_budget(record)}"
-            if record["verdict"] in ("better", "worse"):
-                text += (
-                    f" by {abs(record['difference']):.3f} "
-                    f"[{_signed(record['difference_low'])}, {_signed(record['difference_high'])}]"
-                )
-            groups.setdefault(record["verdict"], []).append(text)
-        found.append(
-            {
-                "domain": domain,
-                "scope": scope,
-                "metric": METRICS[metric].title,
-                "task": METRICS[metric].task.value,
-                "total": len(judged),
-                "groups": [
-                    {"verdict": verdict, "items": groups[verdict]}
-                    for verdict in ("better", "worse", "equivalent")
-                    if verdict in groups
-                ],
-                "undecided": len(groups.get("undecided", [])),
-            }
-        )
-    return found
+def summary(analysis: Analysis) -> list[Json]:
+    """Return, per main metric and domain, which cells differ from the reference, in words."""
+    by_column: dict[Column, list[tuple[CellEstimate, Against]]] = {}
+    for record in analysis.records.estimates:
+        if record.column.metric in MAIN_METRIC.values() and record.against is not None:
+            by_column.setdefault(record.column, []).append((record, record.against))
+    return [_verdicts(column, judged) for column, judged in by_column.items()]
 
 
-def _filters(analysis: Analysis) -> dict[str, list[str]]:
-    estimates = analysis.estimates
+def _verdicts(column: Column, judged: list[tuple[CellEstimate, Against]]) -> Json:
+    groups: dict[str, list[str]] = {}
+    for record, against in judged:
+        text = f"{plain(record.cell.row)} at {record.cell.budgets.text}"
+        if against.verdict in ("better", "worse"):
+            interval = f"[{signed(against.low)}, {signed(against.high)}]"
+            text += f" by {abs(against.difference):.3f} {interval}"
+        groups.setdefault(against.verdict, []).append(text)
     return {
-        "task": list(dict.fromkeys(estimates["task"])),
-        "domain": list(dict.fromkeys(estimates["domain"])),
-        "budget": list(dict.fromkeys(_budget(record) for record in estimates.to_dict("records"))),
-        "method": list(dict.fromkeys(plain(line.row) for line in analysis.table.lines)),
+        "domain": column.domain,
+        "scope": column.scope,
+        "metric": METRICS[column.metric].title,
+        "task": column.task.value,
+        "total": len(judged),
+        "groups": [
+            {"verdict": verdict, "items": groups[verdict]}
+            for verdict in ("better", "worse", "equivalent")
+            if verdict in groups
+        ],
+        "undecided": len(groups.get("undecided", [])),
     }
 
 
-def _main(table: MarkedTable) -> dict[str, Any]:
-    groups: list[dict[str, Any]] = []
+def _filters(analysis: Analysis) -> dict[str, list[str]]:
+    estimates = analysis.records.estimates
+    return {
+        "task": list(dict.fromkeys(record.column.task.value for record in estimates)),
+        "domain": list(dict.fromkeys(record.column.domain for record in estimates)),
+        "budget": list(dict.fromkeys(record.cell.budgets.text for record in estimates)),
+        "method": list(dict.fromkeys(plain(cell.row) for cell in analysis.matrix.cells)),
+    }
+
+
+def _main(table: Table) -> Json:
+    groups: dict[tuple[str, str, str], int] = {}
     for column in table.columns:
         key = (column.scope, column.domain, column.task.value)
-        if not groups or groups[-1]["key"] != key:
-            groups.append({"key": key, "scope": key[0], "domain": key[1], "task": key[2], "count": 0})
-        groups[-1]["count"] += 1
-    columns = [
-        {
-            "heading": column.heading,
-            "title": f"{METRICS[column.metric].title} on {column.domain}",
-            "domain": column.domain,
-            "task": column.task.value,
-            "lower": not column.higher_is_better,
-        }
-        for column in table.columns
-    ]
-    lines = []
-    for line in table.lines:
-        cells = []
-        for column in table.columns:
-            cell = table.entries[line, column]
-            record = cell.record or {}
-            cells.append(
-                {
-                    "text": cell.text,
-                    "interval": cell.interval,
-                    "marks": cell.marks,
-                    "best": cell.best,
-                    "value": _json(record.get("estimate")),
-                    "verdict": record.get("verdict") or "",
-                    "title": _tooltip(record),
-                }
-            )
-        lines.append(
+        groups[key] = groups.get(key, 0) + 1
+    return {
+        "groups": [
+            {"scope": scope, "domain": domain, "task": task, "count": count}
+            for (scope, domain, task), count in groups.items()
+        ],
+        "columns": [
             {
-                "row": plain(line.row),
-                "trivial": line.trivial,
-                "budgets": list(table.budgets[line]),
-                "budget": "/".join(table.budgets[line]),
-                "anchor": anchor(line.row, line.classification, line.segmentation),
-                "cells": cells,
+                "heading": column.heading,
+                "title": f"{METRICS[column.metric].title} on {column.domain}",
+                "domain": column.domain,
+                "task": column.task.value,
+                "lower": not column.higher_is_better,
             }
-        )
-    return {"groups": groups, "columns": columns, "lines": lines}
+            for column in table.columns
+        ],
+        "lines": [_line(line) for line in table.shown],
+    }
 
 
-def _tooltip(record: Any) -> str:
-    if not record or math.isnan(record["estimate"]):
+def _line(line: Line) -> Json:
+    return {
+        "row": plain(line.cell.row),
+        "trivial": line.cell.trivial,
+        "budgets": list(line.budgets),
+        "budget": "/".join(line.budgets),
+        "anchor": anchor(line.cell.row, line.cell.budgets),
+        "entries": [
+            {
+                "text": entry.text,
+                "interval": entry.interval,
+                "marks": entry.marks,
+                "best": entry.best,
+                "value": _json(entry.mean),
+                "verdict": entry.verdict or "",
+                "title": _tooltip(entry.record),
+            }
+            for entry in line.entries
+        ],
+    }
+
+
+def _tooltip(record: CellEstimate | None) -> str:
+    if record is None or math.isnan(record.estimate.value):
         return ""
-    parts = [f"over {record['over']}, {record['cases']} cases of {record['patients']} patients"]
-    if not math.isnan(record["trivial_value"]) and not record["trivial"]:
-        parts.append(f"best trivial baseline {number(record['trivial_value'])}")
-    if not math.isnan(record["ceiling"]):
-        parts.append(f"with full labels {number(record['ceiling'])}")
-    if record["verdict"]:
+    parts = [f"over {record.estimate.over}, {record.cases} cases of {record.patients} patients"]
+    if not math.isnan(record.trivial_value) and not record.cell.trivial:
+        parts.append(f"best trivial baseline {number(record.trivial_value)}")
+    if not math.isnan(record.ceiling):
+        parts.append(f"with full labels {number(record.ceiling)}")
+    against = record.against
+    if against is not None:
         parts.append(
-            f"difference from the reference {_signed(record['difference'])} "
-            f"[{_signed(record['difference_low'])}, {_signed(record['difference_high'])}], "
-            f"p after Holm {number(record['p_holm'])}: {record['verdict']}"
+            f"difference from the reference {signed(against.difference)} "
+            f"[{signed(against.low)}, {signed(against.high)}], "
+            f"p after Holm {number(against.p_holm)}: {against.verdict}"
         )
-    if not record["trivial"]:
-        parts.append("not told apart from the best" if record["tied_best"] else "told apart from the best")
+    if not record.cell.trivial:
+        ending = "no significant difference from the best" if record.tied_best else "differs from the best"
+        parts.append(ending)
     return "; ".join(parts)
 
 
-def _estimates(analysis: Analysis) -> list[dict[str, Any]]:
+def _estimates(analysis: Analysis) -> list[Json]:
     alpha = 1 - analysis.protocol.statistics.confidence
     return [
         {
-            "row": plain(record["row"]),
-            "budget": _budget(record),
-            "task": record["task"],
-            "domain": record["domain"],
-            "scope": record["scope"],
-            "metric": METRICS[record["metric"]].title,
-            "estimate": _json(record["estimate"]),
-            "low": _json(record["low"]),
-            "high": _json(record["high"]),
-            "sd": _json(record["sd"]),
-            "trainings": record["trainings"],
-            "trivial": _json(record["trivial_value"]),
-            "verdict": record["verdict"] or "",
+            "row": plain(record.cell.row),
+            "budget": record.cell.budgets.text,
+            **_column(record.column),
+            "scope": record.column.scope,
+            "estimate": _json(record.estimate.value),
+            "low": _json(record.estimate.low),
+            "high": _json(record.estimate.high),
+            "sd": _json(record.sd),
+            "trainings": record.estimate.trainings,
+            "trivial": _json(record.trivial_value),
+            "verdict": record.verdict or "",
             "marks": marks_of(record, alpha),
-            "anchor": anchor(record["row"], record["budget_classification"], record["budget_segmentation"]),
+            "anchor": anchor(record.cell.row, record.cell.budgets),
         }
-        for record in analysis.estimates.to_dict("records")
+        for record in analysis.records.estimates
     ]
 
 
-def _comparisons(analysis: Analysis) -> list[dict[str, Any]]:
-    keys = ("difference", "low", "high", "p", "p_holm", "signed_rank_p", "nadeau_bengio_p")
+def _comparisons(analysis: Analysis) -> list[Json]:
     return [
         {
-            "a": plain(record["row_a"]),
-            "b": plain(record["row_b"]),
-            "methods": [plain(record["row_a"]), plain(record["row_b"])],
-            "budget": record["budget"],
-            "task": record["task"],
-            "domain": record["domain"],
-            "metric": METRICS[record["metric"]].title,
-            "family": record["family"],
-            "verdict": record["verdict"],
-            **{key: _json(record[key]) for key in (*keys, "superiority", "rank_biserial")},
+            "a": plain(test.row_a),
+            "b": plain(test.row_b),
+            "budget": test.budgets.text,
+            **_column(test.column),
+            "family": test.family,
+            "verdict": test.verdict,
+            "difference": _json(test.difference.value),
+            "low": _json(test.difference.low),
+            "high": _json(test.difference.high),
+            "p": _json(test.difference.p),
+            "p_holm": _json(test.p_holm),
+            "signed_rank_p": _json(test.signed_rank_p),
+            "nadeau_bengio_p": _json(test.nadeau_bengio_p),
+            "superiority": _json(test.superiority),
+            "rank_biserial": _json(test.rank_biserial),
         }
-        for record in analysis.comparisons.to_dict("records")
+        for test in analysis.records.comparisons
     ]
 
 
-def _ranks(analysis: Analysis) -> list[dict[str, Any]]:
+def _ranks(analysis: Analysis) -> list[Json]:
     return [
         {
-            "row": plain(record["row"]),
-            "task": record["task"],
-            "domain": record["domain"],
-            "metric": METRICS[record["metric"]].title,
-            "rank": record["mean_rank"],
-            "low": record["low"],
-            "high": record["high"],
-            "group": record["group"],
-            "blocks": record["blocks"],
-            "friedman": _json(record["friedman_p"]),
+            "row": plain(record.row),
+            **_column(record.column),
+            "rank": record.mean_rank,
+            "low": record.low,
+            "high": record.high,
+            "group": record.group,
+            "blocks": record.blocks,
+            "friedman": _json(record.friedman_p),
         }
-        for record in analysis.ranks.to_dict("records")
+        for record in analysis.records.ranks
     ]
 
 
-def anchor(row: str, classification: str | None, segmentation: str | None) -> str:
-    """Return the id of a line's list of runs: letters and digits only, different for every line."""
+def _column(column: Column) -> Json:
+    return {"task": column.task.value, "domain": column.domain, "metric": METRICS[column.metric].title}
+
+
+def anchor(row: str, budgets: Budgets) -> str:
+    """Return the id of a cell's list of runs: letters and digits only, different for every cell."""
     name = "".join(
         letter if letter.isascii() and letter.isalnum() else f"_{ord(letter):x}_" for letter in row
     )
-    return f"runs-{name}-{classification or 'none'}-{segmentation or 'none'}"
+    return f"runs-{name}-{budgets.classification or 'none'}-{budgets.segmentation or 'none'}"
 
 
-def _lines(analysis: Analysis) -> list[dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = {}
-    for run in analysis.runs.to_dict("records"):
-        id = anchor(run["row"], run["budget_classification"], run["budget_segmentation"])
-        line = found.setdefault(
-            id,
+def _cells(analysis: Analysis) -> list[Json]:
+    found: dict[str, Json] = {}
+    for run in analysis.runs:
+        id = anchor(run.row, run.budgets)
+        empty = {"anchor": id, "row": plain(run.row), "budget": run.budgets.text, "runs": []}
+        found.setdefault(id, empty)["runs"].append(
             {
-                "anchor": id,
-                "row": plain(run["row"]),
-                "budget": _budget(run),
-                "runs": [],
-            },
-        )
-        line["runs"].append(
-            {
-                "id": run["run"],
-                "subset": run["subset"],
-                "seed": run["seed"],
-                "state": run["state"],
-                "seconds": _json(run["seconds"]),
-                "memory": _json(run["peak_memory_mb"]),
-                "step": _json(run["selected_step"]),
+                "id": run.run,
+                "subset": run.subset,
+                "seed": run.seed,
+                "state": run.state,
+                "seconds": _json(run.seconds),
+                "memory": _json(run.peak_memory_mb),
+                "step": _json(run.selected_step),
             }
         )
     return list(found.values())
 
 
-def _rows(analysis: Analysis) -> list[dict[str, Any]]:
-    numbers = ("parameters", "seconds", "train_seconds", "evaluate_seconds", "peak_memory_mb")
+def _rows(analysis: Analysis) -> list[Json]:
     return [
         {
-            "row": plain(record["row"]),
-            "method": record["method"],
-            "tasks": record["tasks"],
-            "runs": record["runs"],
-            **{key: _json(record[key]) for key in numbers},
+            "row": plain(record.row),
+            "method": record.method,
+            "tasks": record.tasks,
+            "runs": record.runs,
+            "parameters": _json(record.parameters),
+            "seconds": _json(record.seconds),
+            "train_seconds": _json(record.train_seconds),
+            "evaluate_seconds": _json(record.evaluate_seconds),
+            "peak_memory_mb": _json(record.peak_memory_mb),
         }
-        for record in analysis.rows.to_dict("records")
+        for record in analysis.rows
     ]
 
 
-def _scatter(analysis: Analysis) -> dict[str, Any]:
-    """Return each line's per-case means, one list per domain, in the order of its cases."""
-    found: list[dict[str, Any]] = []
-    if not len(analysis.cases):
-        return {"domains": found}
-    for (domain, task), part in analysis.cases.groupby(["domain", "task"], sort=False):
-        lines, cases = [], None
-        for (row, first, second), own in part.groupby(
-            ["row", "budget_classification", "budget_segmentation"], sort=False, dropna=False
-        ):
-            cases = cases or [plain(case) for case in own["case_id"]]
-            budgets = "/".join(b if isinstance(b, str) else NOT_LEARNED for b in (first, second))
-            lines.append(
-                {"name": f"{plain(str(row))} at {budgets}", "values": [round(v, 4) for v in own["value"]]}
-            )
-        found.append(
+def _scatter(analysis: Analysis) -> Mapping[str, list[Json]]:
+    """Return each cell's per-case means, one list per domain, in the order of its cases."""
+    found: dict[tuple[str, Task], Json] = {}
+    for own in analysis.records.cases:
+        task = own.place.task
+        part = found.setdefault(
+            (own.place.domain, task),
             {
-                "domain": domain,
-                "task": task,
-                "unit": "Dice" if task == "segmentation" else "probability of pneumonia",
-                "cases": cases,
-                "lines": lines,
-            }
+                "domain": own.place.domain,
+                "task": task.value,
+                "unit": "Dice" if task is Task.SEGMENTATION else "probability of pneumonia",
+                "cases": [plain(case) for case in own.case_ids],
+                "lines": [],
+            },
         )
-    return {"domains": found}
+        name = f"{plain(own.cell.row)} at {own.cell.budgets.text}"
+        part["lines"].append({"name": name, "values": [round(float(value), 4) for value in own.means]})
+    return {"domains": list(found.values())}
 
 
-def _any_table(frame: pd.DataFrame | None) -> dict[str, Any] | None:
+def _any_table(frame: pd.DataFrame | None) -> Json | None:
     if frame is None:
         return None
     rows = [
@@ -321,14 +316,5 @@ def _any_table(frame: pd.DataFrame | None) -> dict[str, Any] | None:
     return {"heads": [str(name).replace("_", " ") for name in frame.columns], "rows": rows}
 
 
-def _budget(record: Any) -> str:
-    names = ("budget_classification", "budget_segmentation")
-    return "/".join(record[name] or NOT_LEARNED for name in names)
-
-
-def _signed(value: float) -> str:
-    return NOT_LEARNED if math.isnan(value) else f"{value:+.3f}"
-
-
-def _json(value: Any) -> float | None:
-    return None if value is None or math.isnan(value) else float(value)
+def _json(value: float) -> float | None:
+    return None if math.isnan(value) else float(value)

@@ -1,42 +1,68 @@
-"""Printed numbers beside ours."""
+"""Printed numbers next to ours."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
 
+from mmbench.analysis.analysis import Analysis
+from mmbench.analysis.records import CellEstimate
+from mmbench.analysis.rows import Budgets
 from mmbench.claims.ledger import Claim
-from mmbench.protocol.vocabulary import Task
+from mmbench.protocol.schema import Protocol
 from mmbench.stats.intervals import wilson
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mmbench.report.analysis import Analysis
 
-COLUMNS = (
-    "model",
-    "labels",
-    "metric",
-    "scope",
-    "our_domain",
-    "ours",
-    "ours_low",
-    "ours_high",
-    "printed",
-    "printed_low",
-    "printed_high",
-    "printed_on",
-    "source",
-    "difference",
-    "difference_low",
-    "difference_high",
-    "agreement",
-)
+@dataclass(frozen=True)
+class PublishedComparison:
+    """One of our numbers and a printed one of the same method, label budgets, scope and metric.
+
+    Attributes
+    ----------
+    model, labels, metric, scope : str
+        What both are of.
+    our_domain, printed_on, source : str
+        What either was scored on, and where the printed one stands.
+    ours, ours_low, ours_high : float
+        Our mean and its interval.
+    printed, printed_low, printed_high : float
+        The printed number; an interval only of an accuracy.
+    difference, difference_low, difference_high : float
+        Ours - printed.
+    agreement : str
+        ``agrees`` where the difference's interval covers 0, else ``differs``; says so where the data are
+        not the same.
+    """
+
+    model: str
+    labels: str
+    metric: str
+    scope: str
+    our_domain: str
+    ours: float
+    ours_low: float
+    ours_high: float
+    printed: float
+    printed_low: float
+    printed_high: float
+    printed_on: str
+    source: str
+    difference: float
+    difference_low: float
+    difference_high: float
+    agreement: str
 
 
-def set_beside(analysis: Analysis, ledger: Iterable[Claim]) -> pd.DataFrame:
+COLUMNS = tuple(field.name for field in fields(PublishedComparison))
+_Key = tuple[str, Budgets, str, str]
+
+
+def compare_published(analysis: Analysis, ledger: Iterable[Claim]) -> list[PublishedComparison]:
     """Join our estimates with printed numbers of the same method, label budgets, scope and metric.
 
     The printed accuracy is given Wilson's interval of its test set; the spread of other printed numbers
@@ -48,84 +74,77 @@ def set_beside(analysis: Analysis, ledger: Iterable[Claim]) -> pd.DataFrame:
         The numbers.
     ledger : iterable of Claim
         What was printed.
-
-    Returns
-    -------
-    DataFrame
-        ``COLUMNS``; ``agreement`` is ``agrees`` where the difference's interval covers 0, else
-        ``differs``, and names the data where they are not the same.
     """
+    by_key: dict[_Key, list[Claim]] = {}
+    for claim in ledger:
+        budgets = Budgets(claim.budget_classification, claim.budget_segmentation)
+        by_key.setdefault((claim.method, budgets, claim.scope, claim.metric), []).append(claim)
+    found = []
+    for record in analysis.records.estimates:
+        cell, column = record.cell, record.column
+        # A row under another name has other hyper-parameters than the published method.
+        if cell.row == cell.method and not math.isnan(record.estimate.value):
+            key = (cell.method, cell.budgets, column.scope, column.metric)
+            found += [_compared(record, claim, analysis.protocol) for claim in by_key.get(key, [])]
+    return found
+
+
+def published_frame(found: Iterable[PublishedComparison]) -> pd.DataFrame:
+    """Return comparisons with printed numbers as a frame (``COLUMNS``)."""
     import pandas as pd
 
-    by_key: dict[tuple[Any, ...], list[Claim]] = {}
-    for claim in ledger:
-        key = (
-            claim.method,
-            claim.budget_classification,
-            claim.budget_segmentation,
-            claim.scope,
-            claim.metric,
-        )
-        by_key.setdefault(key, []).append(claim)
-    rows = []
-    for record in analysis.estimates.to_dict("records"):
-        if record["row"] != record["method"] or math.isnan(record["estimate"]):
-            continue
-        key = tuple(
-            record[name]
-            for name in ("method", "budget_classification", "budget_segmentation", "scope", "metric")
-        )
-        rows += [_beside(record, claim, analysis) for claim in by_key.get(key, [])]
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    return pd.DataFrame(map(vars, found), columns=list(COLUMNS))
 
 
-def _beside(record: dict[Any, Any], claim: Claim, analysis: Analysis) -> dict[str, Any]:
-    from scipy import stats
-
-    confidence = analysis.protocol.statistics.confidence
+def _compared(record: CellEstimate, claim: Claim, protocol: Protocol) -> PublishedComparison:
+    own, confidence = record.estimate, protocol.statistics.confidence
     printed_low = printed_high = math.nan
-    printed_variance = 0.0
     if claim.metric == "accuracy":
         interval = wilson(claim.value * claim.cases, claim.cases, confidence)
         printed_low, printed_high = interval.low, interval.high
-        printed_variance = claim.value * (1 - claim.value) / claim.cases
-    difference = record["estimate"] - claim.value
-    low = high = math.nan
-    if record["df"] > 0:
-        # Square and add (Newcombe 1998): the printed number's own interval is as good as normal.
-        own_half = max(record["high"] - record["estimate"], record["estimate"] - record["low"])
-        printed_half = float(stats.norm.ppf((1 + confidence) / 2)) * math.sqrt(printed_variance)
-        half = math.hypot(own_half, printed_half) + claim.half_unit
-        low, high = difference - half, difference + half
-    agreement = "no interval" if math.isnan(low) else "agrees" if low <= 0 <= high else "differs"
-    if not _same_data(analysis, record, claim):
+    difference = own.value - claim.value
+    half = _half_width(record, claim, confidence)
+    agreement = "no interval" if math.isnan(half) else "agrees" if abs(difference) <= half else "differs"
+    if not _same_data(record, claim, protocol):
         agreement += " (other data)"
-    budgets = (record["budget_classification"], record["budget_segmentation"])
-    return {
-        "model": claim.model,
-        "labels": "/".join(budget or "–" for budget in budgets),
-        "metric": record["heading"],
-        "scope": record["scope"],
-        "our_domain": record["domain"],
-        "ours": record["estimate"],
-        "ours_low": record["low"],
-        "ours_high": record["high"],
-        "printed": claim.value,
-        "printed_low": printed_low,
-        "printed_high": printed_high,
-        "printed_on": f"{claim.dataset}, {claim.cases} cases",
-        "source": claim.source,
-        "difference": difference,
-        "difference_low": low,
-        "difference_high": high,
-        "agreement": agreement,
-    }
+    return PublishedComparison(
+        model=claim.model,
+        labels=record.cell.budgets.text,
+        metric=record.column.heading,
+        scope=record.column.scope,
+        our_domain=record.column.domain,
+        ours=own.value,
+        ours_low=own.low,
+        ours_high=own.high,
+        printed=claim.value,
+        printed_low=printed_low,
+        printed_high=printed_high,
+        printed_on=f"{claim.dataset}, {claim.cases} cases",
+        source=claim.source,
+        difference=difference,
+        difference_low=difference - half,
+        difference_high=difference + half,
+        agreement=agreement,
+    )
 
 
-def _same_data(analysis: Analysis, record: dict[Any, Any], claim: Claim) -> bool:
+def _half_width(record: CellEstimate, claim: Claim, confidence: float) -> float:
+    """Return half the width of the difference's interval; NaN where ours has none."""
+    from scipy import stats
+
+    own = record.estimate
+    if not own.has_interval:
+        return math.nan
+    # Square and add (Newcombe 1998): the printed number's own interval is as good as normal.
+    variance = claim.value * (1 - claim.value) / claim.cases if claim.metric == "accuracy" else 0.0
+    printed_half = float(stats.norm.ppf((1 + confidence) / 2)) * math.sqrt(variance)
+    own_half = max(own.high - own.value, own.value - own.low)
+    return math.hypot(own_half, printed_half) + claim.half_unit
+
+
+def _same_data(record: CellEstimate, claim: Claim, protocol: Protocol) -> bool:
     """Whether dataset and number of cases are the printed ones."""
-    sources, targets = analysis.protocol.sources, analysis.protocol.targets
-    task = Task(record["task"])
-    choices = [sources.of(task)] if record["scope"] == "in-domain" else targets.of(task)
+    task = record.column.task
+    choices = [protocol.sources.of(task)] if record.column.in_domain else protocol.targets.of(task)
     names = {choice.dataset for choice in choices if choice is not None}
-    return claim.dataset in names and record["cases"] == claim.cases
+    return claim.dataset in names and record.cases == claim.cases

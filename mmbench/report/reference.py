@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
+import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from mmbench.analysis.facts import row_costs, run_rows
+from mmbench.analysis.results import Results, read_results
 from mmbench.errors import StoreError
 from mmbench.files import write_text
 from mmbench.report.build import make_report
-from mmbench.store.frames import summaries
-from mmbench.store.record import RunRecord
-from mmbench.store.store import ResultStore
 
 TABLES = ("main.md", "main.csv", "spread.md", "spread.csv", "comparisons.csv", "ranks.csv", "variance.csv")
 
@@ -44,25 +44,23 @@ def write_reference(results: Path, folder: Path, command: str) -> list[Path]:
     StoreError
         If runs are missing, or a record is damaged.
     """
-    store = ResultStore(results)
-    plan = store.load_plan()
-    missing = [run.describe() for run in plan.runs if run.id not in store.finished()]
+    found = read_results(results)
+    missing = [run for run in found.runs if run.id not in found.finished]
     if missing:
-        raise StoreError(f"{results}: {len(missing)} of {len(plan.runs)} runs are missing; run them first")
-    records = [store.read(run.id) for run in plan.runs]
+        raise StoreError(f"{results}: {len(missing)} of {len(found.runs)} runs are missing; run them first")
     report = make_report(results)
     about = {
         "command": command,
-        "protocol": plan.protocol.model_dump(mode="json", exclude_defaults=True),
-        "runs": len(records),
-        "cases": plan.report.get("case_counts"),
-        "domains": _domains(records),
-        "environments": _distinct(record.environment.model_dump(mode="json") for record in records),
-        "rows": _rows(records),
+        "protocol": found.protocol.model_dump(mode="json", exclude_defaults=True),
+        "runs": len(found.runs),
+        "cases": found.case_counts,
+        "domains": _domains(found),
+        "environments": _distinct(facts.environment for facts in found.facts.values()),
+        "rows": _rows(found),
     }
     texts = {
         "run.json": json.dumps(about, indent=1, sort_keys=True, allow_nan=False) + "\n",
-        "runs.csv": summaries(store).to_csv(index=False, float_format="%.6g", lineterminator="\n"),
+        "runs.csv": found.summaries.to_csv(index=False, float_format="%.6g", lineterminator="\n"),
         **{name: (report.folder / "tables" / name).read_text(encoding="utf-8") for name in TABLES},
         # The records themselves are too large for git: a run's link leads to its numbers instead.
         "report.html": re.sub(
@@ -74,29 +72,26 @@ def write_reference(results: Path, folder: Path, command: str) -> list[Path]:
     return [folder / name for name in texts]
 
 
-def _distinct(values: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+def _distinct(values: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [json.loads(text) for text in sorted({json.dumps(value, sort_keys=True) for value in values})]
 
 
-def _domains(records: list[RunRecord]) -> dict[str, dict[str, str]]:
-    found = {}
-    for record in records:
-        for digests in record.run.targets.values():
-            for digest in digests:
-                found[digest.domain] = {"data": digest.data, "split": digest.split, "part": digest.part}
-    return found
-
-
-def _rows(records: list[RunRecord]) -> dict[str, dict[str, float]]:
-    rows: dict[str, list[RunRecord]] = {}
-    for record in records:
-        rows.setdefault(record.run.label, []).append(record)
+def _domains(results: Results) -> dict[str, dict[str, str]]:
     return {
-        label: {
-            "runs": len(own),
-            "parameters": own[0].parameters,
-            "seconds_per_cell": round(sum(record.seconds["total"] for record in own) / len(own), 2),
-            "peak_memory_mb": round(max(record.peak_memory_mb or 0 for record in own)),
+        digest.domain: {"data": digest.data, "split": digest.split, "part": digest.part}
+        for run in results.runs
+        for digests in run.targets.values()
+        for digest in digests
+    }
+
+
+def _rows(results: Results) -> dict[str, dict[str, float]]:
+    return {
+        cost.row: {
+            "runs": cost.runs,
+            "parameters": int(cost.parameters),
+            "seconds_per_run": round(cost.seconds, 2),
+            "peak_memory_mb": 0 if math.isnan(cost.peak_memory_mb) else round(cost.peak_memory_mb),
         }
-        for label, own in rows.items()
+        for cost in row_costs(results, run_rows(results))
     }

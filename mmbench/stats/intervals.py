@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import numpy as np
-
 
 @dataclass(frozen=True)
 class Interval:
@@ -56,23 +54,3 @@ def logit_interval(value: float, half: float) -> Interval:
 
     centre, reach = float(special.logit(value)), half / (value * (1 - value))
     return Interval(float(special.expit(centre - reach)), float(special.expit(centre + reach)))
-
-
-def t_interval(values: np.ndarray, confidence: float = 0.95) -> Interval:
-    """Return Student's interval of a mean; NaN with fewer than two values.
-
-    Parameters
-    ----------
-    values : ndarray
-        Independent, shape (n,).
-    confidence : float
-        In (0, 1).
-    """
-    from scipy import stats
-
-    n = len(values)
-    if n < 2:
-        return Interval(math.nan, math.nan)
-    half = float(stats.t.ppf((1 + confidence) / 2, n - 1)) * float(values.std(ddof=1)) / math.sqrt(n)
-    mean = float(values.mean())
-    return Interval(mean - half, mean + half)

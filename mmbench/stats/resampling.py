@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from mmbench.stats.blocks import Block
 
-CALIBRATION_BINS = 15
 Counts = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+Score = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+"""Probabilities (N,), positives (N,), weights (N, B) -> (B,)."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,9 @@ def patient_weights(patients: np.ndarray, resamples: int, rng: np.random.Generat
     return drawn.astype(np.float32)[:, patients]
 
 
-def replicates(block: Block, metric: str, weights: np.ndarray, threshold: float = 0.5) -> Replicates:
+def replicates(
+    block: Block, metric: str, weights: np.ndarray, threshold: float = 0.5, *, bins: int | None = None
+) -> Replicates:
     """Return a metric of every training of a block.
 
     Parameters
@@ -78,12 +82,19 @@ def replicates(block: Block, metric: str, weights: np.ndarray, threshold: float 
         From :func:`patient_weights`, shape (resamples, N).
     threshold : float
         Classification: the probability from which a case is called pneumonia.
+    bins : int, optional
+        Equal-width bins of the expected calibration error, the only metric that needs them.
+
+    Raises
+    ------
+    ValueError
+        If ``ece`` is asked for without ``bins``.
     """
     whole = np.concatenate([np.ones((1, weights.shape[1]), dtype=weights.dtype), weights])
     if block.task == "segmentation":
         found = _weighted_mean(block.scores[metric], whole)
     else:
-        found = _classification(metric, block, whole, threshold)
+        found = _classification(metric, block, whole, threshold, bins)
     return Replicates(found[0], found[1:])
 
 
@@ -109,7 +120,9 @@ def _slices(weights: np.ndarray, rows: int = 256) -> list[np.ndarray]:
     return [weights[start : start + rows] for start in range(0, len(weights), rows)]
 
 
-def _classification(metric: str, block: Block, weights: np.ndarray, threshold: float) -> np.ndarray:
+def _classification(
+    metric: str, block: Block, weights: np.ndarray, threshold: float, bins: int | None
+) -> np.ndarray:
     probability = block.scores["probability"]
     positive = block.scores["label"][0] > 0.5
     if metric in FROM_COUNTS:
@@ -124,13 +137,22 @@ def _classification(metric: str, block: Block, weights: np.ndarray, threshold: f
         return _weighted_mean((probability - positive) ** 2, weights)
     # Row by row over cases, numpy adds whole rows of resamples at once; single precision is enough for
     # their spread, but not for the value itself.
-    score, exact = _ONE_BY_ONE[metric], weights[:1].T.astype(np.float64)
+    score, exact = _one_by_one(metric, bins), weights[:1].T.astype(np.float64)
     columns = np.ascontiguousarray(weights[1:].T)
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.stack(
             [np.append(score(one, positive, exact), score(one, positive, columns)) for one in probability],
             axis=1,
         )
+
+
+def _one_by_one(metric: str, bins: int | None) -> Score:
+    """Return the function of a metric that is computed one training at a time."""
+    if metric != "ece":
+        return _ONE_BY_ONE[metric]
+    if bins is None:
+        raise ValueError("the expected calibration error needs a number of bins")
+    return partial(_calibration_error, bins=bins)
 
 
 def _balanced(counts: Counts) -> np.ndarray:
@@ -142,6 +164,7 @@ def _balanced(counts: Counts) -> np.ndarray:
 def _matthews(counts: Counts) -> np.ndarray:
     tp, fp, fn, tn = counts
     product = (tp + fp) * (tp + fn) * (tn + fp) * (tn + fn)
+    # 0 / 0 for a constant prediction, whose limit is 0; with one class alone it stays undefined.
     constant = ((tp + fp == 0) | (tn + fn == 0)) & (tp + fn > 0) & (tn + fp > 0)
     return np.where(constant, 0.0, (tp * tn - fp * fn) / np.sqrt(product))
 
@@ -163,6 +186,8 @@ def _auroc(probability: np.ndarray, positive: np.ndarray, weights: np.ndarray) -
     negatives = negatives[np.argsort(probability[negatives], kind="stable")]
     positives = np.flatnonzero(positive)
     ranked = probability[negatives]
+    # Mann-Whitney: a positive beats the negatives below it and half of those equal to it. The two searches,
+    # without and with the equal ones, add up to twice that weight.
     below = np.concatenate([np.zeros_like(weights[:1]), np.cumsum(weights[negatives], axis=0)])
     beaten = below[np.searchsorted(ranked, probability[positives], side="left")]
     beaten += below[np.searchsorted(ranked, probability[positives], side="right")]
@@ -175,7 +200,8 @@ def _average_precision(probability: np.ndarray, positive: np.ndarray, weights: n
     order = np.argsort(-probability, kind="stable")
     hit = positive[order]
     ordered = weights[order]
-    # A threshold lets in all cases of one probability together.
+    # AP = sum over thresholds of precision x gain in recall; a threshold lets in all cases of one probability
+    # together.
     ends = np.searchsorted(-probability[order], -probability[order][hit], side="right") - 1
     called = np.cumsum(ordered, axis=0)[ends]
     hits = np.cumsum(ordered[hit], axis=0)
@@ -187,17 +213,17 @@ def _average_precision(probability: np.ndarray, positive: np.ndarray, weights: n
     return mean
 
 
-def _calibration_error(probability: np.ndarray, positive: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    edges = np.linspace(0, 1, CALIBRATION_BINS + 1)
+def _calibration_error(
+    probability: np.ndarray, positive: np.ndarray, weights: np.ndarray, bins: int
+) -> np.ndarray:
+    edges = np.linspace(0, 1, bins + 1)
     member = np.searchsorted(edges[1:-1], probability, side="left")
-    gaps = np.zeros((len(probability), CALIBRATION_BINS))
+    # A bin's share of cases times its |mean probability - share of positives| is |sum of w (p - y)| over
+    # all weights, so one product of gaps by bin with the weights is enough.
+    gaps = np.zeros((len(probability), bins))
     gaps[np.arange(len(probability)), member] = probability - positive
     error: np.ndarray = np.abs(gaps.T.astype(weights.dtype) @ weights).sum(0) / weights.sum(0)
     return error
 
 
-_ONE_BY_ONE: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]] = {
-    "auroc": _auroc,
-    "auprc": _average_precision,
-    "ece": _calibration_error,
-}
+_ONE_BY_ONE: dict[str, Score] = {"auroc": _auroc, "auprc": _average_precision}

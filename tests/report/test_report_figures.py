@@ -5,7 +5,7 @@ import xml.dom.minidom
 import pytest
 from made_up import write_results
 
-from mmbench.report.analysis import analyse
+from mmbench.analysis.analysis import analyse
 from mmbench.report.figures import draw_figures
 
 SETTINGS = {

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from mmbench.claims.ledger import parse_ledger
-from mmbench.report.published import COLUMNS, set_beside
+from mmbench.report.published import COLUMNS, compare_published, published_frame
 from mmbench.stats.intervals import wilson
 
 COLUMNS_READ = "source,model,method,budget_classification,budget_segmentation,scope,dataset,cases,positives"
@@ -20,7 +20,7 @@ def beside(analysis):
         # The made-up rows carry other names than their method: as a published method's row would be shown.
         renamed = analysis.estimates.assign(row=analysis.estimates["row"].replace({"plain": "multimix"}))
         claims = parse_ledger(HEAD + "".join(f"{row}\n" for row in rows), "x")
-        return set_beside(replace(analysis, estimates=renamed), claims)
+        return published_frame(compare_published(replace(analysis, estimates=renamed), claims))
 
     return join
 
@@ -71,4 +71,4 @@ def test_other_budgets_scopes_and_methods_are_not_joined(beside):
 
 def test_rows_with_other_hyper_parameters_are_not_the_published_method(analysis):
     claims = parse_ledger(HEAD + "S,M,multimix,full,full,cross-domain,montgomery,35,,dice,0.9\n", "x")
-    assert len(set_beside(analysis, claims)) == 0
+    assert len(compare_published(analysis, claims)) == 0

@@ -8,7 +8,7 @@ from scipy import stats
 from statsmodels.discrete.discrete_model import Logit
 from statsmodels.stats.proportion import proportion_confint
 
-from mmbench.stats.intervals import logit_interval, t_interval, wilson
+from mmbench.stats.intervals import logit_interval, wilson
 
 
 @pytest.mark.parametrize(("hits", "n"), [(0, 10), (5, 10), (10, 10), (411, 624), (2754, 4185)])
@@ -21,14 +21,6 @@ def test_wilson_is_statsmodels(hits, n, confidence):
 
 def test_wilson_of_nothing_is_nothing():
     assert math.isnan(wilson(0, 0).low)
-
-
-def test_t_interval_is_scipys(rng):
-    values = rng.normal(3, 2, 7)
-    found = t_interval(values)
-    expected = stats.ttest_1samp(values, 0).confidence_interval(0.95)
-    assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
-    assert math.isnan(t_interval(np.array([1.0])).high)
 
 
 def test_the_logit_interval_is_statsmodels_delta_method():

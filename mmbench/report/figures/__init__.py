@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mmbench.analysis.parallel import in_parallel
 from mmbench.report.figures.critical_difference import critical_difference
 from mmbench.report.figures.curves import curves
 from mmbench.report.figures.label_efficiency import label_efficiency
@@ -15,10 +15,9 @@ from mmbench.report.figures.scatter import scatter
 from mmbench.report.figures.slope import slope
 from mmbench.report.figures.style import Drawn, Figure, save, theme
 from mmbench.report.figures.variance_budget import variance_budget
-from mmbench.report.workers import spread
 
 if TYPE_CHECKING:
-    from mmbench.report.analysis import Analysis
+    from mmbench.analysis.analysis import Analysis
 
 __all__ = ["FIGURES", "Drawn", "Figure", "draw_figures"]
 
@@ -45,9 +44,8 @@ def draw_figures(analysis: Analysis, folder: Path) -> list[Figure]:
         Where; made if it is not there.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    # No figure needs the per-case scores, most of what would travel to another process.
-    light = replace(analysis, scores=analysis.scores.iloc[:0])
-    drawn = spread(_draw, [(name, light, folder) for name in FIGURES], len(analysis.scores))
+    light = analysis.without_scores  # which no figure needs
+    drawn = in_parallel(_draw, [(name, light, folder) for name in FIGURES], len(analysis.scores))
     return [figure for figure in drawn if figure is not None]
 
 

@@ -1,4 +1,4 @@
-"""Mean ranks with the groups that no test tells apart."""
+"""Mean ranks with the groups inside which no test finds a difference."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from mmbench.report.figures.style import INK, Drawn, heading, label, listed, panels, parts_of, select, styles
 
 if TYPE_CHECKING:
-    from mmbench.report.analysis import Analysis
+    from mmbench.analysis.analysis import Analysis
 
 
 def critical_difference(analysis: Analysis) -> Drawn | None:
@@ -33,9 +33,9 @@ def critical_difference(analysis: Analysis) -> Drawn | None:
             )
             ax.plot(line["mean_rank"], place, markersize=6, linestyle="", **looks[line["row"]])
         groups = [
-            clique["rows"]
-            for clique in analysis.cliques
-            if (clique["domain"], clique["scope"], clique["metric"]) == (domain, scope, metric)
+            clique.rows
+            for clique in analysis.records.cliques
+            if (clique.column.domain, clique.column.scope, clique.column.metric) == (domain, scope, metric)
         ]
         edge = len(order) + 0.6
         for number, group in enumerate(groups):
@@ -48,7 +48,8 @@ def critical_difference(analysis: Analysis) -> Drawn | None:
         ax.set_xticks(range(1, len(order) + 1))
         ax.set_xlabel(f"mean rank over {int(ranks['blocks'].iloc[0])} trainings (1 is best)")
         ax.set_title(f"{heading(metric)}, {label(domain)} ({scope})")
-        said = f"{len(groups)} groups that no test tells apart" if groups else "every pair is told apart"
+        groups_text = f"{len(groups)} groups without a significant difference inside"
+        said = groups_text if groups else "every pair differs significantly"
         best, worst = ranks["mean_rank"].iloc[0], ranks["mean_rank"].iloc[-1]
         texts.append(
             f"{heading(metric)} on {domain}: best mean rank {order[0]} ({best:.2f}), worst {order[-1]} "
@@ -57,6 +58,6 @@ def critical_difference(analysis: Analysis) -> Drawn | None:
     return Drawn(
         canvas,
         "Critical difference: mean ranks and cliques",
-        "Thick bars join rows that pairwise Wilcoxon tests with Holm's correction cannot tell apart; thin "
+        "Thick bars join rows between which pairwise Wilcoxon tests (Holm) find no difference; thin "
         f"lines are bootstrap intervals of the mean rank. {listed(texts)}.",
     )

@@ -16,11 +16,10 @@ from mmbench.report.figures.style import (
     select,
     styles,
 )
-from mmbench.report.marks import number
-from mmbench.report.scored import budget_text
+from mmbench.report.text import number
 
 if TYPE_CHECKING:
-    from mmbench.report.analysis import Analysis
+    from mmbench.analysis.analysis import Analysis
 
 AXES = {
     "roc": ("false positive rate", "true positive rate"),
@@ -62,6 +61,6 @@ def curves(analysis: Analysis) -> Drawn | None:
     ]
     return Drawn(
         canvas,
-        f"ROC and calibration ({budget_text(pair)} labels)",
+        f"ROC and calibration ({pair.text} labels)",
         f"Dotted: chance, and perfect calibration. {listed(texts)}.",
     )

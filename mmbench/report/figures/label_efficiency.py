@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mmbench.analysis.rows import budget_pairs
+from mmbench.protocol.metrics import METRICS
 from mmbench.report.figures.style import (
     GRID,
     INK,
@@ -19,16 +21,16 @@ from mmbench.report.figures.style import (
     select,
     styles,
 )
-from mmbench.report.marks import number
+from mmbench.report.text import number
 
 if TYPE_CHECKING:
-    from mmbench.report.analysis import Analysis
+    from mmbench.analysis.analysis import Analysis
 
 
 def label_efficiency(analysis: Analysis) -> Drawn | None:
     """Draw the main metric of each task against the number of labels, one panel per domain.
 
-    Points of one budget are set side by side so that their intervals can be told apart.
+    Points of one budget stand side by side, so that their intervals do not overlap.
     """
     parts = [part for part in parts_of(analysis) if len(_budgets(analysis, part[2])) > 1]
     if not parts:
@@ -72,7 +74,7 @@ def label_efficiency(analysis: Analysis) -> Drawn | None:
         ax.set_xticks(range(len(budgets)), budgets)
         ax.grid(axis="x", visible=False)
         ax.set_title(f"{label(domain)} ({scope})")
-        ax.set_xlabel(f"labelled images for {'classification' if 'class' in column else 'segmentation'}")
+        ax.set_xlabel(f"labelled images for {METRICS[metric].task.value}")
         ax.set_ylabel(heading(metric))
         ax.tick_params(color=GRID)
     names = {label(row): handle for row, handle in handles.items()}
@@ -88,12 +90,10 @@ def label_efficiency(analysis: Analysis) -> Drawn | None:
 
 
 def _column(metric: str) -> str:
-    return "budget_segmentation" if metric == "dice" else "budget_classification"
+    return f"budget_{METRICS[metric].task.value}"
 
 
 def _budgets(analysis: Analysis, metric: str) -> list[str]:
-    place = 1 if metric == "dice" else 0
-    from mmbench.report.scored import pairs_of
-
-    found = dict.fromkeys(pair[place] for pair in pairs_of(analysis.protocol))
+    task = METRICS[metric].task
+    found = dict.fromkeys(pair.of(task) for pair in budget_pairs(analysis.protocol))
     return [budget for budget in found if budget is not None]

@@ -18,10 +18,9 @@ from mmbench.report.figures.style import (
     select,
 )
 from mmbench.report.marks import BETTER, EQUIVALENT, WORSE
-from mmbench.report.scored import budget_text
 
 if TYPE_CHECKING:
-    from mmbench.report.analysis import Analysis
+    from mmbench.analysis.analysis import Analysis
 
 
 def pairwise(analysis: Analysis) -> Drawn | None:
@@ -29,7 +28,7 @@ def pairwise(analysis: Analysis) -> Drawn | None:
     pair = largest_budgets(analysis)
     if not len(analysis.comparisons):
         return None
-    tests = select(analysis.comparisons, budget=budget_text(pair))
+    tests = select(analysis.comparisons, budget=pair.text)
     parts = [
         (part, own)
         for part in parts_of(analysis)
@@ -62,7 +61,7 @@ def pairwise(analysis: Analysis) -> Drawn | None:
         texts.append(f"{heading(metric)} on {domain}: {told} of {len(own)} pairs differ")
     return Drawn(
         canvas,
-        f"Every row against every other ({budget_text(pair)} labels)",
+        f"Every row against every other ({pair.text} labels)",
         f"Mean difference, row minus column; {BETTER} the row is better, {WORSE} worse, "
         f"{EQUIVALENT} equivalent, no mark undecided. {listed(texts)}.",
     )

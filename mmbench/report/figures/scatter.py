@@ -15,10 +15,9 @@ from mmbench.report.figures.style import (
     select,
     styles,
 )
-from mmbench.report.scored import budget_text
 
 if TYPE_CHECKING:
-    from mmbench.report.analysis import Analysis
+    from mmbench.analysis.analysis import Analysis
 
 
 def scatter(analysis: Analysis) -> Drawn | None:
@@ -57,7 +56,7 @@ def scatter(analysis: Analysis) -> Drawn | None:
         texts.append(f"on {domain} {rival} has the higher Dice in {above:.0%} of cases")
     return Drawn(
         canvas,
-        f"Case by case: {label(reference)} and its strongest rival ({budget_text(pair)} labels)",
+        f"Case by case: {label(reference)} and its strongest rival ({pair.text} labels)",
         f"One point per test case, Dice mean over trainings; above the dotted line the rival is better: "
         f"{'; '.join(texts)}.",
     )

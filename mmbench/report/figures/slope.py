@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mmbench.protocol.metrics import MAIN_METRIC
 from mmbench.report.figures.style import (
-    MAIN,
     Drawn,
     at_budgets,
     heading,
@@ -17,20 +17,19 @@ from mmbench.report.figures.style import (
     select,
     styles,
 )
-from mmbench.report.marks import number
-from mmbench.report.scored import budget_text
+from mmbench.report.text import number
 
 if TYPE_CHECKING:
-    from mmbench.report.analysis import Analysis
+    from mmbench.analysis.analysis import Analysis
 
 
 def slope(analysis: Analysis) -> Drawn | None:
-    """Draw each row's main metric in-domain beside every cross-domain, at the largest budgets."""
+    """Draw each row's main metric in-domain next to every cross-domain one, at the largest budgets."""
     pair = largest_budgets(analysis)
     estimates = at_budgets(analysis.estimates, pair)
     tasks = []
-    for task, metric in MAIN.items():
-        own = select(estimates, task=task, metric=metric)
+    for task, metric in MAIN_METRIC.items():
+        own = select(estimates, task=task.value, metric=metric)
         domains = list(dict.fromkeys(own.sort_values("scope", ascending=False, kind="stable")["domain"]))
         if len(domains) > 1 and own["scope"].nunique() == 2:
             tasks.append((metric, own, domains))
@@ -57,5 +56,5 @@ def slope(analysis: Analysis) -> Drawn | None:
     canvas.legend(
         list(handles.values()), [label(row) for row in handles], loc="outside lower center", ncols=4
     )
-    title = f"From in-domain to cross-domain ({budget_text(pair)} labels)"
+    title = f"From in-domain to cross-domain ({pair.text} labels)"
     return Drawn(canvas, title, f"Mean over trainings at the largest label budgets. {listed(texts)}.")

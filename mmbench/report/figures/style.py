@@ -12,21 +12,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mmbench.analysis.rows import IN_DOMAIN, Budgets, budget_pairs
 from mmbench.files import write_bytes, write_text
-from mmbench.protocol.metrics import METRICS
-from mmbench.report.render import plain
+from mmbench.protocol.metrics import MAIN_METRIC, METRICS
+from mmbench.protocol.vocabulary import Task
+from mmbench.report.text import plain
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Canvas
 
-    from mmbench.report.analysis import Analysis
+    from mmbench.analysis.analysis import Analysis
 
 INK, GRID = "#1f2328", "#d0d7de"
 """Exactly these colours are swapped by the page's theme."""
-MAIN = {"classification": "accuracy", "segmentation": "dice"}
-"""The metric that figures show of each task."""
 MARKERS = "osD^vPX*<>p"
 WIDTH, HEIGHT = 4.4, 3.4
 
@@ -129,7 +128,7 @@ def save(drawn: Drawn, name: str, folder: Path) -> Figure:
 
 def rows_of(analysis: Analysis) -> list[str]:
     """Return the rows that are no trivial baselines, in order."""
-    return list(dict.fromkeys(line.row for line in analysis.table.lines if not line.trivial))
+    return list(dict.fromkeys(cell.row for cell in analysis.matrix.cells if not cell.trivial))
 
 
 def styles(analysis: Analysis) -> dict[str, dict[str, Any]]:
@@ -151,19 +150,13 @@ def label(text: str, width: int = 28) -> str:
     return textwrap.shorten(plain(text), width, placeholder="…") or "–"
 
 
-def legend(canvas: Canvas, axes: Axes, count: int) -> None:
-    """Set one legend for all panels beside them, where it hides nothing."""
-    handles, names = axes.get_legend_handles_labels()
-    canvas.legend(handles, names, loc="outside lower center", ncols=min(4, count))
-
-
 def parts_of(analysis: Analysis) -> list[tuple[str, str, str]]:
     """Return (domain, scope, main metric) of every scored domain, in-domain first."""
     estimates = analysis.estimates
     found = estimates.drop_duplicates(["scope", "domain", "task"])
     return [
-        (part["domain"], part["scope"], MAIN[part["task"]])
-        for part in found.sort_values("scope", key=lambda scope: scope != "in-domain", kind="stable").to_dict(
+        (part["domain"], part["scope"], MAIN_METRIC[Task(part["task"])])
+        for part in found.sort_values("scope", key=lambda scope: scope != IN_DOMAIN, kind="stable").to_dict(
             "records"
         )
     ]
@@ -176,14 +169,12 @@ def select(frame: pd.DataFrame, **wanted: Any) -> pd.DataFrame:
     return frame
 
 
-def largest_budgets(analysis: Analysis) -> tuple[str | None, str | None]:
+def largest_budgets(analysis: Analysis) -> Budgets:
     """Return the largest budget pair that has estimates."""
-    from mmbench.report.scored import pairs_of
-
-    return pairs_of(analysis.protocol)[-1]
+    return budget_pairs(analysis.protocol)[-1]
 
 
-def at_budgets(frame: pd.DataFrame, pair: tuple[str | None, str | None]) -> pd.DataFrame:
+def at_budgets(frame: pd.DataFrame, pair: Budgets) -> pd.DataFrame:
     """Return the lines of rows at a budget pair; a task that a row does not learn fits any budget."""
     for column, budget in zip(("budget_classification", "budget_segmentation"), pair, strict=True):
         frame = frame[frame[column].isna() | (frame[column] == budget)]

@@ -18,10 +18,9 @@ from mmbench.report.figures.style import (
     rows_of,
     select,
 )
-from mmbench.report.scored import budget_text
 
 if TYPE_CHECKING:
-    from mmbench.report.analysis import Analysis
+    from mmbench.analysis.analysis import Analysis
 
 COLOURS = {
     "subset": "#0173b2",
@@ -67,7 +66,7 @@ def variance_budget(analysis: Analysis) -> Drawn | None:
     canvas.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=5)
     return Drawn(
         canvas,
-        f"Variance budget ({budget_text(pair)} labels)",
-        "How much of one training's variance comes from the labelled subset, the seed, the choice of test cases "
-        f"(shared by all trainings) and the rest. Means over rows: {listed(texts)}.",
+        f"Variance budget ({pair.text} labels)",
+        "How much of one training's variance comes from the labelled subset, the seed, the choice of test "
+        f"cases (shared by all trainings) and the rest. Means over rows: {listed(texts)}.",
     )

@@ -74,7 +74,7 @@
     }));
   });
 
-  // A number leads to its cells: open them.
+  // A number leads to its runs: open them.
   const open = () => {
     const target = location.hash.length > 1 && !location.hash.startsWith("#filter:") && document.getElementById(location.hash.slice(1));
     if (target && target.tagName === "DETAILS") {

@@ -5,14 +5,21 @@ from made_up import write_results
 from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar
 
+from mmbench.analysis.pairing import check_digests, compare_sides
+from mmbench.analysis.results import read_results
+from mmbench.analysis.sides import Side
 from mmbench.errors import StoreError
-from mmbench.report.pairing import Side, check_digests, compare_sides, describe
+from mmbench.report.answer import describe
 from mmbench.stats.delong import delong_test
 from mmbench.store.frames import load_results
 
 
 def side(store, row, name=None):
-    return Side(name or row, store, store.load_plan(), row)
+    return Side(name or row, read_results(store.root), row)
+
+
+def compared(*sides, **choices):
+    return [one.as_json() for one in compare_sides(*sides, **choices)]
 
 
 @pytest.fixture
@@ -28,10 +35,10 @@ def folders(tmp_path):
 
 
 def test_two_rows_of_a_folder_are_compared_as_the_report_does(folders):
-    from mmbench.report.analysis import analyse
+    from mmbench.analysis.analysis import analyse
 
     store = folders("a")
-    tests = compare_sides(side(store, "stronger"), side(store, "plain"))
+    tests = compared(side(store, "stronger"), side(store, "plain"))
     by_key = {(test["domain"], test["metric"]): test for test in tests}
     report = analyse(store.root).comparisons
     assert set(by_key) == set(zip(report["domain"], report["metric"], strict=True))
@@ -48,7 +55,7 @@ def test_each_pair_of_trainings_is_tested_across_cases_too(folders):
     scores = load_results(store.root)
     tests = {
         (test["domain"], test["metric"]): test["case_tests"]
-        for test in compare_sides(
+        for test in compared(
             side(store, "stronger"), side(store, "plain"), metrics=["accuracy", "auroc", "dice"]
         )
     }
@@ -75,7 +82,7 @@ def test_each_pair_of_trainings_is_tested_across_cases_too(folders):
 
 def test_two_folders_are_paired_by_row(folders):
     ours, theirs = folders("a"), folders("b", stream=1)
-    (test,) = compare_sides(
+    (test,) = compared(
         side(ours, "plain", "plain (a)"),
         side(theirs, "plain", "plain (b)"),
         metrics=["dice"],
@@ -88,7 +95,7 @@ def test_two_folders_are_paired_by_row(folders):
 
 def test_the_same_folder_twice_has_no_difference(folders):
     store = folders("a")
-    (test,) = compare_sides(
+    (test,) = compared(
         side(store, "plain", "one"), side(store, "plain", "other"), metrics=["dice"], domains=["county"]
     )
     assert (test["difference"], test["low"], test["high"]) == (0, 0, 0)
@@ -140,7 +147,7 @@ def test_unknown_names_are_one_line_with_a_suggestion(folders):
 def test_the_answer_in_words(folders):
     store = folders("a", seeds=4)
     a = side(store, "stronger")
-    (test,) = compare_sides(a, side(store, "plain"), metrics=["dice"], domains=["county"])
+    (test,) = compared(a, side(store, "plain"), metrics=["dice"], domains=["county"])
     words = describe(test, a.plan.protocol)
     assert words.startswith("Dice, county (cross-domain), full/full labels: stronger is higher by 0.")
     assert "95 % interval of the difference +0." in words

@@ -4,17 +4,19 @@ import numpy as np
 import pytest
 from made_up import write_results
 
+from mmbench.analysis.analysis import analyse
+from mmbench.analysis.results import read_results
+from mmbench.analysis.sensitivity import NOT_KEPT, sensitivity
 from mmbench.evaluation.segmentation import segmentation_scores
 from mmbench.protocol.schema import MetricPolicy
-from mmbench.report.analysis import analyse
-from mmbench.report.sensitivity import NOT_KEPT, sensitivity
 from mmbench.store.frames import load_results
 
 
 def test_a_verdict_that_depends_on_the_threshold_is_listed(tmp_path):
     store = write_results(tmp_path / "r", {"plain": 0.0, "stronger": 4.0}, seeds=4, budgets=("full",))
     analysis = analyse(tmp_path / "r")
-    flips, tried = sensitivity(tmp_path / "r", analysis)
+    found = sensitivity(read_results(tmp_path / "r"), analysis)
+    flips, tried = found.frame, found.tried
     assert "class threshold 0.3" in tried
     assert NOT_KEPT in tried
     assert len(flips)
@@ -57,7 +59,8 @@ def with_masks(tmp_path):
 
 
 def test_masks_are_scored_again_under_every_policy(with_masks):
-    flips, tried = sensitivity(with_masks.root, analyse(with_masks.root))
+    found = sensitivity(read_results(with_masks.root), analyse(with_masks.root))
+    flips, tried = found.frame, found.tried
     assert NOT_KEPT not in tried
     assert {"mask threshold 0.3", "surfaces of 8 neighbours", "spacing 2"} <= set(tried)
     assert any("single empty mask" in text for text in tried)
@@ -67,12 +70,12 @@ def test_masks_are_scored_again_under_every_policy(with_masks):
 
 
 def test_scores_under_another_threshold_are_those_of_the_masks(with_masks):
-    from mmbench.report.sensitivity import _scored_again
+    from mmbench.analysis.sensitivity import _scored_again
 
     scores = load_results(with_masks.root)
     scores = scores[scores["task"] == "segmentation"]
     policy = MetricPolicy(mask_threshold=0.3)
-    again = _scored_again(with_masks, scores, policy, 4)
+    again = _scored_again(read_results(with_masks.root), scores, policy, 4)
     run = scores["run"].iloc[0]
     predicted, truth = with_masks.masks(run)["county"]
     expected = [

@@ -9,8 +9,8 @@ from made_up import write_results
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
+from mmbench.analysis.analysis import analyse
 from mmbench.errors import StoreError
-from mmbench.report.analysis import analyse
 from mmbench.store.frames import load_results
 from mmbench.store.store import ResultStore
 
@@ -106,7 +106,7 @@ def test_one_training_decides_nothing(tmp_path):
     assert set(found.estimates["verdict"].dropna()) == {"undecided"}
     assert (found.estimates["over"] == "cases of one training").all()
     assert not len(found.ranks)
-    assert any("training" in text for text in found.about["warnings"])
+    assert any("training" in text for text in found.facts.warnings)
 
 
 def test_gaps_in_the_grid_are_left_out_of_pairs(tmp_path):
@@ -116,7 +116,7 @@ def test_gaps_in_the_grid_are_left_out_of_pairs(tmp_path):
     found = analyse(tmp_path / "gaps")
     assert set(found.comparisons["trainings"]) == {2}
     assert set(chosen(found.estimates, row="stronger")["trainings"]) == {3}
-    assert (found.runs["state"] == "missing").sum() == 1
+    assert [run.state for run in found.runs].count("missing") == 1
 
 
 def test_nothing_finished_is_nothing(tmp_path):

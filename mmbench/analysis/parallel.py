@@ -1,4 +1,4 @@
-"""Work of a report on several processors, where there is enough of it."""
+"""Work on several processors, where there is enough of it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ WORTH_IT = 100_000
 Answer = TypeVar("Answer")
 
 
-def spread(
+def in_parallel(
     function: Callable[..., Answer], arguments: Sequence[tuple[Any, ...]], scores: int
 ) -> list[Answer]:
     """Call a function with each of several argument tuples and return the answers in order.

@@ -2,40 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mmbench.analysis.analysis import Analysis, compute, question_of
+from mmbench.analysis.records import CellEstimate
+from mmbench.analysis.results import Results
 from mmbench.evaluation.segmentation import segmentation_scores
 from mmbench.protocol.schema import MetricPolicy
-from mmbench.store.frames import load_results
-from mmbench.store.store import ResultStore
+from mmbench.protocol.vocabulary import Task
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mmbench.report.analysis import Analysis
-
-COLUMNS = (
-    "policy",
-    "row",
-    "labels",
-    "metric",
-    "domain",
-    "verdict",
-    "difference",
-    "other_verdict",
-    "other_difference",
-)
 CLASS_THRESHOLDS = (0.3, 0.4, 0.6, 0.7)
 MASK_THRESHOLDS = (0.3, 0.7)
 SPACINGS = (0.5, 2.0)
 NOT_KEPT = "masks were not kept: only class thresholds were tried; run with keep: [masks] for the others"
 
 
-def sensitivity(results: Path, analysis: Analysis) -> tuple[pd.DataFrame, list[str]]:
+@dataclass(frozen=True)
+class Flip:
+    """A verdict that changes under another metric policy."""
+
+    policy: str
+    row: str
+    labels: str
+    metric: str
+    domain: str
+    verdict: str | None
+    difference: float
+    other_verdict: str | None
+    other_difference: float
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """The verdicts that change, and the policies that were tried, in words."""
+
+    flips: tuple[Flip, ...]
+    tried: tuple[str, ...]
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """One line per verdict that changes, with the fields of :class:`Flip`."""
+        import pandas as pd
+
+        return pd.DataFrame(map(vars, self.flips), columns=[field.name for field in fields(Flip)])
+
+
+def sensitivity(results: Results, analysis: Analysis) -> Sensitivity:
     """Score a results folder again under other metric policies and compare the verdicts.
 
     Thresholds of class and mask, the rule for a single empty mask, surfaces of eight instead of four
@@ -44,45 +64,36 @@ def sensitivity(results: Path, analysis: Analysis) -> tuple[pd.DataFrame, list[s
 
     Parameters
     ----------
-    results : Path
+    results : Results
         The results folder; masks must have been kept for all but class thresholds.
     analysis : Analysis
         Its numbers under the policy of the run.
-
-    Returns
-    -------
-    tuple
-        A line per verdict that flips (``COLUMNS``), and what was tried, in words.
     """
-    import pandas as pd
-
-    from mmbench.report.analysis import compare
-
-    store = ResultStore(results)
-    plan, scores = store.load_plan(), load_results(results)
-    found, tried = [], []
-    for name, policy, frame in _policies(store, scores, plan.protocol.evaluation):
+    question = question_of(results, analysis.matrix)
+    flips: list[Flip] = []
+    tried: list[str] = []
+    for name, policy, frame in _policies(results, results.scores, results.protocol.evaluation):
         if frame is None:
             tried.append(NOT_KEPT)
             continue
         tried.append(name)
-        protocol = plan.protocol.model_copy(update={"evaluation": policy})
-        other = compare(frame, plan.model_copy(update={"protocol": protocol}), analysis.table.lines)
-        found += _flips(name, analysis.estimates, other.estimates)
-    return pd.DataFrame(found, columns=list(COLUMNS)), list(dict.fromkeys(tried))
+        protocol = results.protocol.model_copy(update={"evaluation": policy})
+        other = compute(frame, replace(question, protocol=protocol))
+        flips += _flips(name, analysis.records.estimates, other.estimates)
+    return Sensitivity(tuple(flips), tuple(dict.fromkeys(tried)))
 
 
 def _policies(
-    store: ResultStore, scores: pd.DataFrame, policy: MetricPolicy
+    results: Results, scores: pd.DataFrame, policy: MetricPolicy
 ) -> Iterator[tuple[str, MetricPolicy, pd.DataFrame | None]]:
-    classes = scores[scores["task"] == "classification"]
+    classes = scores[scores["task"] == Task.CLASSIFICATION.value]
     for threshold in CLASS_THRESHOLDS:
         if len(classes):
             other = policy.model_copy(update={"class_threshold": threshold})
             predicted = (classes["probability"] >= threshold).astype("int64")
             frame = classes.assign(predicted=predicted, correct=predicted == classes["label"])
             yield f"class threshold {threshold:g}", other, frame
-    masks = scores[scores["task"] == "segmentation"]
+    masks = scores[scores["task"] == Task.SEGMENTATION.value]
     if not len(masks):
         return
     changes: list[tuple[str, dict[str, Any], int]] = [
@@ -96,22 +107,23 @@ def _policies(
     ]
     for name, change, neighbours in changes:
         other = policy.model_copy(update=change)
-        yield name, other, _scored_again(store, masks, other, neighbours)
+        yield name, other, _scored_again(results, masks, other, neighbours)
 
 
 def _scored_again(
-    store: ResultStore, scores: pd.DataFrame, policy: MetricPolicy, neighbours: int
+    results: Results, scores: pd.DataFrame, policy: MetricPolicy, neighbours: int
 ) -> pd.DataFrame | None:
     """Return the segmentation scores under a policy; None where a run's masks were not kept."""
     import pandas as pd
 
     frames = []
     for run, own in scores.groupby("run", sort=False):
-        masks = store.masks(str(run))
+        masks = results.masks(str(run))
         for domain, part in own.groupby("domain", sort=False):
             if domain not in masks:
                 return None
             predicted, truth = masks[str(domain)]
+            # Masks are kept as floor(65536 p), so p >= t exactly where they reach ceil(65536 t).
             called = predicted >= np.ceil(policy.mask_threshold * 65536)
             rows = [
                 segmentation_scores(one, other, policy, neighbours)
@@ -122,26 +134,23 @@ def _scored_again(
     return pd.concat(frames)
 
 
-def _flips(policy: str, before: pd.DataFrame, after: pd.DataFrame) -> list[dict[str, Any]]:
-    keys = ["row", "budget_classification", "budget_segmentation", "domain", "metric"]
-    known = {tuple(record[key] for key in keys): record for record in before.to_dict("records")}
-    found = []
-    for record in after.to_dict("records"):
-        old = known[tuple(record[key] for key in keys)]
-        if old["verdict"] == record["verdict"]:
-            continue
-        budgets = (record["budget_classification"], record["budget_segmentation"])
-        found.append(
-            {
-                "policy": policy,
-                "row": record["row"],
-                "labels": "/".join(budget or "–" for budget in budgets),
-                "metric": record["metric"],
-                "domain": record["domain"],
-                "verdict": old["verdict"],
-                "difference": old["difference"],
-                "other_verdict": record["verdict"],
-                "other_difference": record["difference"],
-            }
-        )
-    return found
+def _flips(policy: str, before: Sequence[CellEstimate], after: Sequence[CellEstimate]) -> Iterator[Flip]:
+    known = {(record.cell, record.column): record for record in before}
+    for record in after:
+        old = known[record.cell, record.column]
+        if old.verdict != record.verdict:
+            yield Flip(
+                policy=policy,
+                row=record.cell.row,
+                labels=record.cell.budgets.text,
+                metric=record.column.metric,
+                domain=record.column.domain,
+                verdict=old.verdict,
+                difference=_difference(old),
+                other_verdict=record.verdict,
+                other_difference=_difference(record),
+            )
+
+
+def _difference(record: CellEstimate) -> float:
+    return math.nan if record.against is None else record.against.difference

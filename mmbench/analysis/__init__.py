@@ -1,0 +1,1 @@
+"""From frames of scores to frozen records: estimates, comparisons, verdicts, ranks, curves."""

@@ -1,0 +1,207 @@
+"""Every number of a report, computed once: tables, figures and pages only show it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mmbench.analysis.comparisons import against_reference, compare_all, mark_ties
+from mmbench.analysis.curves import case_means, curves_of
+from mmbench.analysis.estimates import cell_estimates
+from mmbench.analysis.facts import Facts, RowCost, RunRow, facts_of, row_costs, run_rows
+from mmbench.analysis.frames import Frames, frames_of
+from mmbench.analysis.matrix import Matrix, stored_matrix
+from mmbench.analysis.parallel import in_parallel
+from mmbench.analysis.ranks import rank_records
+from mmbench.analysis.records import Records
+from mmbench.analysis.results import Results, read_results
+from mmbench.analysis.rows import Cell
+from mmbench.analysis.scored import grids_of, score
+from mmbench.analysis.variance import variance_parts
+from mmbench.errors import StoreError
+from mmbench.protocol.metrics import METRICS, Metric
+from mmbench.protocol.schema import Protocol
+from mmbench.protocol.vocabulary import Task
+from mmbench.randomness import generator
+from mmbench.stats.blocks import Block, blocks
+from mmbench.stats.resampling import patient_weights
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of per-case scores.
+
+    Attributes
+    ----------
+    protocol : Protocol
+        Its metric policy and statistics count.
+    order : tuple of Cell
+        The order of cells in every record.
+    trivial : frozenset of str
+        The rows that are constant predictors.
+    test_shares : mapping of Task to float
+        Test cases per training case of each task's source, as far as the plan says.
+    """
+
+    protocol: Protocol
+    order: tuple[Cell, ...]
+    trivial: frozenset[str]
+    test_shares: Mapping[Task, float | None]
+
+
+@dataclass(frozen=True)
+class Analysis(Frames):
+    """What a results folder says: records, and the frames of :class:`mmbench.analysis.frames.Frames`.
+
+    Attributes
+    ----------
+    protocol : Protocol
+        What was asked for.
+    matrix : Matrix
+        Means and deviations over trainings in the publication's layout.
+    facts : Facts
+        Leaks, notes, environments and warnings.
+    rows : tuple of RowCost
+        One per row: tasks, parameters, time and memory.
+    runs : tuple of RunRow
+        One per planned run.
+    records : Records
+        What the frames are made of.
+    scores : DataFrame
+        Every per-case score, as :func:`mmbench.store.frames.load_results` makes it.
+    """
+
+    protocol: Protocol
+    matrix: Matrix
+    facts: Facts
+    rows: tuple[RowCost, ...]
+    runs: tuple[RunRow, ...]
+    records: Records
+    scores: pd.DataFrame
+
+    @property
+    def without_scores(self) -> Analysis:
+        """The same without per-case scores, most of what would travel to another process."""
+        return replace(self, scores=self.scores.iloc[:0])
+
+
+def analyse(results: Results | Path) -> Analysis | None:
+    """Compute every number of a results folder's report.
+
+    Parameters
+    ----------
+    results : Results or Path
+        The folder ``results/<protocol>``, or what was read of it.
+
+    Returns
+    -------
+    Analysis or None
+        None when no run of the plan is finished.
+
+    Raises
+    ------
+    StoreError
+        If there is no plan, or a record is damaged.
+    """
+    if not isinstance(results, Results):
+        results = read_results(results)
+    if not results.finished:
+        return None
+    matrix = stored_matrix(results)
+    records = compute(results.scores, question_of(results, matrix))
+    runs = run_rows(results)
+    return Analysis(
+        **vars(frames_of(records)),
+        protocol=results.protocol,
+        matrix=matrix,
+        facts=facts_of(results, records.estimates),
+        rows=row_costs(results, runs),
+        runs=runs,
+        records=records,
+        scores=results.scores,
+    )
+
+
+def question_of(results: Results, matrix: Matrix) -> Question:
+    """Return what a results folder's own protocol asks."""
+    shares = {task: results.test_share(task) for task in Task}
+    return Question(results.protocol, matrix.cells, results.trivial, shares)
+
+
+def compute(scores: pd.DataFrame, question: Question) -> Records:
+    """Compute every estimate and comparison from per-case scores.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        As :func:`mmbench.store.frames.load_results` makes it.
+    question : Question
+        What is asked.
+
+    Raises
+    ------
+    StoreError
+        If runs of one domain were scored on different cases.
+    """
+    try:
+        parts = blocks(scores)
+    except ValueError as error:
+        raise StoreError(f"{error}; their data or splits differ, so report them apart") from None
+    parts.sort(key=lambda block: (not block.in_domain, block.task))
+    return Records.joined(in_parallel(_records_of, [(block, question) for block in parts], len(scores)))
+
+
+def metrics_in(block: Block) -> list[Metric]:
+    """Return the metrics a block has scores for, in the order of tables."""
+    return [
+        metric
+        for metric in METRICS.values()
+        if metric.task.value == block.task
+        and (metric.task is Task.CLASSIFICATION or metric.name in block.scores)
+    ]
+
+
+def _records_of(block: Block, question: Question) -> Records:
+    """Return the records of one block."""
+    protocol, order = question.protocol, question.order
+    rng = generator(protocol.seed, "report", block.task, block.domain)
+    # One set of resampled patients for all metrics and cells, so that differences are paired.
+    weights = patient_weights(block.patients, protocol.statistics.resamples, rng)
+    grids = grids_of(block, question.trivial)
+    parts = [_measured(block, metric, weights, grids, question, rng) for metric in metrics_in(block)]
+    cases = Records(
+        curves=tuple(curves_of(block, grids, order)), cases=tuple(case_means(block, grids, order))
+    )
+    return Records.joined([*parts, cases])
+
+
+def _measured(
+    block: Block,
+    metric: Metric,
+    weights: np.ndarray,
+    grids: dict[Cell, np.ndarray],
+    question: Question,
+    rng: np.random.Generator,
+) -> Records:
+    """Return the records of one metric on one block."""
+    protocol, order = question.protocol, question.order
+    scored = score(block, metric, weights, protocol, grids)
+    estimates = cell_estimates(scored, protocol, order)
+    if metric.name not in protocol.statistics.metrics:
+        return Records(estimates=tuple(mark_ties(estimates, (), protocol)))
+    comparisons = compare_all(scored, protocol, order, question.test_shares[Task(block.task)])
+    estimates = against_reference(estimates, comparisons, metric, protocol)
+    ranked = rank_records(scored, protocol, order, rng)
+    return replace(
+        ranked,
+        estimates=tuple(mark_ties(estimates, comparisons, protocol)),
+        comparisons=tuple(comparisons),
+        variance=tuple(variance_parts(scored, order)),
+    )

@@ -1,0 +1,85 @@
+"""Tables in GitHub's Markdown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from mmbench.analysis.records import CellEstimate
+from mmbench.report.table import (
+    LABELS_CLASSIFICATION,
+    LABELS_SEGMENTATION,
+    MODEL,
+    TRAININGS,
+    Entry,
+    Line,
+    Table,
+)
+from mmbench.report.text import number, plain, signed
+
+_SPECIAL = re.compile(r"([\\`*\[\]|~#])")
+
+
+def markdown_text(text: str) -> str:
+    """Return text that Markdown shows as it is."""
+    text = plain(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return _SPECIAL.sub(r"\\\1", text)
+
+
+def markdown_table(table: Table) -> str:
+    """Return the main table and its notes; names are escaped."""
+    heads = [MODEL, LABELS_CLASSIFICATION, LABELS_SEGMENTATION]
+    heads += [TRAININGS] if table.with_trainings else []
+    heads += [f"{column.domain} {column.heading}" for column in table.columns]
+    rows = [_row(map(markdown_text, heads)), _rule(len(heads))]
+    rows += [_row(_texts(table, line)) for line in table.shown]
+    notes = [f"{scope}: {', '.join(domains)}" for scope, domains in table.scopes]
+    notes += ["Rows in italics are trivial baselines."] if table.has_trivial else []
+    listed = "\n".join(f"- {markdown_text(note)}" for note in [*notes, *table.notes])
+    return f"{_titled(table.title, rows)}\n{listed}\n"
+
+
+def markdown_comparisons(estimates: Iterable[CellEstimate], reference: str, title: str) -> str:
+    """Return the comparisons with the reference, the other row as A; estimates without one are left out."""
+    heads = ["metric", "domain", "labels", "A", "B", "A - B", "interval", "p", "p Holm", "verdict"]
+    rows = [_row(heads), _rule(len(heads), left=5)]
+    for record in estimates:
+        test = record.against
+        if test is not None:
+            texts = [
+                *(record.column.heading, record.column.domain, record.cell.budgets.text),
+                *(record.cell.row, reference),
+                signed(test.difference),
+                f"{signed(test.low)} to {signed(test.high)}",
+                *(number(test.p), number(test.p_holm), test.verdict),
+            ]
+            rows.append(_row(map(markdown_text, texts)))
+    return _titled(title, rows)
+
+
+def _texts(table: Table, line: Line) -> list[str]:
+    name = markdown_text(line.cell.row)
+    trainings = [line.trainings.text] if table.with_trainings else []
+    return [
+        f"*{name}*" if line.cell.trivial else name,
+        *line.budgets,
+        *trainings,
+        *map(_entry, line.entries),
+    ]
+
+
+def _entry(entry: Entry) -> str:
+    text = f"**{entry.text}**" if entry.best else entry.text
+    return " ".join(part for part in (f"{text}{entry.marks}", markdown_text(entry.interval)) if part)
+
+
+def _titled(title: str, rows: Iterable[str]) -> str:
+    return f"### {markdown_text(title)}\n\n" + "\n".join(rows) + "\n"
+
+
+def _row(texts: Iterable[str]) -> str:
+    return f"| {' | '.join(texts)} |"
+
+
+def _rule(count: int, left: int = 1) -> str:
+    return _row(["---"] * left + ["---:"] * (count - left))

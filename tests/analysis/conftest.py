@@ -1,0 +1,1 @@
+from analysed import analysis, made_up, protocol, results  # noqa: F401
