@@ -75,7 +75,7 @@ class Analysis(Frames):
     records : Records
         What the frames are made of.
     scores : DataFrame
-        Every per-case score, as :func:`mmbench.store.frames.load_results` makes it.
+        Every per-case score, as :func:`mmbench.store.frames.load_scores` makes it.
     """
 
     protocol: Protocol
@@ -112,7 +112,7 @@ def analyse(results: Results | Path) -> Analysis | None:
     """
     if not isinstance(results, Results):
         results = read_results(results)
-    if not results.finished:
+    if not results.available:
         return None
     matrix = stored_matrix(results)
     records = compute(results.scores, question_of(results, matrix))
@@ -141,7 +141,7 @@ def compute(scores: pd.DataFrame, question: Question) -> Records:
     Parameters
     ----------
     scores : DataFrame
-        As :func:`mmbench.store.frames.load_results` makes it.
+        As :func:`mmbench.store.frames.load_scores` makes it.
     question : Question
         What is asked.
 

@@ -185,7 +185,7 @@ def run_rows(results: Results) -> tuple[RunRow, ...]:
                 state="finished" if facts else "failed" if run.id in results.failed else "missing",
                 seconds=seconds.get("total", math.nan),
                 train_seconds=seconds.get("train", math.nan),
-                evaluate_seconds=seconds.get("evaluate", math.nan),
+                evaluate_seconds=seconds.get("predict", math.nan) + seconds.get("score", math.nan),
                 peak_memory_mb=facts.peak_memory_mb if facts else math.nan,
                 parameters=facts.parameters if facts else math.nan,
                 selected_step=facts.selected_step if facts else math.nan,

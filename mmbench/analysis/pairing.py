@@ -15,8 +15,8 @@ from mmbench.analysis.rows import Budgets, Cell, compatible
 from mmbench.analysis.scored import Scored, grids_of, score
 from mmbench.analysis.sides import Side
 from mmbench.errors import StoreError, suggestion
+from mmbench.protocol.layers import DomainDigest
 from mmbench.protocol.metrics import METRICS
-from mmbench.protocol.runs import DomainDigest, RunSpec
 from mmbench.protocol.schema import Protocol
 from mmbench.protocol.vocabulary import Task
 from mmbench.randomness import generator
@@ -168,7 +168,7 @@ def check_digests(a: Side, b: Side) -> None:
         Naming the domain and what differs.
     """
     refused = f"{a.name} and {b.name} cannot be paired"
-    ones, others = _digests(a.runs), _digests(b.runs)
+    ones, others = _digests(a), _digests(b)
     for key in (key for key in ones if key in others):
         one, other = ones[key], others[key]
         for what, mine, yours in (("data", one.data, other.data), ("split", one.split, other.split)):
@@ -182,7 +182,7 @@ def check_digests(a: Side, b: Side) -> None:
                 f"{refused}: they are scored on the parts {one.part!r} and {other.part!r} of {one.domain}; "
                 "run both on the same part"
             )
-    mine_policy, yours_policy = (side.runs[0].evaluation for side in (a, b))
+    mine_policy, yours_policy = (side.results.protocol.evaluation for side in (a, b))
     for name in type(mine_policy).model_fields:
         if getattr(mine_policy, name) != getattr(yours_policy, name):
             raise StoreError(
@@ -204,17 +204,17 @@ def differences_in_making(a: Side, b: Side) -> list[Mixture]:
     StoreError
         If a record is damaged.
     """
-    return mixtures(making for side in (a, b) for making in side.results.makings(r.id for r in side.runs))
+    return mixtures(made for side in (a, b) for made in side.results.makings(run.id for run in side.runs))
 
 
-def _digests(runs: Sequence[RunSpec]) -> dict[tuple[str, Task, str], DomainDigest]:
+def _digests(side: Side) -> dict[tuple[str, Task, str], DomainDigest]:
     found = {}
-    for run in runs:
+    for run in side.runs:
         for task, digest in run.sources.items():
             found["trained", task, digest.domain] = digest
-        for task, digests in run.targets.items():
-            for digest in digests:
-                found["tested", task, digest.domain] = digest
+        for spec in side.results.available[run.id]:
+            digest = spec.predictions.domain
+            found["tested", spec.predictions.task, digest.domain] = digest
     return found
 
 

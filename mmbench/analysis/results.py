@@ -129,9 +129,7 @@ class Results:
         content = self._store.runs.content(id)
         seconds = {
             **content["seconds"],
-            "predict": sum(
-                self._store.predictions.content(spec.predictions.id)["seconds"] for spec in specs
-            ),
+            "predict": sum(self._store.predictions.content(spec.predictions.id)["seconds"] for spec in specs),
             "score": sum(self._store.scores.content(spec.id)["seconds"] for spec in specs),
         }
         created = [self._store.scores.content(spec.id)["created"] for spec in specs]

@@ -7,8 +7,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from mmbench.analysis.analysis import Analysis, compute, question_of
 from mmbench.analysis.records import CellEstimate
 from mmbench.analysis.results import Results
@@ -22,7 +20,10 @@ if TYPE_CHECKING:
 CLASS_THRESHOLDS = (0.3, 0.4, 0.6, 0.7)
 MASK_THRESHOLDS = (0.3, 0.7)
 SPACINGS = (0.5, 2.0)
-NOT_KEPT = "masks were not kept: only class thresholds were tried; run with keep: [masks] for the others"
+NOT_KEPT = (
+    "pixel probabilities were not kept, so no other mask threshold was tried: run with keep: {probabilities: "
+    "true}"
+)
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def sensitivity(results: Results, analysis: Analysis) -> Sensitivity:
     Parameters
     ----------
     results : Results
-        The results folder; masks must have been kept for all but class thresholds.
+        The results folder; other mask thresholds need stored probabilities.
     analysis : Analysis
         Its numbers under the policy of the run.
     """
@@ -113,21 +114,17 @@ def _policies(
 def _scored_again(
     results: Results, scores: pd.DataFrame, policy: MetricPolicy, neighbours: int
 ) -> pd.DataFrame | None:
-    """Return the segmentation scores under a policy; None where a run's masks were not kept."""
+    """Return the segmentation scores under a policy; None where what is stored does not give the masks."""
     import pandas as pd
 
     frames = []
     for run, own in scores.groupby("run", sort=False):
-        masks = results.masks(str(run))
         for domain, part in own.groupby("domain", sort=False):
-            if domain not in masks:
+            masks = results.masks(str(run), str(domain), policy)
+            if masks is None:
                 return None
-            predicted, truth = masks[str(domain)]
-            # Masks are kept as floor(65536 p), so p >= t exactly where they reach ceil(65536 t).
-            called = predicted >= np.ceil(policy.mask_threshold * 65536)
             rows = [
-                segmentation_scores(one, other, policy, neighbours)
-                for one, other in zip(called, truth, strict=True)
+                segmentation_scores(one, other, policy, neighbours) for one, other in zip(*masks, strict=True)
             ]
             again = pd.DataFrame(rows, index=part.index)
             frames.append(part.assign(**{name: again[name] for name in again.columns}))

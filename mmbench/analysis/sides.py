@@ -45,7 +45,7 @@ class Side:
         if not own:
             known = suggestion(self.row, rows_of(self.results))
             raise StoreError(f"{self.results.root}: has no row {self.row!r}; {known}")
-        done = [run for run in own if run.id in self.results.finished]
+        done = [run for run in own if run.id in self.results.available]
         if not done:
             raise StoreError(f"{self.results.root}: {self.row} has no record yet; run the protocol first")
         return done

@@ -128,7 +128,7 @@ def run(
 
 
 def _show(summary: RunSummary, quiet: bool) -> None:
-    from mmbench.report.render import print_terminal
+    from mmbench.report.terminal import print_terminal
 
     out = console()
     if summary.report.main is not None and not quiet:

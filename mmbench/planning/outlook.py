@@ -10,17 +10,18 @@ from typing import Any
 
 import numpy as np
 
+from mmbench.analysis.facts import FEW_CASES
 from mmbench.data.subsets import labeled_rows
 from mmbench.errors import UserError
 from mmbench.planning.cost import run_cost
+from mmbench.planning.noise import ASSUMED, measured_noise
 from mmbench.planning.plan import Plan
 from mmbench.planning.work import Selection, Work, take_stock
-from mmbench.protocol.metrics import MAIN_METRIC, METRICS
+from mmbench.protocol.metrics import MAIN_METRIC
 from mmbench.protocol.runs import RunSpec
 from mmbench.protocol.vocabulary import Task
 from mmbench.stats.power import (
     Design,
-    Noise,
     minimum_detectable_difference,
     pairs_needed,
     smallest_p,
@@ -28,15 +29,9 @@ from mmbench.stats.power import (
 from mmbench.store.store import ResultStore
 from mmbench.text import plural
 
-FEW_CASES, FEW_LABELS, FEW_TRAININGS = 50, 5, 6
+FEW_LABELS, FEW_TRAININGS = 5, 6
 MOST_SIBLINGS = 50
 """Runs read of each sibling folder: enough for a median."""
-ASSUMED = {
-    "accuracy": Noise(seed=0.05, patient=0.15, patient_training=0.40),
-    "dice": Noise(seed=0.02, patient=0.02, patient_training=0.03),
-}
-"""Noise of the difference of two methods where nothing is recorded: about what the reference run
-``results/reference/cross_domain`` shows, whose single labelled subset says nothing of subsets."""
 
 
 @dataclass(frozen=True)
@@ -259,7 +254,7 @@ def weights_bytes(plan: Plan) -> float:
 
 def _detectable(plan: Plan, store: ResultStore, family: int) -> list[Detectable]:
     protocol = plan.protocol
-    measured = _measured_noise(plan, store)
+    measured = measured_noise(plan, store)
     alpha = 1 - protocol.statistics.confidence
     found = []
     for task in protocol.tasks:
@@ -278,53 +273,6 @@ def _detectable(plan: Plan, store: ResultStore, family: int) -> list[Detectable]
             )
             scope = "in-domain" if domain.in_domain else "cross-domain"
             found.append(Detectable(metric, domain.domain, scope, cases, alone, corrected, basis))
-    return found
-
-
-def _measured_noise(plan: Plan, store: ResultStore) -> dict[tuple[str, str], Noise]:
-    """Return the noise of differences from the reference in the recorded runs, mean over lines."""
-    from mmbench.randomness import generator
-    from mmbench.report.scored import Scored, compatible, lines_of
-    from mmbench.stats.blocks import blocks
-    from mmbench.stats.resampling import patient_weights, replicates
-    from mmbench.stats.variance import variance_budget
-    from mmbench.store.frames import scores
-
-    frame = scores(store, [run.id for run in plan.runs])
-    if frame is None:
-        return {}
-    trivial = [label for label, summary in plan.methods.items() if summary.trivial]
-    found = {}
-    for block in blocks(frame):
-        metric = METRICS[MAIN_METRIC[Task(block.task)]]
-        rng = generator(plan.protocol.seed, "outlook", block.task, block.domain)
-        weights = patient_weights(block.patients, 300, rng)
-        drawn = replicates(block, metric.name, weights, plan.protocol.evaluation.class_threshold)
-        scored = Scored(block, metric, drawn, drawn.covariance, lines_of(block, trivial))
-        budgets = []
-        for line in scored.grids:
-            for other in scored.grids:
-                meets = other.row == plan.protocol.reference_label and compatible(line, other)
-                if meets and line.row != other.row and not line.trivial:
-                    difference = scored.values(line) - scored.values(other)
-                    if np.isfinite(difference).sum() > 1:
-                        resampled = scored.resampled(line) - scored.resampled(other)
-                        budgets.append(variance_budget(difference, resampled))
-        if budgets:
-            mean = {
-                name: math.sqrt(
-                    float(np.nan_to_num(np.mean([budget.components[name] for budget in budgets])))
-                )
-                for name in budgets[0].components
-            }
-            scale = math.sqrt(block.patient_count)
-            found[metric.name, block.domain] = Noise(
-                subset=mean["subset"],
-                seed=mean["seed"],
-                subset_seed=mean["subset x seed"],
-                patient=mean["case"] * scale,
-                patient_training=mean["residual"] * scale,
-            )
     return found
 
 

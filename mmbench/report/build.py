@@ -148,12 +148,12 @@ def make_report(
     Raises
     ------
     StoreError
-        If there is no plan, a record is damaged, or records are mixed without leave.
+        If there is no plan, a record is damaged, or records are mixed and that was not allowed.
     """
     found = read_results(results)
     folder = folder or results / FOLDER
     name = found.protocol.name
-    if not found.finished:
+    if not found.available:
         return Report(name, results, folder)
     if not allow_mixed:
         found.refuse(found.mixtures)

@@ -53,7 +53,7 @@ def write_reference(results: Path, folder: Path, command: str) -> list[Path]:
         "command": command,
         "protocol": found.protocol.model_dump(mode="json", exclude_defaults=True),
         "runs": len(found.runs),
-        "cases": found.case_counts,
+        "cases": found.report.get("cases"),
         "domains": _domains(found),
         "environments": _distinct(facts.environment for facts in found.facts.values()),
         "rows": _rows(found),
@@ -79,8 +79,7 @@ def _distinct(values: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
 def _domains(results: Results) -> dict[str, dict[str, str]]:
     return {
         digest.domain: {"data": digest.data, "split": digest.split, "part": digest.part}
-        for run in results.runs
-        for digests in run.targets.values()
+        for digests in results.plan.domains.values()
         for digest in digests
     }
 

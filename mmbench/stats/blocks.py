@@ -58,7 +58,7 @@ def blocks(scores: pd.DataFrame) -> list[Block]:
     Parameters
     ----------
     scores : DataFrame
-        As :func:`mmbench.store.frames.load_results` makes it.
+        As :func:`mmbench.store.frames.load_scores` makes it.
 
     Raises
     ------

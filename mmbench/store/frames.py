@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from typing import Protocol as TypingProtocol
 
 from mmbench.errors import StoreError
 from mmbench.protocol.layers import PredictionsSpec, ScoresSpec
 from mmbench.protocol.runs import RunSpec
 from mmbench.protocol.vocabulary import CLASS_NAMES, Task
 from mmbench.store.missing import is_predicted, is_scored
-from mmbench.store.records import StoredPlan
 from mmbench.store.store import CASES, PROBABILITIES, ResultStore
 
 if TYPE_CHECKING:
@@ -34,6 +34,19 @@ _CASE_KINDS = {
     "empty_truth": "boolean",
 }
 """Types of per-case columns that one of the tasks does not have."""
+
+
+class Asked(TypingProtocol):
+    """What is asked for: a stored plan, or one that is being made."""
+
+    @property
+    def runs(self) -> list[RunSpec]:
+        """Every run."""
+        ...
+
+    def scores(self, run: RunSpec) -> list[ScoresSpec]:
+        """Return the scores that are asked of a run."""
+        ...
 
 
 def load_runs(path: str | Path) -> pd.DataFrame:
@@ -152,14 +165,14 @@ def load_scores(path: str | Path) -> pd.DataFrame:
     return found.astype({name: kind for name, kind in _CASE_KINDS.items() if name in found})
 
 
-def trained(store: ResultStore, plan: StoredPlan) -> list[RunSpec]:
+def trained(store: ResultStore, plan: Asked) -> list[RunSpec]:
     """Return the planned runs that are trained and whose training did not fail since."""
     failed = {id for id, failure in store.failed().items() if failure.layer == "run"}
     return [run for run in plan.runs if run.id not in failed and store.runs.has(run.id)]
 
 
 def available_scores(
-    store: ResultStore, plan: StoredPlan, runs: Iterable[RunSpec] | None = None
+    store: ResultStore, plan: Asked, runs: Iterable[RunSpec] | None = None
 ) -> Iterator[tuple[RunSpec, list[ScoresSpec]]]:
     """Yield each trained run with the scores that are there, of its weights and predictions.
 
@@ -167,7 +180,7 @@ def available_scores(
     ----------
     store : ResultStore
         Where to read.
-    plan : StoredPlan
+    plan : StoredPlan or Plan
         What is asked for.
     runs : iterable of RunSpec, optional
         Which runs; all of the plan when left out.
@@ -191,7 +204,7 @@ def available_scores(
 
 
 def score_frame(
-    store: ResultStore, plan: StoredPlan, runs: Iterable[RunSpec] | None = None
+    store: ResultStore, plan: Asked, runs: Iterable[RunSpec] | None = None
 ) -> pd.DataFrame | None:
     """Return the per-case scores of a plan's runs, as :func:`load_scores`; None without any."""
     import pyarrow as pa
@@ -209,7 +222,7 @@ def score_frame(
     return frame
 
 
-def summaries(store: ResultStore, plan: StoredPlan, runs: Iterable[RunSpec] | None = None) -> pd.DataFrame:
+def summaries(store: ResultStore, plan: Asked, runs: Iterable[RunSpec] | None = None) -> pd.DataFrame:
     """Return the summary metrics of a plan's runs in long form, without opening per-case tables.
 
     Returns

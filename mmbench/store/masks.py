@@ -57,7 +57,7 @@ def at_threshold(probabilities: np.ndarray, threshold: float) -> np.ndarray:
 def quantise(probabilities: np.ndarray, bits: int) -> np.ndarray:
     """Return floor(2**bits p), at most 2**bits - 1, as uint8 or uint16."""
     levels = 2**bits
-    whole = np.minimum(np.floor(probabilities.astype(np.float64) * levels), levels - 1)
+    whole: np.ndarray = np.minimum(np.floor(probabilities.astype(np.float64) * levels), levels - 1)
     return whole.astype(np.uint8 if bits == 8 else np.uint16)
 
 

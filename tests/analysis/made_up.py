@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from made_records import put_run, put_scores, specs_of
 
 from mmbench.protocol.files import parse_protocol
-from mmbench.protocol.runs import DomainDigest, RunSpec
+from mmbench.protocol.layers import DomainDigest
+from mmbench.protocol.runs import RunSpec
 from mmbench.protocol.vocabulary import Task
 from mmbench.store.environment import Environment
-from mmbench.store.record import DomainSummary, RunRecord
 from mmbench.store.store import ResultStore
 
 DOMAINS = {
@@ -38,6 +39,10 @@ ENVIRONMENT = Environment.model_validate(
         "packages": {"mmbench": "0.1.0"},
     }
 )
+
+SECONDS = {"load": 0.1, "train": 0.8}
+CREATED = "2026-01-01T00:00:00+00:00"
+MADE = {"environment": ENVIRONMENT, "created": CREATED, "seconds": 0.025}
 
 
 def protocol_text(
@@ -77,7 +82,7 @@ def write_results(
     split_digest: str = "s" * 64,
     stream: int = 0,
     more: str = "",
-    extra_files=None,
+    masks=None,
 ) -> ResultStore:
     """Write records of made-up scores.
 
@@ -93,45 +98,50 @@ def write_results(
         Of the random scores.
     more : str
         Further lines of the protocol.
-    extra_files : callable
-        Called with a run's folder.
+    masks : callable
+        Given (row, seed, place of the domain), returns pixel probabilities (N, S, S) and the true masks.
     """
     strengths = dict(rows) if isinstance(rows, Mapping) else dict.fromkeys(rows, 0.0)
     protocol = parse_protocol(protocol_text(list(strengths), budgets, seeds, subsets, root.name, more))
     names = [case_name.format(number) for number in range(cases)]
     truth = np.random.default_rng(0).random(cases) < 0.4
     store, runs = ResultStore(root), []
+    domains = _domains(data_digest, split_digest)
     for number, (row, strength) in enumerate(strengths.items()):
         for budget in budgets:
             for subset in range(subsets):
                 for seed in range(seeds):
                     label = (shown or {}).get(row, row)
-                    run = _run(protocol, label, number, budget, subset, seed, data_digest, split_digest)
+                    run = _run(protocol, label, number, budget, subset, seed, domains)
                     runs.append(run)
                     rng = np.random.default_rng([stream, number, subset, seed, budget == "full"])
-                    frames = [
-                        _cases(task, place, names, truth, strength + 0.1 * rng.normal(), rng)
-                        for task in Task
-                        for place in range(2)
-                    ]
-                    record = _record(run, frames)
-                    whole = pd.concat(frames, ignore_index=True)
-                    store.write(record, whole, pd.DataFrame({"step": [1]}), extra_files=extra_files)
+                    put_run(store, run, 1000, seconds=SECONDS, environment=ENVIRONMENT, created=CREATED)
+                    for spec in specs_of(run, domains):
+                        task, place = spec.predictions.task, int(not spec.predictions.domain.in_domain)
+                        cases = _cases(task, names, truth, strength + 0.1 * rng.normal(), rng)
+                        pixels = masks(row, seed, place) if masks and task is Task.SEGMENTATION else None
+                        found = dict(zip(("masks", "truth"), pixels or (), strict=False))
+                        put_scores(store, spec, cases, _metrics(cases), made=MADE, **found)
     report = {
         "trivial_baselines": [],
-        "case_counts": {},
         "notes": [],
-        "part_counts": {task.value: {"train": 160, "validation": 0, "test": cases} for task in Task},
+        "parts": {task.value: {"train": 160, "validation": 0, "test": cases} for task in Task},
     }
-    store.save_plan(protocol, runs, report)
+    store.save_plan(protocol, runs, domains, report)
     return store
 
 
-def _run(protocol, label, number, budget, subset, seed, data_digest, split_digest) -> RunSpec:
-    digests = {
-        task: [DomainDigest(domain=name, data=data_digest, split=split_digest, part="test") for name in names]
+def _domains(data_digest, split_digest) -> dict[Task, list[DomainDigest]]:
+    return {
+        task: [
+            DomainDigest(domain=name, data=data_digest, split=split_digest, in_domain=place == 0)
+            for place, name in enumerate(names)
+        ]
         for task, names in DOMAINS.items()
     }
+
+
+def _run(protocol, label, number, budget, subset, seed, domains) -> RunSpec:
     return RunSpec(
         label=label,
         method="multimix",
@@ -144,15 +154,12 @@ def _run(protocol, label, number, budget, subset, seed, data_digest, split_diges
         image_size=protocol.image_size,
         training=protocol.training,
         selection=protocol.selection,
-        evaluation=protocol.evaluation,
-        sources={task: own[0] for task, own in digests.items()},
-        targets=digests,
+        sources={task: own[0] for task, own in domains.items()},
     )
 
 
-def _cases(task, place, names, truth, strength, rng) -> pd.DataFrame:
-    about = {"domain": DOMAINS[task][place], "task": task.value, "in_domain": place == 0, "case_id": names}
-    frame = pd.DataFrame({**about, "patient_id": names})
+def _cases(task, names, truth, strength, rng) -> pd.DataFrame:
+    frame = pd.DataFrame({"case_id": names, "patient_id": names})
     count = len(names)
     if task is Task.CLASSIFICATION:
         probability = 1 / (1 + np.exp(-((2.0 + strength) * truth - 1 + rng.normal(0, 1.2, count))))
@@ -167,29 +174,7 @@ def _cases(task, place, names, truth, strength, rng) -> pd.DataFrame:
     return frame.assign(**scores, empty_prediction=False, empty_truth=False)
 
 
-def _record(run: RunSpec, frames) -> RunRecord:
-    summary = []
-    for frame in frames:
-        first = frame.iloc[0]
-        if "correct" in frame:
-            metrics = {"accuracy": float(frame["correct"].mean())}
-        else:
-            metrics = {name: float(frame[name].mean()) for name in (*OVERLAPS, *DISTANCES)}
-        summary.append(
-            DomainSummary(
-                domain=first["domain"],
-                task=first["task"],
-                in_domain=bool(first["in_domain"]),
-                cases=len(frame),
-                metrics=metrics,
-            )
-        )
-    return RunRecord(
-        id=run.id,
-        run=run,
-        summary=summary,
-        parameters=1000,
-        seconds={"total": 1.0, "train": 0.8, "evaluate": 0.1},
-        environment=ENVIRONMENT,
-        created="2026-01-01T00:00:00+00:00",
-    )
+def _metrics(cases) -> dict[str, float]:
+    if "correct" in cases:
+        return {"accuracy": float(cases["correct"].mean())}
+    return {name: float(cases[name].mean()) for name in (*OVERLAPS, *DISTANCES)}

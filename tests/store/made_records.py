@@ -95,6 +95,7 @@ def put_scores(
     product=PRODUCT,
     replace=False,
     engines=(ENGINE, ENGINE),
+    made=None,
 ) -> None:
     """Write scores with the predictions and the ground truth that they claim to be of.
 
@@ -107,7 +108,7 @@ def put_scores(
     if wanted.task is Task.SEGMENTATION:
         name = mask_content(spec.policy.mask_threshold)
     shared = {"task": wanted.task, "domain": wanted.domain, "cases": len(cases)}
-    made = {"environment": capture(), "seconds": 0.1}
+    made = made or {"environment": capture(), "seconds": 0.1}
     store.ground_truth.write(
         GroundTruthRecord(id=wanted.ground_truth, image_size=wanted.image_size, **shared),
         lambda folder: _ground_truth(folder, cases, truth),
