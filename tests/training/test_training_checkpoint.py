@@ -1,4 +1,4 @@
-"""A training that was interrupted anywhere and went on is the one that was not."""
+"""A training interrupted at any step and resumed gives the same bits as one never interrupted."""
 
 import random
 
