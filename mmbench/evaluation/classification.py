@@ -14,7 +14,7 @@ CALIBRATION_BINS = 15
 def case_classification(
     labels: np.ndarray, probabilities: np.ndarray, policy: MetricPolicy
 ) -> dict[str, np.ndarray]:
-    """Return what is said of each case.
+    """Return each case's predicted class and whether it is right.
 
     Parameters
     ----------

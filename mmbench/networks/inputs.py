@@ -1,4 +1,4 @@
-"""Images and modules as a training takes them."""
+"""Images and modules in the form that training needs."""
 
 from __future__ import annotations
 

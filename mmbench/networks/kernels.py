@@ -4,7 +4,7 @@ A step's convolutions run near the machine's matrix rate; what lies between them
 costs in proportion to how often features are read and written. Arrays are contiguous and hold float32,
 float64, or bfloat16 as uint16; the arithmetic is in float32 or float64.
 
-Numba keeps what it compiled beside this file, or in the user's cache where that cannot be written.
+Numba caches compiled code beside this file, or in the user's cache where that cannot be written.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def _compiled(function: Function) -> Function:
     settings: Any = {"error_model": "numpy", "fastmath": {"contract"}, "nogil": True}
     try:
         return numba.njit(cache=True, **settings)(function)
-    except RuntimeError:  # there is no place to keep it
+    except RuntimeError:  # there is no place to cache it
         return numba.njit(**settings)(function)
 
 

@@ -143,7 +143,7 @@ class _Activation(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         (features,) = ctx.saved_tensors
         if torch.is_grad_enabled():
-            # A gradient of the gradient is wanted: the kernel has none, so the same function is built anew
+            # A gradient of the gradient is wanted: the kernel has none, so the same function is rebuilt
             # from operations that PyTorch can differentiate twice, with the bytes that were drawn.
             again = functional.leaky_relu(_instance_norm(features), float(ctx.slope))
             random, *rest = ctx.dropout

@@ -17,6 +17,12 @@ from mmbench.protocol.vocabulary import Stream, Task
 from mmbench.provenance import distribution_of
 
 MARK = "__mmbench_methods__"
+CONTRACT = (
+    *("tasks", "streams", "seeded", "trivial", "Hyperparameters", "build", "start", "losses", "predict"),
+    *("optimizer", "after_step", "log", "state", "load_state", "skip", "modules"),
+)
+"""What the engine uses of a method's class; :class:`mmbench.methods.Method` has all of it."""
+
 MethodClass = TypeVar("MethodClass", bound=type)
 
 
@@ -33,7 +39,8 @@ def register_method(name: str, *, reference: str = "") -> Callable[[MethodClass]
     Raises
     ------
     PluginError
-        If the name is not text, or what is decorated is not a class; names the file and the line.
+        If the name is not text, or what is decorated is not a class with the methods' contract; names the
+        file and the line.
     """
     if not isinstance(name, str):
         raise PluginError(f"{_caller()}: register_method needs a name; write @register_method('my_method')")
@@ -43,6 +50,12 @@ def register_method(name: str, *, reference: str = "") -> Callable[[MethodClass]
             raise PluginError(
                 f"{_caller()}: register_method({name!r}) was given a {type(cls).__name__}, not a class; "
                 "decorate a class derived from mmbench.methods.Method"
+            )
+        missing = [key for key in CONTRACT if not hasattr(cls, key)]
+        if missing:
+            raise PluginError(
+                f"{_caller()}: register_method({name!r}) was given {cls.__name__}, which has no "
+                f"{missing[0]}; derive the class from mmbench.methods.Method"
             )
         setattr(cls, "name", name)  # noqa: B010
         setattr(cls, "reference", reference)  # noqa: B010
@@ -169,10 +182,6 @@ class Registry:
 
 
 def _fault(cls: Any) -> str | None:
-    required = ("tasks", "streams", "Hyperparameters", "build", "losses", "predict", "start")
-    missing = [key for key in required if not hasattr(cls, key)]
-    if missing:
-        return f"has no {missing[0]}; derive the class from mmbench.methods.Method"
     if not cls.tasks or not _holds(cls.tasks, Task):
         return "tasks must be a set of CLASSIFICATION and/or SEGMENTATION"
     if not isinstance(cls.Hyperparameters, type) or not issubclass(cls.Hyperparameters, BaseModel):

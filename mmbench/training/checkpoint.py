@@ -56,7 +56,7 @@ class Checkpoint:
             return None
         try:
             saved = torch.load(io.BytesIO(content), map_location=device, weights_only=True)
-        except Exception as error:  # its checksum is right, so it is a stranger's
+        except Exception as error:  # its checksum is right, so something else wrote it
             raise DamagedFileError(f"{self.path}: holds more than tensors and numbers") from error
         return saved["state"] if saved["origin"] == self.origin else None
 

@@ -49,7 +49,7 @@ class TaskData:
 def task_data(
     dataset: Dataset, task: Task, budget: Budget, *, seed: int, subset: int, device: torch.device
 ) -> TaskData:
-    """Return a source's images on the device, with the rows that the budget and the draw label."""
+    """Return a source's images on the device, with the rows that the budget and the subset label."""
     labels = masks = None
     if task is Task.CLASSIFICATION:
         values = dataset.cases["label"].fillna(-1).to_numpy(dtype=np.int64)

@@ -1,4 +1,4 @@
-"""MultiMix's quick formulation against the plain one: dropout's random stream aside, they are the same."""
+"""MultiMix's fast formulation equals the plain one, dropout's random stream aside."""
 
 import pytest
 import torch
@@ -14,16 +14,16 @@ SIZES = pytest.mark.parametrize(("side", "width"), [(32, 0.25), (48, 0.5), (64, 
 
 def both(side, width):
     torch.manual_seed(0)
-    quick = MultiMix(MultiMix.Hyperparameters(confidence=0.5))
-    quick.build(Problem(frozenset(MultiMix.tasks), Backbone(width=width, dropout=0.0), side))
-    quick.network.train()
-    return quick, PlainMultiMix(quick), make_batch(side, 3)
+    fast = MultiMix(MultiMix.Hyperparameters(confidence=0.5))
+    fast.build(Problem(frozenset(MultiMix.tasks), Backbone(width=width, dropout=0.0), side))
+    fast.network.train()
+    return fast, PlainMultiMix(fast), make_batch(side, 3)
 
 
 @SIZES
 def test_the_losses_agree(side, width):
-    quick, plain, batch = both(side, width)
-    expected, found = plain.losses(batch), quick.losses(batch)
+    fast, plain, batch = both(side, width)
+    expected, found = plain.losses(batch), fast.losses(batch)
     assert expected.keys() == found.keys()
     for name, value in expected.items():
         assert value > 0
@@ -37,12 +37,12 @@ def test_the_gradients_agree(side, width, monkeypatch):
     default = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)
     try:
-        quick, plain, batch = both(side, width)
-        for method in (quick, plain):
+        fast, plain, batch = both(side, width)
+        for method in (fast, plain):
             torch.stack(list(method.losses(batch).values())).sum().backward()
     finally:
         torch.set_default_dtype(default)
     expected = {name: weight.grad for name, weight in plain.network.named_parameters()}
-    for name, weight in quick.network.named_parameters():
+    for name, weight in fast.network.named_parameters():
         torch.testing.assert_close(weight.grad, expected.pop(name), atol=1e-10, rtol=1e-8)
     assert not expected

@@ -266,7 +266,7 @@ def test_an_expanded_tensor_is_refused(tmp_path):
 
 
 def test_bytes_are_known_without_memory():
-    """On the device "meta" no tensor has an address; equal shapes are not one tensor for that."""
+    """On the device "meta" no tensor has an address; yet equal shapes are not one tensor."""
     with torch.device("meta"):
         method = Plugin()
         method.build()
@@ -296,7 +296,7 @@ def test_damaged_files_are_named(file, damage, tmp_path):
     save_method(plugin(), tmp_path)
     damage(tmp_path / file)
     if not (tmp_path / file).exists() and file == "state.safetensors":
-        return  # as for a method that keeps nothing; records have a checksum for each file
+        return  # as for a method without state; a record has a checksum for each file
     with pytest.raises(
         DamagedFileError, match=f"^{re.escape(str(tmp_path / file))}: (cannot be|is)"
     ) as caught:

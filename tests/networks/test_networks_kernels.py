@@ -1,4 +1,4 @@
-"""Compiled loops: bfloat16 as PyTorch rounds it, and a machine where nothing can be kept."""
+"""Compiled loops: bfloat16 as PyTorch rounds it, and a machine where compiled code cannot be cached."""
 
 import numba
 import numpy as np

@@ -84,9 +84,9 @@ def test_layers_in_bfloat16_are_those_in_float32_but_for_rounding():
     torch.manual_seed(0)
     x = torch.randn(2, 16, 24, 20).bfloat16().to(memory_format=torch.channels_last)
     for function, size in ((plain_activation, (24, 20)), (lambda x: plain_upsample(x, (48, 40)), (48, 40))):
-        quick = NormalisedLeakyReLU(0.2) if function is plain_activation else lambda x: resize(x, (48, 40))
+        fast = NormalisedLeakyReLU(0.2) if function is plain_activation else lambda x: resize(x, (48, 40))
         gradient = torch.randn(2, 16, *size).bfloat16()
-        found = differentiated(quick, x, gradient)
+        found = differentiated(fast, x, gradient)
         expected = differentiated(function, x.float(), gradient.float())
         for one, other in zip(found, expected, strict=True):
             assert one.dtype == torch.bfloat16

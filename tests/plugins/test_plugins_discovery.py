@@ -80,10 +80,6 @@ def test_listing_describes_a_method(tmp_path):
         ("\n\n1 / 0", r"cannot be loaded: ZeroDivisionError: division by zero \(line 3\)"),
         ("x = 1", "registers no method; decorate a class"),
         (
-            "from mmbench.plugins import register_method\n@register_method('x')\nclass X: pass",
-            "method 'x': has no tasks; derive the class from mmbench.methods.Method",
-        ),
-        (
             "from mmbench.methods import *\n@register_method('x')\nclass X(Method): pass",
             "method 'x': tasks must be",
         ),
@@ -122,9 +118,17 @@ def test_a_broken_plugin_is_named(tmp_path, text, cause):
         ("@register_method('x')\ndef method(batch): ...", 2, "given a function, not a class"),
         ("class X(Method): ...\nregister_method('x')(X())", 3, "given a X, not a class"),
         ("@register_method\nclass X(Method): ...", 2, "needs a name; write @register_method"),
+        ("@register_method('x')\nclass X: ...", 2, "given X, which has no tasks; derive the class from"),
+        ("register_method('x')(int)", 2, "given int, which has no tasks; derive the class from"),
+        (
+            "X = type('X', (), {k: v for k, v in vars(Method).items() if k in Method.__annotations__})\n"
+            "register_method('x')(X)",
+            3,
+            "given X, which has no build; derive the class from mmbench.methods.Method",
+        ),
     ],
 )
-def test_only_a_class_can_be_registered(tmp_path, monkeypatch, text, line, message):
+def test_only_a_class_with_the_contract_can_be_registered(tmp_path, monkeypatch, text, line, message):
     path = write(tmp_path, text=f"from mmbench.methods import *\n{text}", file="registers_no_class.py")
     with pytest.raises(PluginError, match=f"^{path}:{line}: register_method.*{message}") as caught:
         discover([path])

@@ -14,14 +14,14 @@ def images(count, side, seed=0):
     )
 
 
-def subset(count, side, seed=0, **settings):
+def drawn(count, side, seed=0, **settings):
     return draw_geometry(count, side, torch.Generator().manual_seed(seed), Augmentation(**settings))
 
 
 @pytest.mark.parametrize(("side", "crop"), [(32, 0.125), (20, 0.3), (16, 0.45)])
 def test_every_image_is_a_crop_of_the_padded_image_or_of_its_mirror(side, crop):
     source, rows = images(6, side), torch.tensor([4, 0, 0, 5, 2] * 40)
-    found = gather(source, rows, subset(len(rows), side, crop=crop))
+    found = gather(source, rows, drawn(len(rows), side, crop=crop))
     reach = round(crop * side)
     seen = set()
     for row, image in zip(rows.tolist(), found.numpy(), strict=True):
@@ -48,7 +48,7 @@ def test_a_crop_by_hand():
 
 
 def test_shifts_and_flips_are_uniform():
-    geometry = subset(20_000, 16, crop=0.125)
+    geometry = drawn(20_000, 16, crop=0.125)
     flipped = geometry.columns[:, 8] > geometry.columns[:, 9]
     assert flipped.float().mean().item() == pytest.approx(0.5, abs=0.02)
     shares = torch.bincount(geometry.rows[:, 8] - 6) / 20_000
@@ -57,11 +57,11 @@ def test_shifts_and_flips_are_uniform():
 
 def test_nothing_asked_for_changes_nothing():
     source, rows = images(3, 16), torch.tensor([2, 1])
-    assert torch.equal(gather(source, rows, subset(2, 16, crop=0.0, flip=False)), source[rows])
+    assert torch.equal(gather(source, rows, drawn(2, 16, crop=0.0, flip=False)), source[rows])
 
 
 def test_without_flip_the_shifts_stay_the_same():
-    with_flip, without = subset(50, 16), subset(50, 16, flip=False)
+    with_flip, without = drawn(50, 16), drawn(50, 16, flip=False)
     assert torch.equal(with_flip.rows, without.rows)
     assert (without.columns[:, 9] - without.columns[:, 8] == 1).all()
 
@@ -69,13 +69,13 @@ def test_without_flip_the_shifts_stay_the_same():
 def test_images_and_masks_stay_aligned():
     source, rows = images(5, 24), torch.tensor([3, 3, 1])
     masks = (source > 128).to(torch.uint8)
-    geometry = subset(3, 24)
+    geometry = drawn(3, 24)
     assert torch.equal(gather(masks, rows, geometry), (gather(source, rows, geometry) > 128).to(torch.uint8))
 
 
 def test_a_seed_gives_the_same_images():
     source, rows = images(5, 24), torch.tensor([0, 1, 2, 3, 4])
-    first, again, other = (gather(source, rows, subset(5, 24, seed)) for seed in (7, 7, 8))
+    first, again, other = (gather(source, rows, drawn(5, 24, seed)) for seed in (7, 7, 8))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
 
@@ -83,5 +83,5 @@ def test_a_seed_gives_the_same_images():
 @pytest.mark.gpu
 def test_a_gpu_gives_the_same_images():
     source, rows = images(5, 24), torch.tensor([0, 1, 2, 3, 4])
-    geometry = subset(5, 24)
+    geometry = drawn(5, 24)
     assert torch.equal(gather(source.cuda(), rows, geometry).cpu(), gather(source, rows, geometry))

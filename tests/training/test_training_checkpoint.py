@@ -1,4 +1,4 @@
-"""A training that was interrupted anywhere and went on is the one that was not."""
+"""A training interrupted at any step and resumed gives the same bits as one never interrupted."""
 
 import random
 
@@ -111,7 +111,7 @@ def whole(kind, optimizer):
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
 @pytest.mark.parametrize("kind", ["last", "best"])
 @pytest.mark.parametrize("kills", [[1], [4], [STEPS - 1], [2, 3, 5]])
-def test_going_on_is_the_same_to_the_bit(tmp_path, kind, optimizer, kills):
+def test_resuming_is_the_same_to_the_bit(tmp_path, kind, optimizer, kills):
     path = tmp_path / "checkpoint"
     for kill in kills:
         method, loader, training = fresh(optimizer)
@@ -138,11 +138,11 @@ def test_going_on_is_the_same_to_the_bit(tmp_path, kind, optimizer, kills):
     assert resumed.resumed_at == kills
 
 
-def test_without_its_own_state_a_method_goes_on_wrongly(tmp_path, monkeypatch):
+def test_without_its_own_state_a_method_resumes_wrongly(tmp_path, monkeypatch):
     """The comparison above can fail."""
     monkeypatch.setattr(Everything, "state", lambda self: {"memory": self.memory, "calls": 0})
     with pytest.raises(AssertionError):
-        test_going_on_is_the_same_to_the_bit(tmp_path, "last", "adam", [4])
+        test_resuming_is_the_same_to_the_bit(tmp_path, "last", "adam", [4])
 
 
 def test_another_origin_starts_over(tmp_path):

@@ -117,7 +117,7 @@ def test_operations_are_applied_in_their_order():
 
 
 def test_a_rotation_by_hand():
-    # A quarter turn counter-clockwise is outside the pool, but its pixels can be told by heart.
+    # A quarter turn counter-clockwise is outside the pool, but its pixels are known without computing.
     image = torch.arange(9, dtype=torch.uint8).view(1, 3, 3)
     quarter = torch.tensor([[0, -1, 3, 1, 0, 0]]) * 65536
     quarter[0, 2] -= 32768
