@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import Field, ValidationError
 
-from mmbench.data.cache import Entry, cache_root, read_entry
+from mmbench.data.cache import Entry, cache_root, config_root, read_entry
 from mmbench.files import write_text
 from mmbench.protocol.schema import Strict
 
@@ -50,4 +50,4 @@ def open_entry(record: Import, image_size: int) -> Entry | None:
 
 
 def _file(name: str) -> Path:
-    return cache_root() / "imports" / f"{name}.json"
+    return config_root() / "imports" / f"{name}.json"
