@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from mmbench.protocol.files import parse_protocol
+from mmbench.protocol.loading import parse_protocol
 from mmbench.protocol.metrics import METRICS
 from mmbench.report.comparisons import against_reference, comparison_records
 from mmbench.report.estimates import estimate_records

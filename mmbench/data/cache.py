@@ -66,7 +66,7 @@ def _root(kind: str, usual: Callable[..., Path]) -> Path:
 
 
 @dataclass(frozen=True)
-class Entry:
+class CacheEntry:
     """A decoded dataset before it is cut into parts.
 
     Attributes
@@ -138,7 +138,7 @@ def damage(folder: Path) -> str | None:
     return None
 
 
-def read_entry(folder: Path) -> Entry | None:
+def read_entry(folder: Path) -> CacheEntry | None:
     """Open an entry, or return None if there is none or it is damaged."""
     import pandas as pd
 
@@ -151,7 +151,7 @@ def read_entry(folder: Path) -> Entry | None:
     with np.load(folder / "fingerprints.npz") as arrays:
         prints = Fingerprints(arrays["pixels"], arrays["hashes"], arrays["thumbnails"])
     skipped = [(str(file), str(reason)) for file, reason in meta["skipped"]]
-    return Entry(cases, images, masks, prints, list(meta["notes"]), skipped, float(meta["seconds"]))
+    return CacheEntry(cases, images, masks, prints, list(meta["notes"]), skipped, float(meta["seconds"]))
 
 
 def _meta_digest(meta: dict[str, Any]) -> str:
@@ -216,7 +216,7 @@ class EntryWriter:
         (self.folder / META).write_text(canonical_json(meta), encoding="utf-8")
 
 
-def store_entry(folder: Path, make: Callable[[Path], None]) -> Entry:
+def store_entry(folder: Path, make: Callable[[Path], None]) -> CacheEntry:
     """Return an entry, making it by ``make(temporary_folder)`` if it is missing or damaged.
 
     Parameters

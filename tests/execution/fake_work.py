@@ -13,7 +13,7 @@ import numpy as np
 from mmbench.store.record import DomainSummary, RunRecord
 
 from mmbench.errors import DataError
-from mmbench.protocol.files import parse_protocol
+from mmbench.protocol.loading import parse_protocol
 from mmbench.protocol.runs import DomainDigest, MethodSummary, expand
 from mmbench.protocol.vocabulary import Stream, Task
 from mmbench.store.environment import capture

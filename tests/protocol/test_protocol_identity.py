@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmbench.files import digest_json
-from mmbench.protocol.files import parse_protocol, protocol_yaml
+from mmbench.protocol.loading import parse_protocol, protocol_yaml
 from mmbench.protocol.runs import DomainDigest, MethodSummary, RunSpec, expand
 from mmbench.protocol.vocabulary import Stream, Task
 

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from made_up import HOSTILE, write_results
 
-from mmbench.protocol.files import parse_protocol
+from mmbench.protocol.loading import parse_protocol
 from mmbench.protocol.vocabulary import Task
 from mmbench.report.analysis import analyse
 from mmbench.store.frames import SUMMARY_COLUMNS

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from mmbench.store.record import DomainSummary, RunRecord
 
-from mmbench.protocol.files import parse_protocol
+from mmbench.protocol.loading import parse_protocol
 from mmbench.protocol.runs import DomainDigest, RunSpec
 from mmbench.protocol.vocabulary import Task
 from mmbench.store.environment import Environment
-from mmbench.store.record import DomainSummary, RunRecord
 from mmbench.store.store import ResultStore
 
 DOMAINS = {
