@@ -19,7 +19,7 @@ from mmbench.analysis.comparisons import against_reference, compare_all
 from mmbench.analysis.estimates import cell_estimates
 from mmbench.analysis.records import CellEstimate
 from mmbench.analysis.scored import Scored, grids_of, score
-from mmbench.protocol.files import parse_protocol
+from mmbench.protocol.loading import parse_protocol
 from mmbench.protocol.metrics import METRICS
 from mmbench.stats.blocks import Block
 from mmbench.stats.intervals import wilson

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mmbench.api import run
     from mmbench.errors import UserError
-    from mmbench.protocol.files import load_protocol
+    from mmbench.protocol.loading import load_protocol, parse_protocol
     from mmbench.store.frames import load_predictions, load_runs, load_scores
 
     __version__: str
@@ -23,12 +23,14 @@ __all__ = [
     "load_protocol",
     "load_runs",
     "load_scores",
+    "parse_protocol",
     "run",
 ]
 
 _HOMES = {
     "UserError": "mmbench.errors",
-    "load_protocol": "mmbench.protocol.files",
+    "load_protocol": "mmbench.protocol.loading",
+    "parse_protocol": "mmbench.protocol.loading",
     "load_predictions": "mmbench.store.frames",
     "load_runs": "mmbench.store.frames",
     "load_scores": "mmbench.store.frames",

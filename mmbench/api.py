@@ -31,7 +31,7 @@ from mmbench.planning.work import (
     recorded_makings,
     take_stock,
 )
-from mmbench.protocol.files import load_protocol, naming_lines
+from mmbench.protocol.loading import load_protocol, naming_lines
 from mmbench.protocol.schema import Protocol
 from mmbench.report.build import Report, make_report
 from mmbench.store.mixtures import mixtures, refuse_mixtures

@@ -17,7 +17,7 @@ from mmbench.evaluation.prediction import predict
 from mmbench.methods import Problem
 from mmbench.planning.plan import make_plan
 from mmbench.plugins.discovery import discover
-from mmbench.protocol.files import load_protocol, parse_protocol, shipped_protocols
+from mmbench.protocol.loading import load_protocol, parse_protocol, shipped_protocols
 from mmbench.protocol.layers import DomainDigest
 from mmbench.protocol.runs import expand
 from mmbench.protocol.schema import MethodEntry, Protocol

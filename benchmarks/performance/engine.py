@@ -19,7 +19,7 @@ from mmbench.evaluation import domains
 from mmbench.execution import job
 from mmbench.execution.executor import RunTask
 from mmbench.planning.plan import make_plan
-from mmbench.protocol.files import load_protocol
+from mmbench.protocol.loading import load_protocol
 from mmbench.training import loop
 
 

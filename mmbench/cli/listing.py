@@ -61,7 +61,7 @@ def datasets(
 @app.command()
 def protocols(json: Json = False) -> None:
     """List the protocols that come with mmbench."""
-    from mmbench.protocol.files import shipped_protocols
+    from mmbench.protocol.loading import shipped_protocols
 
     found = shipped_protocols()
     if json:

@@ -28,7 +28,7 @@ def show(
     json: Json = False,
 ) -> None:
     """Print a protocol as YAML: the beginning of one's own."""
-    from mmbench.protocol.files import load_protocol, protocol_yaml, resolve_protocol_path
+    from mmbench.protocol.loading import load_protocol, protocol_yaml, resolve_protocol_path
 
     loaded = load_protocol(protocol)
     if json:
@@ -43,7 +43,7 @@ def show(
 def validate(protocol: ProtocolName, plugin: Plugins = None, json: Json = False) -> None:
     """Check a protocol and its methods without touching data, and count its runs."""
     from mmbench.planning.outline import outline
-    from mmbench.protocol.files import load_protocol, naming_lines
+    from mmbench.protocol.loading import load_protocol, naming_lines
 
     with naming_lines(protocol):
         found = outline(load_protocol(protocol), plugin or ())

@@ -84,7 +84,7 @@ def results_folder(target: str | None, results: Path | None) -> Path:
         raise StoreError(f"{target}: no plan.json, so no results folder; name results/<protocol>")
     name = target
     if Path(target).is_file():
-        from mmbench.protocol.files import load_protocol
+        from mmbench.protocol.loading import load_protocol
 
         name = load_protocol(target).name
     folder = Path("results") / name

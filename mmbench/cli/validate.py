@@ -35,7 +35,7 @@ def validate(
     from mmbench.execution.devices import place
     from mmbench.planning.outlook import outlook
     from mmbench.planning.plan import make_plan
-    from mmbench.protocol.files import load_protocol, naming_lines
+    from mmbench.protocol.loading import load_protocol, naming_lines
 
     loaded = load_protocol(protocol)
     workers = place(device, jobs)

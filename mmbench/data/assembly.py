@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mmbench.data.cache import Entry
+from mmbench.data.cache import CacheEntry
 from mmbench.data.dataset import Dataset, roster_digest
-from mmbench.data.splits import assign_parts, proportional
+from mmbench.data.parts import assign_parts, proportional
 from mmbench.errors import DataError
 from mmbench.files import digest_json
 from mmbench.protocol.schema import ClassCounts, DatasetChoice, domain_name
@@ -28,7 +28,7 @@ class PartRules:
 
 
 def assemble(
-    entry: Entry,
+    entry: CacheEntry,
     choice: DatasetChoice,
     *,
     seed: int,
@@ -40,7 +40,7 @@ def assemble(
 
     Parameters
     ----------
-    entry : Entry
+    entry : CacheEntry
         The decoded cases.
     choice : DatasetChoice
         ``one_per_patient``, ``cases``, ``class_counts`` and ``split`` are applied here, in this order.

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import platformdirs
 
 from mmbench.data.fingerprints import Fingerprints
 from mmbench.errors import DataError
@@ -32,26 +33,40 @@ _COLUMNS = ("case_id", "patient_id", "official_part", "label", "has_mask", "find
 
 
 def cache_root() -> Path:
-    """Return where decoded data are kept.
+    """Return where decoded data are kept: ``$MMBENCH_CACHE``, or else the user's folder for caches.
 
-    ``$MMBENCH_CACHE`` if set, otherwise ``mmbench`` in ``$XDG_CACHE_HOME`` or in the platform's folder for
-    caches (``~/.cache``, ``~/Library/Caches`` or ``%LOCALAPPDATA%``).
+    Raises
+    ------
+    DataError
+        If there is no home folder.
     """
-    import sys
+    return _root("cache", platformdirs.user_cache_path)
 
-    if override := os.environ.get("MMBENCH_CACHE"):
-        return Path(override).expanduser()
-    if xdg := os.environ.get("XDG_CACHE_HOME"):
-        return Path(xdg).expanduser() / "mmbench"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "mmbench"
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "mmbench"
-    return Path.home() / ".cache" / "mmbench"
+
+def config_root() -> Path:
+    """Return where imports are remembered: ``$MMBENCH_CACHE``, or else the user's folder for settings.
+
+    Raises
+    ------
+    DataError
+        If there is no home folder.
+    """
+    return _root("settings", platformdirs.user_config_path)
+
+
+def _root(kind: str, usual: Callable[..., Path]) -> Path:
+    override = os.environ.get("MMBENCH_CACHE")
+    try:
+        chosen = Path(override) if override else usual("mmbench", appauthor=False)
+        return chosen.expanduser()
+    except RuntimeError:
+        raise DataError(
+            f"there is no home folder for the {kind}; choose a folder with MMBENCH_CACHE"
+        ) from None
 
 
 @dataclass(frozen=True)
-class Entry:
+class CacheEntry:
     """A decoded dataset before it is cut into parts.
 
     Attributes
@@ -123,7 +138,7 @@ def damage(folder: Path) -> str | None:
     return None
 
 
-def read_entry(folder: Path) -> Entry | None:
+def read_entry(folder: Path) -> CacheEntry | None:
     """Open an entry, or return None if there is none or it is damaged."""
     import pandas as pd
 
@@ -136,7 +151,7 @@ def read_entry(folder: Path) -> Entry | None:
     with np.load(folder / "fingerprints.npz") as arrays:
         prints = Fingerprints(arrays["pixels"], arrays["hashes"], arrays["thumbnails"])
     skipped = [(str(file), str(reason)) for file, reason in meta["skipped"]]
-    return Entry(cases, images, masks, prints, list(meta["notes"]), skipped, float(meta["seconds"]))
+    return CacheEntry(cases, images, masks, prints, list(meta["notes"]), skipped, float(meta["seconds"]))
 
 
 def _meta_digest(meta: dict[str, Any]) -> str:
@@ -201,7 +216,7 @@ class EntryWriter:
         (self.folder / META).write_text(canonical_json(meta), encoding="utf-8")
 
 
-def store_entry(folder: Path, make: Callable[[Path], None]) -> Entry:
+def store_entry(folder: Path, make: Callable[[Path], None]) -> CacheEntry:
     """Return an entry, making it by ``make(temporary_folder)`` if it is missing or damaged.
 
     Parameters

@@ -17,7 +17,7 @@ from mmbench.data.dataset import Dataset
 from mmbench.data.ingest import decoded_entry
 from mmbench.data.phantom import DOMAINS, describe_dials
 from mmbench.data.readers import READERS, DatasetInfo, Manifest, Reader
-from mmbench.data.readers.base import case_counts, child
+from mmbench.data.readers.contract import case_counts, child
 from mmbench.errors import DataError, suggestion
 from mmbench.protocol.schema import DatasetChoice
 from mmbench.protocol.vocabulary import dataset_name

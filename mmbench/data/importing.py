@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from mmbench.data import archives, generated, remembered
-from mmbench.data.cache import Entry
+from mmbench.data.cache import CacheEntry
 from mmbench.data.catalogue import describe
 from mmbench.data.ingest import decoded_entry
 from mmbench.data.readers import READERS, Manifest
-from mmbench.data.readers.base import case_counts
+from mmbench.data.readers.contract import case_counts
 from mmbench.errors import DataError
 from mmbench.files import digest_json
 
@@ -162,7 +162,7 @@ def import_dataset(
     )
 
 
-def entry_digest(entry: Entry) -> str:
+def entry_digest(entry: CacheEntry) -> str:
     """Return the data digest of a whole entry, as a dataset without a subset has it."""
     return digest_json(list(entry.cases["digest"]))
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mmbench.data import imaging
-from mmbench.data.cache import Entry, EntryWriter, entry_folder, store_entry
+from mmbench.data.cache import CacheEntry, EntryWriter, entry_folder, store_entry
 from mmbench.data.fingerprints import THUMBNAIL, duplicate_groups, fingerprints_of, pixel_digest
-from mmbench.data.readers.base import Listing, RawCase, Reader
+from mmbench.data.readers.contract import Listing, RawCase, Reader
 from mmbench.errors import DataError
 from mmbench.files import digest_json
 from mmbench.processors import usable_cpus
@@ -75,7 +75,7 @@ def decoded_entry(
     *,
     skip_bad: bool = False,
     progress: Progress | None = None,
-) -> tuple[Entry, Path]:
+) -> tuple[CacheEntry, Path]:
     """Return a listing's cache entry, decoding it if it is not there.
 
     Parameters
@@ -93,7 +93,7 @@ def decoded_entry(
 
     Returns
     -------
-    (Entry, Path)
+    (CacheEntry, Path)
         The entry and its folder.
 
     Raises

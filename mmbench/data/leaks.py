@@ -31,8 +31,8 @@ class Role(StrEnum):
 
 
 @dataclass(frozen=True)
-class Part:
-    """Some rows of a dataset in one role.
+class LeakPart:
+    """Some rows of a dataset in one role: what the leak gate compares.
 
     Attributes
     ----------
@@ -102,11 +102,6 @@ class LeakReport:
         """Return the report as JSON values."""
         return {"overlaps": [asdict(overlap) | {"parts": list(overlap.parts)} for overlap in self.overlaps]}
 
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> LeakReport:
-        """Return the report that :meth:`to_json` gave."""
-        return cls([Overlap(**{**item, "parts": tuple(item["parts"])}) for item in value["overlaps"]])
-
     def notes(self) -> list[str]:
         """Return one line for each pair of parts with a leak."""
         return [
@@ -117,7 +112,7 @@ class LeakReport:
 
 def protocol_parts(
     sources: Mapping[Task, Dataset], targets: Mapping[Task, Sequence[tuple[Dataset, str]]]
-) -> list[Part]:
+) -> list[LeakPart]:
     """Return the parts of a protocol, each once.
 
     Parameters
@@ -127,7 +122,7 @@ def protocol_parts(
     targets : mapping from task to (Dataset, part)
         Domains never trained on, and the part of each that is evaluated: ``"test"`` or ``"all"``.
     """
-    parts: dict[tuple[str, str, str, str], Part] = {}
+    parts: dict[tuple[str, str, str, str], LeakPart] = {}
 
     def add(dataset: Dataset, part: str, role: Role, rows: np.ndarray) -> None:
         name = f"{dataset.domain}:{part}"
@@ -135,7 +130,7 @@ def protocol_parts(
         known = parts.get(key)
         if known is not None:
             rows = np.union1d(known.rows, rows)
-        parts[key] = Part(name, role, dataset, rows)
+        parts[key] = LeakPart(name, role, dataset, rows)
 
     for task, dataset in sources.items():
         add(dataset, "train", Role.TRAIN, dataset.part_rows("train"))
@@ -147,7 +142,7 @@ def protocol_parts(
     return list(parts.values())
 
 
-def find_leaks(parts: Sequence[Part], acknowledged: Iterable[Sequence[str]] = ()) -> LeakReport:
+def find_leaks(parts: Sequence[LeakPart], acknowledged: Iterable[Sequence[str]] = ()) -> LeakReport:
     """Compare every pair of parts.
 
     Two parts must share nothing if one is a training part and the other is not, or if one is a validation
@@ -155,7 +150,7 @@ def find_leaks(parts: Sequence[Part], acknowledged: Iterable[Sequence[str]] = ()
 
     Parameters
     ----------
-    parts : sequence of Part
+    parts : sequence of LeakPart
         From :func:`protocol_parts`.
     acknowledged : iterable of pairs of str
         Names of parts whose leaks are known; in either order.
@@ -189,7 +184,7 @@ def find_leaks(parts: Sequence[Part], acknowledged: Iterable[Sequence[str]] = ()
     return LeakReport(overlaps)
 
 
-def check_leaks(parts: Sequence[Part], acknowledged: Iterable[Sequence[str]] = ()) -> LeakReport:
+def check_leaks(parts: Sequence[LeakPart], acknowledged: Iterable[Sequence[str]] = ()) -> LeakReport:
     """Return the leak report of a protocol, or refuse the protocol.
 
     Parameters
@@ -231,7 +226,7 @@ def _content(dataset: Dataset) -> str:
 
 
 def _compare(
-    one: Part, other: Part, shared: _SharedPairs
+    one: LeakPart, other: LeakPart, shared: _SharedPairs
 ) -> tuple[dict[str, int], dict[str, list[list[str]]]]:
     found = {"patient": _shared_patients(one, other)}
     for kind, pairs in zip(("identical", "near"), shared.of(one.dataset, other.dataset), strict=True):
@@ -246,7 +241,7 @@ def _compare(
     return {kind: len(found[kind]) for kind in KINDS}, examples
 
 
-def _shared_patients(one: Part, other: Part) -> np.ndarray:
+def _shared_patients(one: LeakPart, other: LeakPart) -> np.ndarray:
     """Return for each shared patient the first row of either part."""
     if (one.dataset.namespace or one.dataset.name) != (other.dataset.namespace or other.dataset.name):
         return np.zeros((0, 2), dtype=np.int64)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import Field, ValidationError
 
-from mmbench.data.cache import Entry, cache_root, read_entry
+from mmbench.data.cache import CacheEntry, cache_root, config_root, read_entry
 from mmbench.files import write_text
 from mmbench.protocol.schema import Strict
 
@@ -43,11 +43,11 @@ def remember(record: Import) -> None:
     write_text(_file(record.name), record.model_dump_json(indent=2) + "\n")
 
 
-def open_entry(record: Import, image_size: int) -> Entry | None:
+def open_entry(record: Import, image_size: int) -> CacheEntry | None:
     """Return an import's decoded data at an image size, without looking at its files, or None."""
     folder = record.entries.get(image_size)
     return None if folder is None else read_entry(cache_root() / "datasets" / folder)
 
 
 def _file(name: str) -> Path:
-    return cache_root() / "imports" / f"{name}.json"
+    return config_root() / "imports" / f"{name}.json"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mmbench.data.dataset import Dataset
-from mmbench.data.loading import cached_dataset
+from mmbench.data.loaded import cached_dataset
 from mmbench.errors import DataError
 from mmbench.execution.executor import RunTask
 from mmbench.protocol.layers import DomainDigest

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mmbench.data.dataset import PARTS, Dataset
 from mmbench.data.leaks import LeakReport, check_leaks, protocol_parts
-from mmbench.data.loading import cached_dataset
+from mmbench.data.loaded import cached_dataset
 from mmbench.errors import Location, ProtocolError, located
 from mmbench.protocol.layers import DomainDigest
 from mmbench.protocol.schema import Protocol

@@ -11,7 +11,7 @@ import pandas as pd
 
 from mmbench.data.dataset import Dataset
 from mmbench.data.leaks import LeakReport
-from mmbench.data.loading import forget
+from mmbench.data.loaded import forget
 from mmbench.errors import ProtocolError, located, suggestion
 from mmbench.planning.datasets import ProtocolData, load_data
 from mmbench.planning.methods import left_out, resolve_methods, runnable

@@ -14,8 +14,8 @@ from pydantic_core import ErrorDetails
 
 from mmbench.errors import Location, ProtocolError, suggestion
 from mmbench.protocol.annotations import BareString, OneOrMany, ReadAs, Words
-from mmbench.protocol.reading import Document
 from mmbench.protocol.vocabulary import RENAMED_KEYS
+from mmbench.protocol.yaml_document import Document
 
 UNREMARKABLE = 10**9
 """Upper bounds from here on are left out of a message unless they are what the value exceeds."""

@@ -7,7 +7,7 @@ import pytest
 from made_up import write_results
 
 from mmbench.analysis.analysis import analyse
-from mmbench.protocol.files import parse_protocol
+from mmbench.protocol.loading import parse_protocol
 from mmbench.protocol.vocabulary import Task
 from mmbench.store.frames import SUMMARY_COLUMNS
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from made_records import put_run, put_scores, specs_of
 
-from mmbench.protocol.files import parse_protocol
+from mmbench.protocol.loading import parse_protocol
 from mmbench.protocol.layers import DomainDigest
 from mmbench.protocol.runs import RunSpec
 from mmbench.protocol.vocabulary import Task

@@ -15,7 +15,7 @@ from data_layouts import (
 from PIL import Image
 
 from mmbench.data.readers import READERS
-from mmbench.data.readers.base import case_counts
+from mmbench.data.readers.contract import case_counts
 from mmbench.data.readers.jsrt import decode_raw
 from mmbench.data.readers.manifest import Manifest
 from mmbench.data.readers.rsna import decode_dicom

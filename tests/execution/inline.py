@@ -5,7 +5,7 @@ from mmbench.execution.devices import place
 from mmbench.execution.worker import attempt
 from mmbench.planning.plan import make_plan
 from mmbench.planning.work import Selection
-from mmbench.protocol.files import parse_protocol
+from mmbench.protocol.loading import parse_protocol
 
 PROTOCOL = """
 name: tiny

@@ -22,7 +22,7 @@ from mmbench.data import imaging
 from mmbench.data.readers.jsrt import decode_raw
 from mmbench.data.readers.manifest import Manifest
 from mmbench.errors import UserError
-from mmbench.protocol.files import load_protocol, shipped_paths
+from mmbench.protocol.loading import load_protocol, shipped_paths
 
 TOKENS = [
     b"\0", b"\xff", b"\xef\xbb\xbf", b"\t", b"\r\n", b"\n", b"\n\n", b": ", b"- ", b"[", b"]", b"{", b"}", b"&a ",

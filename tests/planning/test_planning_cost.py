@@ -1,7 +1,7 @@
 import pytest
 
 from mmbench.planning.cost import DECODER, run_cost
-from mmbench.protocol.files import parse_protocol
+from mmbench.protocol.loading import parse_protocol
 from mmbench.protocol.runs import expand
 from mmbench.protocol.vocabulary import Task
 

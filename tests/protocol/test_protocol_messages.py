@@ -3,7 +3,7 @@
 import pytest
 
 from mmbench.errors import ProtocolError
-from mmbench.protocol.files import load_protocol, parse_protocol
+from mmbench.protocol.loading import load_protocol, parse_protocol
 
 TEXT = """\
 name: demo

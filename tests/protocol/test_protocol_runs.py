@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmbench.errors import ProtocolError
-from mmbench.protocol.files import parse_protocol, protocol_yaml
+from mmbench.protocol.loading import parse_protocol, protocol_yaml
 from mmbench.protocol.runs import RunSpec, expand
 from mmbench.protocol.schema import MethodEntry
 

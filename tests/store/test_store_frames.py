@@ -5,7 +5,7 @@ import pytest
 from made_records import DOMAINS, make_run, put, put_run, put_scores, specs_of
 
 from mmbench.errors import StoreError
-from mmbench.protocol.files import parse_protocol
+from mmbench.protocol.loading import parse_protocol
 from mmbench.store.frames import (
     RUN_COLUMNS,
     SUMMARY_COLUMNS,

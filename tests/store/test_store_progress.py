@@ -4,7 +4,7 @@ import json
 
 from made_records import DOMAINS, make_run, put, put_run, put_scores, specs_of
 
-from mmbench.protocol.files import parse_protocol
+from mmbench.protocol.loading import parse_protocol
 from mmbench.store.progress import progress
 
 PROTOCOL = parse_protocol(

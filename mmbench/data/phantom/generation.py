@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mmbench.data.phantom import imaging, overlays, positioning, tissue
+from mmbench.data.phantom import detector, overlays, positioning, tissue
 from mmbench.data.phantom.anatomy import Chest, build_chest
 from mmbench.data.phantom.dials import Dials, resolve_dials
 from mmbench.data.phantom.disease import build_mimics, build_opacity
@@ -124,8 +124,8 @@ def _render(cohort: Cohort, dials: Dials, size: int) -> tuple[NDArray[np.uint8],
     chest = build_chest(x, y, cohort.body, pose, dials)
     attenuation = _attenuation(chest, cohort, dials, size)
     exposed = positioning.exposed_field(size, cohort.picture, dials)
-    detected = imaging.detect(attenuation, exposed, cohort.noise, cohort.picture, dials)
-    image = imaging.display(detected, exposed, cohort.picture, dials)
+    detected = detector.detect(attenuation, exposed, cohort.noise, cohort.picture, dials)
+    image = detector.display(detected, exposed, cohort.picture, dials)
     # an observer outlines no lung under the collimator
     return image, ((chest.field > 0) & (exposed > 0.5)).astype(np.uint8)
 

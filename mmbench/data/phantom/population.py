@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mmbench.data.phantom import anatomy, disease, imaging, overlays, positioning
+from mmbench.data.phantom import anatomy, detector, disease, overlays, positioning
 from mmbench.data.phantom.dials import Dials
 from mmbench.data.phantom.fields import Draws, Field
 from mmbench.randomness import derive_seed
 
 PATIENT_DRAWS = (*anatomy.DRAWS, *disease.DRAWS)
-IMAGE_DRAWS = ("grade change", "label flip", *positioning.DRAWS, *imaging.DRAWS, *overlays.DRAWS)
+IMAGE_DRAWS = ("grade change", "label flip", *positioning.DRAWS, *detector.DRAWS, *overlays.DRAWS)
 TEXTURES = {"coarse": 13, "middle": 30, "fine": 56}
 """Knots per side of the textures fixed to a patient's body."""
 

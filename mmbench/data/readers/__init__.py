@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from mmbench.data.readers.base import DatasetInfo, Listing, RawCase, Reader
 from mmbench.data.readers.chestxray14 import ChestXray14
+from mmbench.data.readers.contract import DatasetInfo, Listing, RawCase, Reader
 from mmbench.data.readers.jsrt import Jsrt
 from mmbench.data.readers.kermany import Kermany
 from mmbench.data.readers.manifest import Manifest

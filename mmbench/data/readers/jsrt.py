@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from mmbench.data import imaging
-from mmbench.data.readers.base import (
+from mmbench.data.readers.contract import (
     DatasetInfo,
     Listing,
     RawCase,

@@ -5,7 +5,15 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from mmbench.data.readers.base import DatasetInfo, Listing, RawCase, Reader, child, files_in, no_duplicates
+from mmbench.data.readers.contract import (
+    DatasetInfo,
+    Listing,
+    RawCase,
+    Reader,
+    child,
+    files_in,
+    no_duplicates,
+)
 from mmbench.errors import DataError
 from mmbench.protocol.vocabulary import Task
 

@@ -6,7 +6,7 @@ import csv
 from collections.abc import Iterator
 from pathlib import Path
 
-from mmbench.data.readers.base import DatasetInfo, Listing, RawCase, Reader, no_duplicates
+from mmbench.data.readers.contract import DatasetInfo, Listing, RawCase, Reader, no_duplicates
 from mmbench.errors import DataError, suggestion
 from mmbench.protocol.vocabulary import Task
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mmbench.data.readers.base import DatasetInfo, Listing, RawCase, Reader, child, no_duplicates
+from mmbench.data.readers.contract import DatasetInfo, Listing, RawCase, Reader, child, no_duplicates
 from mmbench.data.readers.nlm import CITATION, has_images, missing_masks_note, numbered_images
 from mmbench.errors import DataError
 from mmbench.protocol.vocabulary import Task

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from mmbench.data.readers.base import child, files_in
+from mmbench.data.readers.contract import child, files_in
 
 CITATION = "Jaeger et al., IEEE TMI 33(2), 2014; Candemir et al., IEEE TMI 33(2), 2014"
 _FINDINGS = {"0": "normal", "1": "tuberculosis"}

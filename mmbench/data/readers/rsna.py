@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mmbench.data import imaging
-from mmbench.data.readers.base import DatasetInfo, Listing, RawCase, Reader, files_in, no_duplicates
+from mmbench.data.readers.contract import DatasetInfo, Listing, RawCase, Reader, files_in, no_duplicates
 from mmbench.errors import DataError
 from mmbench.protocol.vocabulary import Task
 

@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING
 import yaml
 
 from mmbench.errors import ProtocolError, UserError, suggestion
-from mmbench.protocol.reading import Document, ProtocolDumper, parse_document, read_description, read_document
+from mmbench.protocol.yaml_document import (
+    Document,
+    ProtocolDumper,
+    parse_document,
+    read_description,
+    read_document,
+)
 
 if TYPE_CHECKING:
     from mmbench.protocol.schema import Protocol
@@ -86,7 +92,20 @@ def naming_lines(name_or_path: str | Path) -> Iterator[None]:
 
 
 def parse_protocol(text: str, source: str = "protocol") -> Protocol:
-    """Read and validate a protocol's YAML text; ``source`` names it in messages."""
+    """Read and validate a protocol's YAML text.
+
+    Parameters
+    ----------
+    text : str
+        What a protocol file would hold.
+    source : str
+        Stands for the file's name in messages.
+
+    Raises
+    ------
+    ProtocolError
+        As for :func:`load_protocol`.
+    """
     return validate_document(parse_document(text, source))
 
 

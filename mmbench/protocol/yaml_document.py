@@ -1,4 +1,8 @@
-"""Reading a protocol's YAML: plain data, no surprises, and the line of every key and value."""
+"""Reading a protocol's YAML: plain data, no surprises, and the line of every key and value.
+
+On top of PyYAML, whose nodes know their lines: a loader of YAML 1.2 would still take ``0x10`` and dates for
+something else than text, and names no first line for a repeated key.
+"""
 
 from __future__ import annotations
 

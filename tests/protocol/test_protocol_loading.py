@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from mmbench.errors import ProtocolError
-from mmbench.protocol import files
-from mmbench.protocol.files import (
+from mmbench.protocol import loading
+from mmbench.protocol.json_schema import json_schema
+from mmbench.protocol.loading import (
     load_protocol,
     parse_protocol,
     protocol_yaml,
@@ -16,8 +17,7 @@ from mmbench.protocol.files import (
     shipped_paths,
     shipped_protocols,
 )
-from mmbench.protocol.json_schema import json_schema
-from mmbench.protocol.reading import parse_document, read_description
+from mmbench.protocol.yaml_document import parse_document, read_description
 
 
 @pytest.fixture
@@ -29,10 +29,10 @@ def shipped(tmp_path, monkeypatch) -> dict[str, Path]:
         text = f"name: {name}\ndescription: >\n  The {name}\n  one.\nnot_a_key: 1\n"
         (folder / f"{name}.yaml").write_text(text)
     monkeypatch.setattr(
-        files, "shipped_paths", lambda: {path.stem: path for path in sorted(folder.iterdir())}
+        loading, "shipped_paths", lambda: {path.stem: path for path in sorted(folder.iterdir())}
     )
     monkeypatch.chdir(tmp_path)
-    return files.shipped_paths()
+    return loading.shipped_paths()
 
 
 def test_a_bare_name_is_a_shipped_protocol(shipped):
@@ -194,7 +194,7 @@ def test_every_field_is_documented_or_has_a_telling_title():
 def test_the_room_imports_without_torch_and_listing_without_pydantic():
     code = (
         "import sys\n"
-        "from mmbench.protocol.files import shipped_protocols; shipped_protocols()\n"
+        "from mmbench.protocol.loading import shipped_protocols; shipped_protocols()\n"
         "assert not {'torch', 'pandas', 'pydantic'} & set(sys.modules), sorted(sys.modules)\n"
         "import mmbench.planning.cost, mmbench.protocol.json_schema as s; s.json_schema()\n"
         "assert not {'torch', 'pandas'} & set(sys.modules), sorted(sys.modules)\n"

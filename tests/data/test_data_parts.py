@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmbench.data.splits import assign_parts, draw_parts, part_sizes, proportional, stratified_quotas
+from mmbench.data.parts import assign_parts, draw_parts, part_sizes, proportional, stratified_quotas
 from mmbench.errors import DataError
 from mmbench.protocol.schema import SplitSizes
 
