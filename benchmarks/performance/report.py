@@ -1,4 +1,4 @@
-"""How long a report of 500 cells x 800 cases takes: ``python -m benchmarks.performance.report``."""
+"""How long a report of 500 runs x 800 cases takes: ``python -m benchmarks.performance.report``."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def main() -> None:
         )
         whole = command("report", root)
         page = root / "report" / "index.html"
-        print(f"{METHODS * SEEDS * len(BUDGETS)} cells x {4 * CASES} cases")
+        print(f"{METHODS * SEEDS * len(BUDGETS)} runs x {4 * CASES} cases")
         print(f"mmbench report      {whole:5.1f} s (goal 20), page {page.stat().st_size / 1e6:.1f} MB")
         again = command("report", root)
         print(f"nothing changed     {again:5.1f} s, {again / whole:.3f} of it")

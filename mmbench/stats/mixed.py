@@ -152,7 +152,7 @@ def described(subsets: int, seeds: int) -> str:
 def training_variance(grid: np.ndarray) -> tuple[float, list[tuple[float, int]]]:
     """Return the variance of the mean over a grid of trainings, and what it is made of.
 
-    One factor: the usual s^2 / n. Draws and seeds crossed: (MS_draw + MS_seed - MS_rest) / n, at least
+    One factor: the usual s^2 / n. Subsets and seeds crossed: (MS_subset + MS_seed - MS_rest) / n, at least
     the larger of the first two, since their difference can fall below what it estimates.
 
     Parameters
@@ -183,6 +183,8 @@ def _bounds(grid: np.ndarray, covariance: np.ndarray, patients: int) -> list[lis
     """Return the variance of the mean in parts: over trainings and patients, and over patients alone."""
     if grid.size == 1:
         return [[Part(float(covariance[0, 0]), patients - 1)]]
+    # Off the diagonal is what resampled patients do to two trainings alike, Obuchowski and Rockette's Cov; the
+    # diagonal's excess over it is a training's own case noise, which shrinks with the number of trainings.
     shared = float(covariance[~np.eye(grid.size, dtype=bool)].mean())
     own = max(float(np.diag(covariance).mean()) - shared, 0.0) / grid.size
     variance, squares = training_variance(grid)

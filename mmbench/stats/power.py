@@ -57,7 +57,7 @@ class Noise:
 
     Attributes
     ----------
-    subset, seed, draw_seed : float
+    subset, seed, subset_seed : float
         Of the domain's mean difference, between labelled subsets, between seeds, and between trainings beside
         these two.
     patient : float

@@ -1,4 +1,4 @@
-"""Ranks of methods over blocks, and which ranks a test can tell apart.
+"""Ranks of methods over blocks, and between which a test finds a difference.
 
 A block is one training situation on one domain: every method has a value in it. The cliques of the
 critical-difference diagram come from pairwise Wilcoxon tests with Holm's correction, not from Nemenyi's
@@ -114,7 +114,7 @@ def cliques(ranks: np.ndarray, p_holm: np.ndarray, alpha: float = 0.05) -> list[
 
 
 def letters(ranks: np.ndarray, p_holm: np.ndarray, alpha: float = 0.05) -> list[str]:
-    """Return tie groups as letters: methods that share one cannot be told apart.
+    """Return tie groups as letters: methods that share one do not differ significantly.
 
     Parameters are those of :func:`cliques`. A method in no clique has a letter of its own.
     """

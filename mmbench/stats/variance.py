@@ -18,9 +18,9 @@ class VarianceBudget:
 
     Attributes
     ----------
-    subset, seed, draw_seed : float
+    subset, seed, subset_seed : float
         Variance between trainings; NaN where a factor has one level. With one subset or one seed,
-        ``draw_seed`` cannot be told from the factor that varies and is NaN.
+        ``subset_seed`` cannot be separated from the factor that varies and is NaN.
     case : float
         Variance from the choice of test patients that all trainings share.
     residual : float

@@ -147,8 +147,8 @@ def test_unknown_names_are_one_line_with_a_suggestion(folders):
 def test_the_answer_in_words(folders):
     store = folders("a", seeds=4)
     a = side(store, "stronger")
-    (test,) = compared(a, side(store, "plain"), metrics=["dice"], domains=["county"])
-    words = describe(test, a.plan.protocol)
+    (answer,) = compare_sides(a, side(store, "plain"), metrics=["dice"], domains=["county"])
+    words = describe(answer)
     assert words.startswith("Dice, county (cross-domain), full/full labels: stronger is higher by 0.")
     assert "95 % interval of the difference +0." in words
     assert "over cases and 4 seeds" in words

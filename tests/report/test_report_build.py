@@ -9,6 +9,7 @@ import pytest
 from made_up import write_results
 
 from mmbench.errors import StoreError
+from mmbench.files import digest_code, digest_file
 from mmbench.report.build import WRITING, Extras, make_report
 from mmbench.store.lease import lease
 from mmbench.store.store import ResultStore
@@ -76,6 +77,52 @@ def test_a_changed_record_or_a_missing_file_is_written_again(results):
     assert make_report(results).fresh
     (made.folder / "report.json").write_text("{")
     assert make_report(results).fresh
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        "stats/ranks.py",
+        "analysis/scored.py",
+        "report/table.py",
+        "report/page/script.js",
+        "evaluation/segmentation.py",
+        "claims/ledger.py",
+        "protocol/metrics.py",
+        "published/haque",
+    ],
+)
+def test_changed_source_or_ledger_is_written_again(results, monkeypatch, part):
+    """Everything that a number on the page depends on counts, as if one of its files had been edited."""
+    make_report(results)
+    edited = []
+
+    def digest(path):
+        if part in path.as_posix():
+            edited.append(path)
+            return "edited"
+        return digest_file(path)
+
+    monkeypatch.setattr("mmbench.files.digest_file", digest)
+    digest_code.cache_clear()
+    try:
+        assert make_report(results).fresh
+        assert edited
+    finally:
+        digest_code.cache_clear()
+
+
+def test_other_source_does_not_matter(results, monkeypatch):
+    make_report(results)
+    monkeypatch.setattr(
+        "mmbench.files.digest_file",
+        lambda path: "edited" if "/training/" in path.as_posix() else digest_file(path),
+    )
+    digest_code.cache_clear()
+    try:
+        assert not make_report(results).fresh
+    finally:
+        digest_code.cache_clear()
 
 
 def test_what_a_report_shows_beside_is_kept_when_it_is_only_refreshed(results):

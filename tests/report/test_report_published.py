@@ -1,4 +1,4 @@
-"""Printed numbers beside ours."""
+"""Printed numbers next to ours."""
 
 import math
 from dataclasses import replace
@@ -18,9 +18,15 @@ HEAD = f"{COLUMNS_READ},metric,value\n"
 def beside(analysis):
     def join(*rows):
         # The made-up rows carry other names than their method: as a published method's row would be shown.
-        renamed = analysis.estimates.assign(row=analysis.estimates["row"].replace({"plain": "multimix"}))
+        renamed = tuple(
+            replace(record, cell=replace(record.cell, row="multimix"))
+            if record.cell.row == "plain"
+            else record
+            for record in analysis.records.estimates
+        )
+        records = replace(analysis.records, estimates=renamed)
         claims = parse_ledger(HEAD + "".join(f"{row}\n" for row in rows), "x")
-        return published_frame(compare_published(replace(analysis, estimates=renamed), claims))
+        return published_frame(compare_published(replace(analysis, records=records), claims))
 
     return join
 

@@ -62,8 +62,8 @@ def test_a_negative_covariance_does_not_narrow_the_interval():
 
 
 def test_crossed_mean_squares_by_hand():
-    # Two subsets by two seeds, 0 2 / 4 10: mean 4, MS_draw = 2 (3^2 + 3^2) = 36, MS_seed = 2 (2^2 + 2^2) = 16,
-    # interaction 4 * 1^2 / 1 = 4; (36 + 16 - 4) / 4 = 12.
+    # Two subsets by two seeds, 0 2 / 4 10: mean 4, MS_subset = 2 (3^2 + 3^2) = 36, MS_seed = 2 (2^2 + 2^2)
+    # = 16, interaction 4 * 1^2 / 1 = 4; (36 + 16 - 4) / 4 = 12.
     variance, parts = training_variance(np.array([[0.0, 2.0], [4.0, 10.0]]))
     assert variance == pytest.approx(12)
     assert parts == [(pytest.approx(9), 1), (pytest.approx(4), 1)]

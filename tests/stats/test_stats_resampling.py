@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import sklearn.metrics as sk
 
-from mmbench.evaluation.classification import classification_summary
+from mmbench.evaluation.classification import CALIBRATION_BINS, classification_summary
 from mmbench.protocol.metrics import METRICS
 from mmbench.protocol.schema import MetricPolicy
 from mmbench.protocol.vocabulary import Task
@@ -56,7 +56,7 @@ def test_patients_are_drawn_whole_and_as_many_as_there_are(rng):
 def test_weighted_metrics_are_scikit_learns(rng, name, rounded):
     one = block(rng, rounded=rounded)
     weights = patient_weights(one.patients, 40, rng)
-    found = replicates(one, name, weights)
+    found = replicates(one, name, weights, bins=CALIBRATION_BINS)
     labels = one.scores["label"][0]
     for run, probability in enumerate(one.scores["probability"]):
         assert found.observed[run] == pytest.approx(WEIGHTED[name](labels, probability, None))
@@ -72,14 +72,16 @@ def test_unweighted_metrics_are_the_evaluations(rng, rounded):
         labels = one.scores["label"][0].astype(int)
         expected = classification_summary(labels, probability, MetricPolicy())
         for name in CLASSIFICATION:
-            found = replicates(one, name, weights).observed[run]
+            found = replicates(one, name, weights, bins=CALIBRATION_BINS).observed[run]
             assert found == pytest.approx(expected[name], abs=1e-12), name
 
 
 def test_calibration_error_on_repeated_cases_is_the_weighted_one(rng):
     one = block(rng)
     weights = patient_weights(one.patients, 10, rng)
-    found = replicates(one, "ece", weights)
+    with pytest.raises(ValueError, match="number of bins"):
+        replicates(one, "ece", weights)
+    found = replicates(one, "ece", weights, bins=CALIBRATION_BINS)
     for replicate, counts in enumerate(weights.astype(int)):
         repeated = np.repeat(np.arange(60), counts)
         labels = one.scores["label"][0][repeated].astype(int)
@@ -92,7 +94,7 @@ def test_means_of_cases_leave_out_the_undefined(rng):
     one = block(rng, task="segmentation")
     weights = patient_weights(one.patients, 30, rng)
     for name in ("dice", "hausdorff"):
-        found = replicates(one, name, weights)
+        found = replicates(one, name, weights, bins=CALIBRATION_BINS)
         values = np.ma.masked_invalid(one.scores[name])
         assert found.observed == pytest.approx(values.mean(1).data)
         for run in range(3):
@@ -113,4 +115,4 @@ def test_one_class_alone_is_undefined(rng):
     one.scores["label"][:] = 1.0
     weights = patient_weights(one.patients, 5, rng)
     for name in ("auroc", "auprc", "balanced_accuracy", "mcc"):
-        assert np.isnan(replicates(one, name, weights).observed).all(), name
+        assert np.isnan(replicates(one, name, weights, bins=CALIBRATION_BINS).observed).all(), name
