@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from made_records import put_run, put_scores, specs_of
 
-from mmbench.protocol.loading import parse_protocol
 from mmbench.protocol.layers import DomainDigest
+from mmbench.protocol.loading import parse_protocol
 from mmbench.protocol.runs import RunSpec
 from mmbench.protocol.vocabulary import Task
 from mmbench.store.environment import Environment
@@ -118,10 +118,10 @@ def write_results(
                     put_run(store, run, 1000, seconds=SECONDS, environment=ENVIRONMENT, created=CREATED)
                     for spec in specs_of(run, domains):
                         task, place = spec.predictions.task, int(not spec.predictions.domain.in_domain)
-                        cases = _cases(task, names, truth, strength + 0.1 * rng.normal(), rng)
+                        frame = _cases(task, names, truth, strength + 0.1 * rng.normal(), rng)
                         pixels = masks(row, seed, place) if masks and task is Task.SEGMENTATION else None
                         found = dict(zip(("masks", "truth"), pixels or (), strict=False))
-                        put_scores(store, spec, cases, _metrics(cases), made=MADE, **found)
+                        put_scores(store, spec, frame, _metrics(frame), made=MADE, **found)
     report = {
         "trivial_baselines": [],
         "notes": [],

@@ -11,7 +11,7 @@ from statsmodels.stats.multitest import multipletests
 
 from mmbench.analysis.analysis import analyse
 from mmbench.errors import StoreError
-from mmbench.store.frames import load_results
+from mmbench.store.frames import load_scores
 from mmbench.store.store import ResultStore
 
 
@@ -23,7 +23,7 @@ def chosen(frame, **values):
 
 
 def test_estimates_are_means_of_trainings_means(made_up, analysis):
-    scores = load_results(made_up)
+    scores = load_scores(made_up)
     for row in ("plain", "stronger"):
         own = chosen(scores, row=row, domain="county", budget_segmentation="full")
         by_training = own.groupby("seed")["dice"].mean()
@@ -39,7 +39,7 @@ def test_estimates_are_means_of_trainings_means(made_up, analysis):
 
 
 def test_differences_are_paired_by_training_and_case(made_up, analysis):
-    scores = chosen(load_results(made_up), domain="county", budget_segmentation="10")
+    scores = chosen(load_scores(made_up), domain="county", budget_segmentation="10")
     wide = scores.pivot_table(index=["seed", "case_id"], columns="row", values="dice")
     gaps = (wide["stronger"] - wide["plain"]).unstack()  # noqa: PD010
     (test,) = chosen(

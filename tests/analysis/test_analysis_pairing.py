@@ -11,7 +11,7 @@ from mmbench.analysis.sides import Side
 from mmbench.errors import StoreError
 from mmbench.report.answer import describe
 from mmbench.stats.delong import delong_test
-from mmbench.store.frames import load_results
+from mmbench.store.frames import load_scores
 
 
 def side(store, row, name=None):
@@ -52,7 +52,7 @@ def test_two_rows_of_a_folder_are_compared_as_the_report_does(folders):
 
 def test_each_pair_of_trainings_is_tested_across_cases_too(folders):
     store = folders("a")
-    scores = load_results(store.root)
+    scores = load_scores(store.root)
     tests = {
         (test["domain"], test["metric"]): test["case_tests"]
         for test in compared(

@@ -9,7 +9,7 @@ from mmbench.analysis.results import read_results
 from mmbench.analysis.sensitivity import NOT_KEPT, sensitivity
 from mmbench.evaluation.segmentation import segmentation_scores
 from mmbench.protocol.schema import MetricPolicy
-from mmbench.store.frames import load_results
+from mmbench.store.frames import load_scores
 
 
 def test_a_verdict_that_depends_on_the_threshold_is_listed(tmp_path):
@@ -30,7 +30,7 @@ def test_a_verdict_that_depends_on_the_threshold_is_listed(tmp_path):
         assert own["verdict"].item() == flip["verdict"]
         if flip["metric"] == "accuracy":
             threshold = float(flip["policy"].rsplit(" ", 1)[1])
-            scores = load_results(store.root)
+            scores = load_scores(store.root)
             scores = scores[scores["domain"] == flip["domain"]]
             right = (scores["probability"] >= threshold) == (scores["label"] == 1)
             means = right.groupby([scores["row"], scores["seed"]]).mean().groupby("row").mean()
@@ -72,7 +72,7 @@ def test_masks_are_scored_again_under_every_policy(with_masks):
 def test_scores_under_another_threshold_are_those_of_the_masks(with_masks):
     from mmbench.analysis.sensitivity import _scored_again
 
-    scores = load_results(with_masks.root)
+    scores = load_scores(with_masks.root)
     scores = scores[scores["task"] == "segmentation"]
     policy = MetricPolicy(mask_threshold=0.3)
     again = _scored_again(read_results(with_masks.root), scores, policy, 4)
