@@ -66,7 +66,7 @@ class Cell:
 
     def budget(self, task: Task) -> str | None:
         """Return one task's budget."""
-        return self.budgets.of(task)
+        return self.classification if task == Task.CLASSIFICATION else self.segmentation
 
 
 class Place(NamedTuple):
@@ -119,7 +119,8 @@ class Column:
 
 def compatible(one: Cell, other: Cell) -> bool:
     """Whether two cells learn every task that both learn from the same budget."""
-    return all(one.budget(task) in (None, other.budget(task)) or other.budget(task) is None for task in Task)
+    first, second = (one.classification, other.classification), (one.segmentation, other.segmentation)
+    return all(None in pair or pair[0] == pair[1] for pair in (first, second))
 
 
 def cell_at(cells: Iterable[Cell], row: str, pair: Budgets) -> Cell | None:

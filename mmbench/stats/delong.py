@@ -73,7 +73,7 @@ def delong_test(labels: np.ndarray, a: np.ndarray, b: np.ndarray) -> DeLong:
 def _components(scores: np.ndarray, positive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return, of each positive, the share of negatives below it; of each negative, of positives above."""
     ones, zeros = scores[positive], scores[~positive]
-    # A midrank among all less the one within the own class counts the cases of the other class below, ties half.
+    # A midrank among all less the one within the own class counts the other class' cases below, ties half.
     whole = midranks(np.concatenate([ones, zeros]))
     above = (whole[: len(ones)] - midranks(ones)) / len(zeros)
     below = 1 - (whole[len(ones) :] - midranks(zeros)) / len(ones)

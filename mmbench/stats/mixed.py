@@ -183,7 +183,7 @@ def _bounds(grid: np.ndarray, covariance: np.ndarray, patients: int) -> list[lis
     """Return the variance of the mean in parts: over trainings and patients, and over patients alone."""
     if grid.size == 1:
         return [[Part(float(covariance[0, 0]), patients - 1)]]
-    # Off the diagonal is what resampled patients do to two trainings alike, Obuchowski and Rockette's Cov; the
+    # Off the diagonal is what patients do to two trainings alike, Obuchowski and Rockette's Cov; the
     # diagonal's excess over it is a training's own case noise, which shrinks with the number of trainings.
     shared = float(covariance[~np.eye(grid.size, dtype=bool)].mean())
     own = max(float(np.diag(covariance).mean()) - shared, 0.0) / grid.size
