@@ -132,7 +132,7 @@ def _show_method(entry: dict[str, Any]) -> None:
 
 def _show_datasets(found: list[dict[str, Any]]) -> None:
     table = make_table(
-        "dataset", "tasks", "at hand", "cases", "what it is", right=("cases",), wrap=("what it is",)
+        "dataset", "tasks", "available", "cases", "what it is", right=("cases",), wrap=("what it is",)
     )
     for group in (True, False):
         for entry in (entry for entry in found if entry["name"].startswith("phantom:") is group):
