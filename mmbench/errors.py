@@ -1,4 +1,4 @@
-"""Errors that are the user's to mend: one line each, exit code 2, no traceback."""
+"""Errors that the user can fix: one line each, exit code 2, no traceback."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MOST_NAMES = 24
 
 
 class UserError(Exception):
-    """A mistake in the user's input; its message is one line saying what, where and how to mend it.
+    """A mistake in the user's input; its message is one line saying what, where and how to fix it.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ class UnwritableStoreError(StoreError):
 
 @contextmanager
 def located(*at: str | int) -> Iterator[None]:
-    """Say of every user error that leaves the block that it lies under the key ``at``."""
+    """Put the key ``at`` in front of the place of every user error that leaves the block."""
     try:
         yield
     except UserError as error:

@@ -17,7 +17,7 @@ TORCH_FREE = ("protocol", "plugins", "store", "stats", "analysis", "claims", "re
 
 def test_imports_follow_the_contracts(monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
-    assert lint_imports(no_cache=True, no_logo=True) == 0, capsys.readouterr().out
+    assert lint_imports(no_cache=True) == 0, capsys.readouterr().out
 
 
 @pytest.mark.parametrize("room", TORCH_FREE)

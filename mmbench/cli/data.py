@@ -1,4 +1,4 @@
-"""``mmbench data``: the datasets, bringing one in, looking at one."""
+"""``mmbench data``: importing a dataset, looking at one."""
 
 from __future__ import annotations
 
@@ -13,29 +13,16 @@ from mmbench.cli.run import DataRoot
 if TYPE_CHECKING:
     from mmbench.data.dataset import Dataset
 
-app = typer.Typer(no_args_is_help=True, help="List, import or look at datasets.")
-Name = Annotated[str, typer.Argument(metavar="NAME", help="A name from mmbench data list.")]
+app = typer.Typer(no_args_is_help=True, help="Import or look at datasets.")
+Name = Annotated[str, typer.Argument(metavar="NAME", help="A name from mmbench list datasets.")]
 
 
-@app.command("list")
-def list_datasets(
-    name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="Show one dataset in full: source, terms, layout.")
-    ] = None,
-    data_root: DataRoot = None,
-    json: Json = False,
-) -> None:
-    """List the datasets: what they are, where to get them, whether they are here."""
-    from mmbench.data.catalogue import describe, listing
+@app.command("list", hidden=True, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def list_() -> None:
+    """Say which command lists the datasets."""
+    from mmbench.errors import UserError
 
-    wanted = None if name is None else describe(name).name
-    found = [status.to_json() for status in listing(data_root) if wanted in (None, status.info.name)]
-    if json:
-        print_json(found)
-    elif name is not None:
-        _show_entry(found[0])
-    else:
-        _show_entries(found)
+    raise UserError("data list: the datasets are listed by 'mmbench list datasets [NAME]'")
 
 
 @app.command("import")
@@ -148,61 +135,6 @@ def _dial(text: str) -> tuple[str, Any]:
     except JSONDecodeError:
         return name, value
     return name, found if isinstance(found, bool | int | float) else value
-
-
-def _show_entries(found: list[dict[str, Any]]) -> None:
-    table = make_table(
-        "dataset", "tasks", "at hand", "cases", "what it is", right=("cases",), wrap=("what it is",)
-    )
-    for group in (True, False):
-        for entry in (entry for entry in found if entry["name"].startswith("phantom:") is group):
-            at_hand, count = "no", (entry["counts"] or entry["published_counts"]).get("cases")
-            if group:
-                at_hand = "built in"
-            elif entry["name"] == "manifest":
-                at_hand = "your CSV"
-            elif entry["available"]:
-                at_hand = "imported" if entry["imported"] else "found"
-            tasks = "+".join(task[:3] for task in entry["tasks"])
-            table.add_row(entry["name"], tasks, at_hand, "-" if count is None else str(count), entry["title"])
-        table.add_section()
-    out = console()
-    out.print(table)
-    out.print()
-    out.print(
-        "mmbench data list NAME says where to get one; mmbench data import NAME PATH brings it in",
-        style="dim",
-    )
-
-
-def _show_entry(entry: dict[str, Any]) -> None:
-    out = console()
-    out.print(f"{entry['name']}: {entry['title']}", style="bold")
-    table = make_table("", "", wrap=("",))
-    table.show_header = False
-    table.add_row("tasks", ", ".join(entry["tasks"]))
-    table.add_row("get it from", entry["where"])
-    table.add_row("terms", entry["terms"])
-    table.add_row("layout", entry["layout"])
-    if entry["citation"]:
-        table.add_row("cite", entry["citation"])
-    if entry["published_counts"]:
-        table.add_row("published", ", ".join(f"{n} {word}" for word, n in entry["published_counts"].items()))
-    if entry["location"]:
-        table.add_row("imported" if entry["imported"] else "found", entry["location"])
-        table.add_row("", ", ".join(f"{n} {word}" for word, n in entry["counts"].items()))
-        if entry["data_digest"]:
-            table.add_row("digest", entry["data_digest"])
-    elif not entry["available"] and entry["name"] != "manifest":
-        table.add_row("here", f"no; mmbench data import {entry['name']} PATH")
-    out.print(table)
-    if entry["dials"]:
-        out.print()
-        dials = make_table("dial", "here", "range", "what it does", right=("here",), wrap=("what it does",))
-        for dial in entry["dials"]:
-            limits = f"{dial['minimum']:g} to {dial['maximum']:g}"
-            dials.add_row(dial["name"], f"{dial['value']:g}", limits, dial["description"])
-        out.print(dials)
 
 
 def _counts(dataset: Dataset) -> dict[str, dict[str, int]]:

@@ -1,4 +1,4 @@
-"""``mmbench doctor``: whether what lies on the disk is what was written."""
+"""``mmbench doctor``: whether the files on the disk are what was written."""
 
 from __future__ import annotations
 

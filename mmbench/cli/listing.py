@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from mmbench.cli.output import Json, console, make_table, print_json
-from mmbench.cli.run import Plugins
+from mmbench.cli.run import DataRoot, Plugins
 
 app = typer.Typer(no_args_is_help=True, help="List methods, datasets, protocols or metrics.")
 
@@ -49,13 +49,23 @@ def methods(
 
 @app.command()
 def datasets(
-    name: Annotated[str | None, typer.Argument(help="Show one dataset in full.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="Show one dataset in full: source, terms, layout.")
+    ] = None,
+    data_root: DataRoot = None,
     json: Json = False,
 ) -> None:
-    """List the datasets that a protocol may name."""
-    from mmbench.cli.data import list_datasets
+    """List the datasets that a protocol may name: what they are, where to get them, whether they are here."""
+    from mmbench.data.catalogue import describe, listing
 
-    list_datasets(name, json=json)
+    wanted = None if name is None else describe(name).name
+    found = [status.to_json() for status in listing(data_root) if wanted in (None, status.info.name)]
+    if json:
+        print_json(found)
+    elif name is not None:
+        _show_dataset(found[0])
+    else:
+        _show_datasets(found)
 
 
 @app.command()
@@ -118,3 +128,58 @@ def _show_method(entry: dict[str, Any]) -> None:
     for name, value in entry["hyperparameters"].items():
         table.add_row(name, str(value))
     out.print(table)
+
+
+def _show_datasets(found: list[dict[str, Any]]) -> None:
+    table = make_table(
+        "dataset", "tasks", "available", "cases", "what it is", right=("cases",), wrap=("what it is",)
+    )
+    for group in (True, False):
+        for entry in (entry for entry in found if entry["name"].startswith("phantom:") is group):
+            at_hand, count = "no", (entry["counts"] or entry["published_counts"]).get("cases")
+            if group:
+                at_hand = "built in"
+            elif entry["name"] == "manifest":
+                at_hand = "your CSV"
+            elif entry["available"]:
+                at_hand = "imported" if entry["imported"] else "found"
+            tasks = "+".join(task[:3] for task in entry["tasks"])
+            table.add_row(entry["name"], tasks, at_hand, "-" if count is None else str(count), entry["title"])
+        table.add_section()
+    out = console()
+    out.print(table)
+    out.print()
+    out.print(
+        "mmbench list datasets NAME says where to get one; mmbench data import NAME PATH imports it",
+        style="dim",
+    )
+
+
+def _show_dataset(entry: dict[str, Any]) -> None:
+    out = console()
+    out.print(f"{entry['name']}: {entry['title']}", style="bold")
+    table = make_table("", "", wrap=("",))
+    table.show_header = False
+    table.add_row("tasks", ", ".join(entry["tasks"]))
+    table.add_row("get it from", entry["where"])
+    table.add_row("terms", entry["terms"])
+    table.add_row("layout", entry["layout"])
+    if entry["citation"]:
+        table.add_row("cite", entry["citation"])
+    if entry["published_counts"]:
+        table.add_row("published", ", ".join(f"{n} {word}" for word, n in entry["published_counts"].items()))
+    if entry["location"]:
+        table.add_row("imported" if entry["imported"] else "found", entry["location"])
+        table.add_row("", ", ".join(f"{n} {word}" for word, n in entry["counts"].items()))
+        if entry["data_digest"]:
+            table.add_row("digest", entry["data_digest"])
+    elif not entry["available"] and entry["name"] != "manifest":
+        table.add_row("here", f"no; mmbench data import {entry['name']} PATH")
+    out.print(table)
+    if entry["dials"]:
+        out.print()
+        dials = make_table("dial", "here", "range", "what it does", right=("here",), wrap=("what it does",))
+        for dial in entry["dials"]:
+            limits = f"{dial['minimum']:g} to {dial['maximum']:g}"
+            dials.add_row(dial["name"], f"{dial['value']:g}", limits, dial["description"])
+        out.print(dials)

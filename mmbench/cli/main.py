@@ -1,6 +1,6 @@
-"""The ``mmbench`` command: its groups, its exit codes, and how a mistake is told.
+"""The ``mmbench`` command: its groups, its exit codes, and how a mistake is reported.
 
-Exit codes: 0, 1 when a run failed, 2 when the user has something to mend, 130 after Ctrl-C.
+Exit codes: 0, 1 when a run failed, 2 when the user has something to fix, 130 after Ctrl-C.
 """
 
 from __future__ import annotations

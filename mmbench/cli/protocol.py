@@ -1,4 +1,4 @@
-"""``mmbench protocol``: the schema, one protocol, a check without data."""
+"""``mmbench protocol``: the schema of protocols, and one protocol."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from typing import Annotated
 import typer
 
 from mmbench.cli.output import Json, print_json
-from mmbench.cli.run import Plugins, ProtocolName
-from mmbench.text import plural
+from mmbench.cli.run import ProtocolName
 
-app = typer.Typer(no_args_is_help=True, help="Show or check a protocol, or print the schema of protocols.")
+app = typer.Typer(no_args_is_help=True, help="Show a protocol, or print the schema of protocols.")
 
 
 @app.command()
@@ -37,22 +36,3 @@ def show(
         typer.echo(protocol_yaml(loaded, complete=True), nl=False)
     else:
         typer.echo(resolve_protocol_path(protocol).read_text(encoding="utf-8-sig"), nl=False)
-
-
-@app.command()
-def validate(protocol: ProtocolName, plugin: Plugins = None, json: Json = False) -> None:
-    """Check a protocol and its methods without touching data, and count its runs."""
-    from mmbench.planning.outline import outline
-    from mmbench.protocol.loading import load_protocol, naming_lines
-
-    with naming_lines(protocol):
-        found = outline(load_protocol(protocol), plugin or ())
-    if json:
-        print_json(found)
-        return
-    counts = (
-        plural(len(found["rows"]), "row"),
-        plural(found["subsets"], "labelled subset"),
-        plural(found["seeds"], "seed"),
-    )
-    typer.echo(f"{found['protocol']}: valid; {plural(found['runs'], 'run')}: {', '.join(counts)}")

@@ -26,12 +26,18 @@ def validate(
     plugin: Plugins = None,
     jobs: Annotated[str, typer.Option("--jobs", "-j", metavar="N", help="As for run.")] = "auto",
     device: Annotated[str, typer.Option(metavar="NAME", help="As for run.")] = "auto",
+    no_data: Annotated[
+        bool, typer.Option("--no-data", help="Check names and values and count the runs; load no data.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Say what a protocol would cost and could find: runs, time, power, leaks, warnings.
 
     The data are loaded and searched for leaks; nothing is trained.
     """
+    if no_data:
+        _validate_without_data(protocol, plugin or [], json)
+        return
     from mmbench.execution.devices import place
     from mmbench.planning.outlook import outlook
     from mmbench.planning.plan import make_plan
@@ -51,6 +57,24 @@ def validate(
         print_json(asdict(found))
     else:
         _show(found)
+
+
+def _validate_without_data(protocol: str, plugins: list[Path], json: bool) -> None:
+    """Check a protocol, its methods and the names of its datasets, and count its runs."""
+    from mmbench.planning.outline import outline
+    from mmbench.protocol.loading import load_protocol, naming_lines
+
+    with naming_lines(protocol):
+        found = outline(load_protocol(protocol), plugins)
+    if json:
+        print_json(found)
+        return
+    counts = (
+        plural(len(found["rows"]), "row"),
+        plural(found["subsets"], "labelled subset"),
+        plural(found["seeds"], "seed"),
+    )
+    typer.echo(f"{found['protocol']}: valid; {plural(found['runs'], 'run')}: {', '.join(counts)}")
 
 
 def _show(found: Outlook) -> None:

@@ -50,7 +50,7 @@ def write(
     """
     if path.suffix.lower() != ".png":
         raise DataError(f"{path}: a contact sheet is a PNG file; end its name in .png")
-    rows = _sample(dataset, count, seed)
+    rows = sample_rows(dataset, count, seed)
     if len(rows) == 0:
         raise DataError(f"{dataset.name}: has no cases to show")
     columns = min(columns, len(rows))
@@ -69,7 +69,8 @@ def write(
     return path
 
 
-def _sample(dataset: Dataset, count: int, seed: int) -> np.ndarray:
+def sample_rows(dataset: Dataset, count: int, seed: int) -> np.ndarray:
+    """Return up to ``count`` rows to show, from every part and class in turn, sorted by part and class."""
     cases = dataset.cases
     order = generator(seed, "contact sheet", dataset.roster_digest).permutation(len(cases))
     keys = cases["part"].astype(str) + "|" + cases["label"].astype(str)

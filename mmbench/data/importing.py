@@ -1,4 +1,4 @@
-"""Importing a real dataset: verify, count, decode once per image size, remember where it lies."""
+"""Importing a real dataset: verify, count, decode once per image size, remember where it is."""
 
 from __future__ import annotations
 

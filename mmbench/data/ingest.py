@@ -118,9 +118,9 @@ def decoded_entry(
 def bad_files_error(name: str, bad: list[tuple[str, str]], total: int) -> DataError:
     """Return the error that names the first bad file and the number of bad cases."""
     remedy = (
-        "mend them or remove their lines"
+        "fix them or remove their lines"
         if name == "manifest"
-        else f"mend them or leave them out with 'mmbench data import {name} PATH --skip-bad'"
+        else f"fix them or leave them out with 'mmbench data import {name} PATH --skip-bad'"
     )
     count = "1 case is" if len(bad) == 1 else f"{len(bad)} cases are"
     return DataError(f"{bad[0][1]} - {count} bad of {total} in {name}; {remedy}")

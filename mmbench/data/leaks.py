@@ -203,7 +203,7 @@ def check_leaks(parts: Sequence[LeakPart], acknowledged: Iterable[Sequence[str]]
         what = "; ".join(_describe(overlap) for overlap in stopping[:3])
         more = f"; and {len(stopping) - 3} more pairs of parts" if len(stopping) > 3 else ""
         pairs = ", ".join(f"[{one}, {other}]" for one, other in sorted({o.parts for o in stopping}))
-        raise LeakError(f"leak: {what}{more} - to run all the same, set 'acknowledged_leaks: [{pairs}]'")
+        raise LeakError(f"leak: {what}{more} - to run anyway, set 'acknowledged_leaks: [{pairs}]'")
     return report
 
 

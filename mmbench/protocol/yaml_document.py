@@ -133,7 +133,7 @@ def _syntax_message(error: yaml.MarkedYAMLError, source: str) -> str:
     if "single document" in (error.context or ""):
         return f"{place}: holds more than one YAML document; remove the '---' between them"
     if problem.startswith("found undefined alias"):
-        return f"{place}: {problem.removeprefix('found ')}; no anchor of that name stands before it"
+        return f"{place}: {problem.removeprefix('found ')}; no anchor of that name is defined before it"
     return f"{place}: not valid YAML: {problem}; check indentation, colons and quotes near this line"
 
 
@@ -193,7 +193,7 @@ class _Builder:
                 )
             if key in seen:
                 raise self._fail(
-                    key_node, f"{_dotted((*at, key))}: the key stands twice (first on line {seen[key]})"
+                    key_node, f"{_dotted((*at, key))}: the key is given twice (first on line {seen[key]})"
                 )
             seen[key] = _line(key_node)
             if key != "<<":

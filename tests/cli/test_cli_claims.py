@@ -2,7 +2,7 @@
 
 import json
 
-from test_claims_ledger import HEAD, ROW
+from tests.claims.test_claims_ledger import HEAD, ROW
 
 
 def test_the_known_findings_are_a_table(mmbench):

@@ -49,16 +49,16 @@ def test_a_real_dataset_is_imported_and_then_known(mmbench, real_data, fresh_cac
     assert result.exit_code == 0, result.output
     report = json.loads(result.stdout)
     assert report["counts"]["cases"] == 138
-    entry = json.loads(mmbench("data", "list", "montgomery", "--json").stdout)[0]
+    entry = json.loads(mmbench("list", "datasets", "montgomery", "--json").stdout)[0]
     assert entry["imported"] is True
     assert entry["data_digest"] == report["data_digest"]
-    assert "imported" in mmbench("data", "list").stdout
+    assert "imported" in mmbench("list", "datasets").stdout
     shown = json.loads(mmbench("data", "show", "montgomery", "--image-size", 32, "--json").stdout)
     assert shown["data_digest"] == report["data_digest"]
 
 
 def test_a_phantom_domain_shows_its_dials(mmbench):
-    (entry,) = json.loads(mmbench("data", "list", "phantom:county", "--json").stdout)
+    (entry,) = json.loads(mmbench("list", "datasets", "phantom:county", "--json").stdout)
     dials = {dial["name"]: dial for dial in entry["dials"]}
     assert dials["contrast"]["value"] == DOMAINS["county"].dials.contrast
     assert (dials["noise"]["minimum"], dials["noise"]["maximum"]) == (0, 0.5)

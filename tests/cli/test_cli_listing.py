@@ -12,10 +12,9 @@ import yaml
         ["list", "datasets"],
         ["list", "protocols"],
         ["list", "metrics"],
-        ["data", "list"],
-        ["data", "list", "kermany"],
+        ["list", "datasets", "kermany"],
         ["protocol", "show", "quickstart"],
-        ["protocol", "validate", "quickstart"],
+        ["validate", "quickstart", "--no-data"],
     ],
 )
 def test_every_listing_has_a_table_and_json(mmbench, args):
@@ -66,29 +65,40 @@ def test_datasets_say_where_to_get_them(mmbench):
     assert {"kermany", "jsrt", "montgomery", "chestxray14", "shenzhen", "phantom:adult_pa"} <= set(found)
     assert found["kermany"]["where"]
     assert found["kermany"]["imported"] is False
-    assert "terms" in mmbench("data", "list", "kermany").stdout
-    assert "did you mean 'kermany'?" in mmbench("data", "list", "chx").stderr
+    assert "terms" in mmbench("list", "datasets", "kermany").stdout
+    assert "did you mean 'kermany'?" in mmbench("list", "datasets", "kermny").stderr
+
+
+def test_an_alias_names_the_same_dataset(mmbench):
+    assert mmbench("list", "datasets", "chex").stdout == mmbench("list", "datasets", "kermany").stdout
+
+
+@pytest.mark.parametrize("args", [[], ["kermany"], ["--json"]])
+def test_the_old_listing_of_datasets_names_the_new_one(mmbench, args):
+    result = mmbench("data", "list", *args)
+    assert result.exit_code == 2
+    assert result.stderr == ("error: data list: the datasets are listed by 'mmbench list datasets [NAME]'\n")
 
 
 def test_the_protocol_shown_is_one_that_runs(mmbench, workplace):
     for option in ([], ["--complete"]):
         text = mmbench("protocol", "show", "quickstart", *option).stdout
         (workplace / "mine.yaml").write_text(text)
-        assert mmbench("protocol", "validate", "mine.yaml").exit_code == 0
+        assert mmbench("validate", "mine.yaml", "--no-data").exit_code == 0
     assert yaml.safe_load(text)["name"] == "quickstart"
     assert yaml.safe_load(text)["subsets"] == 1
 
 
-def test_validate_counts_cells_and_finds_mistakes(mmbench, workplace):
+def test_validate_without_data_counts_runs_and_finds_mistakes(mmbench, workplace):
     base = (
         "name: mine\nsources: {classification: kermany}\nbudgets: {pairs: [{classification: 10}]}\nseeds: 3\n"
     )
     good, bad = workplace / "good.yaml", workplace / "bad.yaml"
-    good.write_text(base + "methods: [enc]\nfloors: [majority]\n")
-    assert mmbench("protocol", "validate", good).stdout == (
+    good.write_text(base + "methods: [enc]\ntrivial_baselines: [majority]\n")
+    assert mmbench("validate", good, "--no-data").stdout == (
         "mine: valid; 4 runs: 2 rows, 1 labelled subset, 3 seeds\n"
     )
-    assert json.loads(mmbench("protocol", "validate", good, "--json").stdout)["rows"] == {
+    assert json.loads(mmbench("validate", good, "--no-data", "--json").stdout)["rows"] == {
         "enc": 3,
         "majority": 1,
     }
@@ -99,7 +109,7 @@ def test_validate_counts_cells_and_finds_mistakes(mmbench, workplace):
         (base + "method: [enc]\n", "method"),
     ]:
         bad.write_text(text)
-        result = mmbench("protocol", "validate", bad)
+        result = mmbench("validate", bad, "--no-data")
         assert result.exit_code == 2
         assert hint in result.stderr
         assert result.stderr.startswith(f"error: {bad}:")

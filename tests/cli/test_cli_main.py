@@ -60,8 +60,8 @@ def test_the_first_help_does_not_even_import_pydantic():
         ["list", "datasets"],
         ["list", "protocols"],
         ["list", "metrics"],
-        ["data", "list", "kermany"],
-        ["protocol", "validate", "quickstart"],
+        ["list", "datasets", "kermany"],
+        ["validate", "quickstart", "--no-data"],
         ["protocol", "schema"],
     ],
 )
@@ -123,7 +123,7 @@ def test_an_unclosed_name_with_markup_is_shown_as_it_is(mmbench, workplace):
 @pytest.mark.parametrize("columns", [60, 100, 160])
 def test_listings_fit_their_terminal(columns, workplace):
     environment = {**os.environ, "COLUMNS": str(columns)}
-    for args in (["list", "methods"], ["list", "protocols"], ["list", "metrics"], ["data", "list"]):
+    for args in (["list", "methods"], ["list", "protocols"], ["list", "metrics"], ["list", "datasets"]):
         output = subprocess.check_output(
             [sys.executable, "-m", "mmbench", *args], text=True, env=environment, cwd=Path.cwd()
         )

@@ -3,7 +3,7 @@
 import json
 import shutil
 
-from test_claims_ledger import HEAD, ROW
+from tests.claims.test_claims_ledger import HEAD, ROW
 
 
 def test_report_writes_the_tables_again(mmbench, results):

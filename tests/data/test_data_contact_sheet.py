@@ -27,7 +27,7 @@ def test_a_sheet_shows_images_and_outlines(tmp_path):
 def test_the_sample_covers_every_part_and_class(monkeypatch, tmp_path):
     parts = ["train"] * 16 + ["validation"] * 2 + ["test"] * 2
     dataset = make_dataset(parts=parts, size=16)
-    rows = contact_sheet._sample(dataset, 6, 0)
+    rows = contact_sheet.sample_rows(dataset, 6, 0)
     chosen = dataset.cases.iloc[rows]
     assert len(set(zip(chosen["part"], chosen["label"], strict=True))) == 6
     assert list(chosen["part"]) == ["train"] * 2 + ["validation"] * 2 + ["test"] * 2

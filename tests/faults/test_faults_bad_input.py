@@ -48,7 +48,7 @@ PROTOCOLS: dict[str, tuple[str | bytes, str]] = {
     "UTF-16": (GOOD.encode("utf-16"), ""),
     "Latin-1": ("description: caf\xe9\n".encode("latin-1") + GOOD.encode(), ""),
     "two documents": (GOOD + "---\n" + GOOD, ""),
-    "duplicate key": (GOOD + "name: again\n", "stands twice"),
+    "duplicate key": (GOOD + "name: again\n", "given twice"),
     "duplicate nested key": (put("steps: 2", "steps: 2, steps: 3"), "training.steps"),
     "anchor bomb": (BOMB, ""),
     "an alias to itself": ("name: &a [*a]\n", ""),

@@ -1,4 +1,4 @@
-"""Every kind of mistake in a protocol file, and the one line that tells of it."""
+"""Every kind of mistake in a protocol file, and the one line that reports it."""
 
 import pytest
 
@@ -66,11 +66,11 @@ MISTAKES = [
         "{classificaton: 100, segmentation: 10}",
         "f.yaml:13: budgets.pairs.0.classificaton: unknown key; did you mean 'classification'?",
     ),
-    ("name: demo", "name: demo\nname: again", "f.yaml:2: name: the key stands twice (first on line 1)"),
+    ("name: demo", "name: demo\nname: again", "f.yaml:2: name: the key is given twice (first on line 1)"),
     (
         "cases: 20}",
         "cases: 20, cases: 30}",
-        "f.yaml:4: sources.segmentation.cases: the key stands twice (first on line 4)",
+        "f.yaml:4: sources.segmentation.cases: the key is given twice (first on line 4)",
     ),
     (
         "name: demo",
@@ -272,7 +272,7 @@ def test_a_mistake_is_told_in_one_exact_line(old, new, expected):
         ("\njust text", "f.yaml:2: a protocol must be a mapping of keys such as 'name: …'"),
         ("name: a\n\tseed: 1", "f.yaml:2: a tab is not allowed here; indent with spaces"),
         ("a: 1\n---\nb: 2\n", "f.yaml:2: holds more than one YAML document; remove the '---' between them"),
-        ("a: *x", "f.yaml:1: undefined alias 'x'; no anchor of that name stands before it"),
+        ("a: *x", "f.yaml:1: undefined alias 'x'; no anchor of that name is defined before it"),
         (
             "a: !!python/object/apply:os.system [x]",
             "the YAML tag !!python/object/apply:os.system is not allowed",

@@ -1,4 +1,4 @@
-"""What lies around and across the lungs: trunk, bones, vessels, gas. All in units of attenuation."""
+"""What is around and across the lungs: trunk, bones, vessels, gas. All in units of attenuation."""
 
 from __future__ import annotations
 

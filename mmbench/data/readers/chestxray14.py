@@ -44,7 +44,7 @@ class ChestXray14(Reader):
     folders = ("chestxray14", "nih", "chestx-ray14", "chestxray14", "chestxray-nihcc", "cxr8", "chestx-ray8")
 
     def matches(self, folder: Path) -> bool:
-        """Return whether the table lies here."""
+        """Return whether the table is here."""
         return _table(folder) is not None
 
     def scan(self, root: Path) -> Listing:

@@ -27,7 +27,7 @@ _LABELS = {"NORMAL": 0, "PNEUMONIA": 1}
 class Kermany(Reader):
     """``chest_xray/{train,val,test}/{NORMAL,PNEUMONIA}/*.jpeg``; the folder is the label.
 
-    The official validation part holds 16 images whose numbering goes on from the training part's; it joins
+    The official validation part holds 16 images whose numbering continues the training part's; it joins
     the training part. Patient ids are scoped by part, because whether ``person12`` of the training part is
     ``person12`` of the test part is not documented. The later release names files
     ``BACTERIA-<patient>-####.jpeg``, whose number is the patient's throughout.

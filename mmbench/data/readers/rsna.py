@@ -40,7 +40,7 @@ class Rsna(Reader):
     folders = ("rsna", "rsna-pneumonia-detection-challenge")
 
     def matches(self, folder: Path) -> bool:
-        """Return whether the table of labels lies here."""
+        """Return whether the table of labels is here."""
         return (folder / _TABLE).is_file()
 
     def scan(self, root: Path) -> Listing:
