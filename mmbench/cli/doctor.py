@@ -1,4 +1,4 @@
-"""``mmbench doctor``: whether the files on the disk are what was written."""
+"""``mmbench doctor``: whether the files on the disk are as they were written."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def doctor(
 ) -> None:
     """Check every record, checkpoint and cache entry against its checksum.
 
-    Exit code 1 when something is damaged and was not repaired. Nothing is ever deleted but what can be made
-    again: a damaged record goes to the folder's quarantine/.
+    Exit code 1 when something is damaged and was not repaired. Only leftovers and cache entries, which are
+    made again, are ever deleted: a damaged record goes to the folder's quarantine/.
     """
     from mmbench.planning.repair import affected_runs, find_faults, repair_faults
     from mmbench.store.store import ResultStore

@@ -93,7 +93,7 @@ class Outlook:
     pairs_searched : int
         Pairs of parts.
     warnings, notes : list of str
-        What should be mended, and what should be known.
+        What should be improved, and what should be known.
     """
 
     protocol: str
