@@ -10,8 +10,9 @@ from mmbench.analysis.frames import LONG, long_frame
 from mmbench.analysis.matrix import Trainings, matrix_of
 from mmbench.analysis.rows import Budgets, Cell, Column, compatible
 from mmbench.errors import StoreError
-from mmbench.protocol.runs import DomainDigest, RunSpec
-from mmbench.protocol.schema import Backbone, MetricPolicy, Selection, Training
+from mmbench.protocol.layers import DomainDigest
+from mmbench.protocol.runs import RunSpec
+from mmbench.protocol.schema import Backbone, Selection, Training
 from mmbench.report.notes import spread_notes
 from mmbench.store.frames import SUMMARY_COLUMNS
 
@@ -49,9 +50,7 @@ def planned_runs(results) -> list[RunSpec]:
                 image_size=64,
                 training=Training(),
                 selection=Selection(),
-                evaluation=MetricPolicy(),
                 sources=dict.fromkeys(budgets, digest),
-                targets={task: [digest] for task in budgets},
             )
         )
     names = dict(zip(results["run"].drop_duplicates(), (run.id for run in found), strict=True))

@@ -45,16 +45,12 @@ def with_masks(tmp_path):
     truth = np.zeros((cases, size, size), bool)
     truth[:, 4:12, 4:12] = True
 
-    def keep(folder):
-        arrays = {}
-        for domain in ("adult_pa", "county"):
-            probability = np.clip(truth * 0.6 + rng.normal(0.1, 0.15, truth.shape), 0, 1)
-            arrays[domain] = np.floor(65535 * probability).astype(np.uint16)
-            arrays[f"truth:{domain}"] = np.packbits(truth)
-        np.savez_compressed(folder / "masks.npz", **arrays)
+    def masks(row, seed, place):
+        probability = np.clip(truth * 0.6 + rng.normal(0.1, 0.15, truth.shape), 0, 1)
+        return probability.astype(np.float32), truth
 
     return write_results(
-        tmp_path / "r", ["plain", "other"], seeds=2, budgets=("full",), cases=cases, extra_files=keep
+        tmp_path / "r", ["plain", "other"], seeds=2, budgets=("full",), cases=cases, masks=masks
     )
 
 
