@@ -24,7 +24,7 @@ from mmbench.stats.blocks import Block, blocks
 from mmbench.stats.delong import delong_test
 from mmbench.stats.paired import mcnemar, wilcoxon_cases
 from mmbench.stats.resampling import patient_weights
-from mmbench.store.provenance import Mixture, mixtures
+from mmbench.store.mixtures import Mixture, mixtures
 
 if TYPE_CHECKING:
     import pandas as pd
