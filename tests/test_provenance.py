@@ -218,7 +218,7 @@ def test_every_file_that_trains_counts_for_runs(package):
         ("evaluation/similarity.py", {"scores"}),
         ("store/masks.py", {"predictions", "scores"}),
         ("store/store.py", set()),
-        ("stats/bootstrap.py", set()),
+        ("stats/resampling.py", set()),
         ("report/build.py", set()),
         ("planning/plan.py", set()),
         ("cli/main.py", set()),

@@ -186,8 +186,8 @@ def test_only_the_oracle_looks_at_the_targets(rule, tmp_path):
         targets = {"classification hospital", "segmentation county"}
         assert looked_at == (sources if rule == "source_val" else sources | targets)
         assert store.runs.read(id).selected_step in (1, 2)
-    captions = " ".join(summary.report.main.captions)
-    assert ("upper bound" in captions) == (rule == "oracle")
+    notes = " ".join(summary.report.main.notes)
+    assert ("upper bound" in notes) == (rule == "oracle")
 
 
 def test_stored_weights_and_masks_give_the_recorded_scores_again(tmp_path):

@@ -83,6 +83,7 @@ def write_results(
     stream: int = 0,
     more: str = "",
     masks=None,
+    bits: int = 16,
 ) -> ResultStore:
     """Write records of made-up scores.
 
@@ -100,6 +101,8 @@ def write_results(
         Further lines of the protocol.
     masks : callable
         Given (row, seed, place of the domain), returns pixel probabilities (N, S, S) and the true masks.
+    bits : int
+        Of a stored pixel probability; 0 stores only the masks.
     """
     strengths = dict(rows) if isinstance(rows, Mapping) else dict.fromkeys(rows, 0.0)
     protocol = parse_protocol(protocol_text(list(strengths), budgets, seeds, subsets, root.name, more))
@@ -121,7 +124,7 @@ def write_results(
                         frame = _cases(task, names, truth, strength + 0.1 * rng.normal(), rng)
                         pixels = masks(row, seed, place) if masks and task is Task.SEGMENTATION else None
                         found = dict(zip(("masks", "truth"), pixels or (), strict=False))
-                        put_scores(store, spec, frame, _metrics(frame), made=MADE, **found)
+                        put_scores(store, spec, frame, _metrics(frame), made=MADE, bits=bits, **found)
     report = {
         "trivial_baselines": [],
         "notes": [],
@@ -132,9 +135,12 @@ def write_results(
 
 
 def _domains(data_digest, split_digest) -> dict[Task, list[DomainDigest]]:
+    # Each domain has data of its own: what is predicted is known by the data, not by the domain's name.
     return {
         task: [
-            DomainDigest(domain=name, data=data_digest, split=split_digest, in_domain=place == 0)
+            DomainDigest(
+                domain=name, data=f"{data_digest[:-1]}{place}", split=split_digest, in_domain=place == 0
+            )
             for place, name in enumerate(names)
         ]
         for task, names in DOMAINS.items()

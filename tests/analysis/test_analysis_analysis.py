@@ -112,7 +112,7 @@ def test_one_training_decides_nothing(tmp_path):
 def test_gaps_in_the_grid_are_left_out_of_pairs(tmp_path):
     store = write_results(tmp_path / "gaps", {"plain": 0.0, "stronger": 2.0}, seeds=3, budgets=("full",))
     plan = store.load_plan()
-    store.remove(next(run.id for run in plan.runs if run.label == "plain" and run.seed == 1))
+    store.runs.remove(next(run.id for run in plan.runs if run.label == "plain" and run.seed == 1))
     found = analyse(tmp_path / "gaps")
     assert set(found.comparisons["trainings"]) == {2}
     assert set(chosen(found.estimates, row="stronger")["trainings"]) == {3}
@@ -122,7 +122,7 @@ def test_gaps_in_the_grid_are_left_out_of_pairs(tmp_path):
 def test_nothing_finished_is_nothing(tmp_path):
     store = write_results(tmp_path / "none", ["plain"], seeds=1, budgets=("full",))
     for run in store.load_plan().runs:
-        store.remove(run.id)
+        store.runs.remove(run.id)
     assert analyse(tmp_path / "none") is None
 
 
@@ -131,7 +131,11 @@ def test_cells_of_other_cases_are_refused_in_one_line(tmp_path):
     other = write_results(tmp_path / "b" / "mixed", ["plain", "other"], seeds=1, budgets=("full",), cases=21)
     store = ResultStore(tmp_path / "mixed")
     run = store.load_plan().runs[0]
-    store.remove(run.id)
-    other.folder(run.id).rename(store.folder(run.id))
+    store.runs.remove(run.id)
+    other.runs.folder(run.id).rename(store.runs.folder(run.id))
+    for spec in store.load_plan().scores(run):
+        for layer, id in (("predictions", spec.predictions.id), ("scores", spec.id)):
+            getattr(store, layer).remove(id)
+            getattr(other, layer).folder(id).rename(getattr(store, layer).folder(id))
     with pytest.raises(StoreError, match="not scored on the same cases; their data or splits differ"):
         analyse(tmp_path / "mixed")

@@ -11,9 +11,46 @@ from mmbench.evaluation.segmentation import segmentation_scores
 from mmbench.protocol.schema import MetricPolicy
 from mmbench.store.frames import load_scores
 
+SIZE = 64
+
+
+def squares(cases):
+    """Return made-up probabilities of noisy squares, for each training its own, and the true squares."""
+    rng = np.random.default_rng(0)
+    truth = np.zeros((cases, SIZE, SIZE), bool)
+    truth[:, 16:48, 16:48] = True
+
+    def masks(row, seed, place):
+        probability = np.clip(truth * 0.6 + rng.normal(0.1, 0.15, truth.shape), 0, 1)
+        return probability.astype(np.float32), truth
+
+    return masks
+
+
+@pytest.fixture
+def with_masks(tmp_path):
+    """Records whose pixel probabilities were kept."""
+    return write_results(
+        tmp_path / "r",
+        ["plain", "other"],
+        seeds=2,
+        budgets=("full",),
+        cases=6,
+        masks=squares(6),
+        more=f"image_size: {SIZE}",
+    )
+
 
 def test_a_verdict_that_depends_on_the_threshold_is_listed(tmp_path):
-    store = write_results(tmp_path / "r", {"plain": 0.0, "stronger": 4.0}, seeds=4, budgets=("full",))
+    store = write_results(
+        tmp_path / "r",
+        {"plain": 0.0, "stronger": 4.0},
+        seeds=4,
+        budgets=("full",),
+        masks=squares(40),
+        bits=0,
+        more=f"image_size: {SIZE}",
+    )
     analysis = analyse(tmp_path / "r")
     found = sensitivity(read_results(tmp_path / "r"), analysis)
     flips, tried = found.frame, found.tried
@@ -37,23 +74,6 @@ def test_a_verdict_that_depends_on_the_threshold_is_listed(tmp_path):
             assert flip["other_difference"] == pytest.approx(means["stronger"] - means["plain"])
 
 
-@pytest.fixture
-def with_masks(tmp_path):
-    """Records whose masks were kept: squares that grow with the pixel threshold."""
-    rng = np.random.default_rng(0)
-    size, cases = 16, 12
-    truth = np.zeros((cases, size, size), bool)
-    truth[:, 4:12, 4:12] = True
-
-    def masks(row, seed, place):
-        probability = np.clip(truth * 0.6 + rng.normal(0.1, 0.15, truth.shape), 0, 1)
-        return probability.astype(np.float32), truth
-
-    return write_results(
-        tmp_path / "r", ["plain", "other"], seeds=2, budgets=("full",), cases=cases, masks=masks
-    )
-
-
 def test_masks_are_scored_again_under_every_policy(with_masks):
     found = sensitivity(read_results(with_masks.root), analyse(with_masks.root))
     flips, tried = found.frame, found.tried
@@ -73,10 +93,13 @@ def test_scores_under_another_threshold_are_those_of_the_masks(with_masks):
     policy = MetricPolicy(mask_threshold=0.3)
     again = _scored_again(read_results(with_masks.root), scores, policy, 4)
     run = scores["run"].iloc[0]
-    predicted, truth = with_masks.masks(run)["county"]
+    kept = read_results(with_masks.root)
+    spec = next(s for s in kept.available[run] if s.predictions.domain.domain == "county")
+    stored = with_masks.predictions.arrays(spec.predictions.id, "masks.npz")["probabilities"]
+    _, truth = kept.masks(run, "county", policy)
     expected = [
         segmentation_scores(one >= 0.3 * 65536, other, policy)
-        for one, other in zip(predicted, truth, strict=True)
+        for one, other in zip(stored, truth, strict=True)
     ]
     found = again[(again["run"] == run) & (again["domain"] == "county")]
     for name in ("dice", "hausdorff", "assd"):

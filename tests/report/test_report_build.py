@@ -73,7 +73,7 @@ def test_a_changed_record_or_a_missing_file_is_written_again(results):
     (made.folder / "tables" / "main.csv").unlink()
     assert make_report(results).fresh
     store = ResultStore(results)
-    store.remove(store.load_plan().runs[0].id)
+    store.runs.remove(store.load_plan().runs[0].id)
     assert make_report(results).fresh
     (made.folder / "report.json").write_text("{")
     assert make_report(results).fresh
@@ -147,10 +147,10 @@ def test_no_finished_cell_writes_nothing(results):
 
 
 def test_a_damaged_record_is_named(results):
-    run = ResultStore(results).load_plan().runs[0].id
-    with (results / "runs" / run / "cases.parquet").open("ab") as file:
+    scored = next(iter(ResultStore(results).scores.ids()))
+    with (results / "scores" / scored / "cases.parquet").open("ab") as file:
         file.write(b"x")
-    with pytest.raises(StoreError, match=run):
+    with pytest.raises(StoreError, match=scored):
         make_report(results)
 
 

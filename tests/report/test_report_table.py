@@ -21,7 +21,8 @@ def with_trivial(tmp_path_factory):
     root = tmp_path_factory.mktemp("results") / "r"
     store = write_results(root, {"plain": 0.0, "stronger": 2.0, "constant": -1.0}, seeds=3, cases=24)
     plan = store.load_plan()
-    store.save_plan(plan.protocol, plan.runs, {**plan.report, "trivial_baselines": ["constant"]})
+    report = {**plan.report, "trivial_baselines": ["constant"]}
+    store.save_plan(plan.protocol, plan.runs, plan.domains, report)
     return analyse(read_results(root))
 
 

@@ -92,6 +92,7 @@ def put_scores(
     *,
     masks=None,
     truth=None,
+    bits=16,
     product=PRODUCT,
     replace=False,
     engines=(ENGINE, ENGINE),
@@ -99,7 +100,8 @@ def put_scores(
 ) -> None:
     """Write scores with the predictions and the ground truth that they claim to be of.
 
-    ``engines`` are the digests that made predictions and scores; ``masks`` are pixel probabilities.
+    ``engines`` are the digests that made predictions and scores; ``masks`` are pixel probabilities,
+    stored with ``bits`` each; with 0, only as masks.
     """
     wanted = spec.predictions
     cases = make_cases(wanted.task) if cases is None else cases
@@ -119,17 +121,17 @@ def put_scores(
         product=product,
         ground_truth=wanted.ground_truth,
         contents={name: CONTENT},
-        probability_bits=16 if masks is not None else 0,
+        probability_bits=bits if masks is not None else 0,
         engine=engines[0],
         **shared,
         **made,
     )
-    if masks is not None:
+    if masks is not None and bits:
         predictions = predictions.model_copy(
             update={"contents": {name: CONTENT, PROBABILITY_CONTENT: "b" * 64}}
         )
     store.predictions.write(
-        predictions, lambda folder: _predictions(folder, cases, name, masks), replace=replace
+        predictions, lambda folder: _predictions(folder, cases, name, masks, bits), replace=replace
     )
     scores = ScoresRecord(
         id=spec.id,
@@ -162,7 +164,7 @@ def _ground_truth(folder, cases, truth):
         write_arrays({TRUTH: pack(truth)}, folder / MASKS)
 
 
-def _predictions(folder, cases, name, masks):
+def _predictions(folder, cases, name, masks, bits):
     """Store class probabilities, or pixel probabilities ``masks`` (N, S, S) and their bits at one half."""
     if "probability" in cases:
         positive = cases["probability"].astype("float32")
@@ -171,5 +173,7 @@ def _predictions(folder, cases, name, masks):
     elif masks is not None:
         from mmbench.store.masks import at_threshold, pack, quantise
 
-        arrays = {name: pack(at_threshold(masks, 0.5)), PROBABILITY_CONTENT: quantise(masks, 16)}
+        arrays = {name: pack(at_threshold(masks, 0.5))}
+        if bits:
+            arrays[PROBABILITY_CONTENT] = quantise(masks, bits)
         write_arrays(arrays, folder / MASKS)
