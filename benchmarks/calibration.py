@@ -6,7 +6,8 @@ import pandas as pd
 
 from mmbench.data.phantom import DOMAINS
 
-CELLS = Path(__file__).parents[1] / "results" / "reference" / "cross_domain" / "runs.csv"
+RECORDED = Path(__file__).parents[1] / "results" / "reference" / "cross_domain" / "cells.csv"
+"""One line per run, domain and metric; recorded when a run was still called a cell."""
 
 
 def summary(runs, row, metric, domain, classification=None, segmentation=None):
@@ -32,7 +33,7 @@ def under_label_noise(score, prevalence, noise):
 
 def main():
     """Print every figure."""
-    runs = pd.read_csv(CELLS, dtype={"budget_classification": str, "budget_segmentation": str})
+    runs = pd.read_csv(RECORDED, dtype={"budget_classification": str, "budget_segmentation": str})
     for row, metric, domain, target, smallest in (
         ("enc", "balanced_accuracy", "paediatric_ap", "hospital", {"classification": "40"}),
         ("unet", "dice", "adult_pa", "county", {"segmentation": "5"}),

@@ -1,6 +1,6 @@
 """How long the commands that compute nothing take: ``python -m benchmarks.performance.commands``.
 
-``status`` reads 1,000 made-up records; the second ``run`` finds quickstart's cells done, which the first,
+``status`` reads 1,000 made-up records; the second ``run`` finds quickstart's results there, which the first,
 not timed, trains in about half a minute.
 """
 
@@ -24,7 +24,7 @@ def main() -> None:
         command(*run)
         show("mmbench --help", 0.4, "--help")
         show("mmbench list methods", 0.8, "list", "methods")
-        show("mmbench status, 1,000 cells", 1.0, "status", recorded)
+        show("mmbench status, 1,000 runs", 1.0, "status", recorded)
         show("mmbench run, nothing to do", 2.0, *run)
 
 

@@ -1,9 +1,9 @@
-"""What the engine costs around a cell's steps: ``python -m benchmarks.performance.engine``.
+"""What the engine costs around a run's steps: ``python -m benchmarks.performance.engine``.
 
-One MultiMix cell of ``cross_domain``, as a worker runs it, twice: a worker's first cell also imports the
+One MultiMix run of ``cross_domain``, as a worker makes it, twice: a worker's first run also imports the
 libraries and loads what Numba compiled. What is not the steps themselves (batch, losses, gradients,
 optimiser) or the images' predictions and scores is overhead: loading, building, seeds, logging of losses,
-checkpoints, progress, the record.
+checkpoints, progress, the records.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ from typing import Any
 
 import torch
 
-from mmbench.evaluation import domains
-from mmbench.execution import job
+from mmbench.execution import job, predicting, scoring
 from mmbench.execution.executor import RunTask
 from mmbench.planning.plan import make_plan
 from mmbench.protocol.loading import load_protocol
@@ -44,22 +43,24 @@ class Clock:
 
 
 def main() -> None:
-    """Print each cell's seconds and the share that is not its steps and predictions."""
+    """Print each run's seconds and the share that is not its steps and predictions."""
     plan = make_plan(load_protocol("cross_domain"))
-    cell = next(each for each in plan.cells if each.method == "multimix")
+    run = next(each for each in plan.runs if each.method == "multimix")
     clock = Clock()
     clock.watch(loop, "_accumulate")
     clock.watch(torch.optim.Adam, "step")
-    for name in ("predict", "score_cases", "summarise"):
-        clock.watch(domains, name)
+    clock.watch(predicting, "predict")
+    for name in ("score_classification", "score_segmentation"):
+        clock.watch(scoring, name)
     for which in ("first", "second"):
         clock.seconds = 0.0
         with tempfile.TemporaryDirectory() as folder:
             begin = time.perf_counter()
-            job.execute(RunTask(cell, plan.protocol, Path(folder)), lambda step, steps, phase: None)
+            task = RunTask(run, tuple(plan.scores(run)), plan.protocol, Path(folder))
+            job.execute(task, lambda step, steps, phase: None)
             whole = time.perf_counter() - begin
         overhead = 1 - clock.seconds / whole
-        print(f"a worker's {which} cell {whole:.1f} s, overhead {overhead:.1%} (goal 5 %)", flush=True)
+        print(f"a worker's {which} run {whole:.1f} s, overhead {overhead:.1%} (goal 5 %)", flush=True)
 
 
 if __name__ == "__main__":

@@ -16,15 +16,15 @@ from benchmarks.performance.report import command
 def main() -> None:
     """Print the seconds of each run, the ratio of the first two, and the largest memory of a worker."""
     with tempfile.TemporaryDirectory() as folder:
-        runs = [("seed 0", 2, ("--only", "seed=0")), ("seed 0", 1, ("--only", "seed=0")), ("whole", 2, ())]
+        asked = [("seed 0", 2, ("--only", "seed=0")), ("seed 0", 1, ("--only", "seed=0")), ("whole", 2, ())]
         seconds = []
-        for number, (what, jobs, words) in enumerate(runs):
+        for number, (what, jobs, words) in enumerate(asked):
             results = Path(folder) / str(number)
             seconds.append(command("run", "cross_domain", *words, "--jobs", jobs, "--results", results))
-            cells = [json.loads(path.read_text()) for path in results.glob("cells/*/run.json")]
-            peak = max(cell["peak_memory_mb"] for cell in cells)
+            runs = [json.loads(path.read_text()) for path in results.glob("runs/*/run.json")]
+            peak = max(run["peak_memory_mb"] for run in runs)
             print(
-                f"cross_domain, {what}, workers: {jobs}: {len(cells)} cells in {seconds[-1]:.0f} s,"
+                f"cross_domain, {what}, workers: {jobs}: {len(runs)} runs in {seconds[-1]:.0f} s,"
                 f" peak of a worker {peak:.0f} MB (goal 1200)",
                 flush=True,
             )

@@ -39,7 +39,7 @@ POLL = 1.0
 GRACE = 3.0
 """Seconds that a worker has to end after being asked to."""
 AGAIN = 1.0
-"""Seconds until a run that another run is computing is looked at again."""
+"""Seconds until a run that another process is computing is looked at again."""
 
 ALLOCATION = {
     "MALLOC_MMAP_MAX_": "0",
@@ -103,7 +103,7 @@ class LocalExecutor:
         """Yield events until every task has had exactly one ``Ending``.
 
         A worker that dies, or takes longer than a task's time limit, fails its run only; another takes its
-        place. Runs that another run is computing are waited for. Leaving the iterator early, by an
+        place. Runs that another process is computing are waited for. Leaving the iterator early, by an
         exception or by closing it, ends the workers.
         """
         waiting, elsewhere = deque(tasks), deque[tuple[float, RunTask]]()
@@ -146,7 +146,7 @@ class LocalExecutor:
 
     def _listen(self, busy: list[_Worker]) -> Iterator[Event]:
         """Wait a while for the busy workers and yield what they say, or that they died or took too long."""
-        if not busy:  # every run left is another run's
+        if not busy:  # every run left is another process's
             time.sleep(POLL)
         ready = wait([worker.connection for worker in busy], timeout=POLL)
         for worker in busy:
