@@ -24,7 +24,7 @@ from mmbench.execution.executor import (
 from mmbench.execution.executors import make_executor
 from mmbench.files import write_text
 from mmbench.planning.work import (
-    Selection,
+    Request,
     Work,
     notes_on,
     planned_makings,
@@ -89,12 +89,8 @@ class Options:
 
     Attributes
     ----------
-    selection : Selection
+    request : Request
         Which runs, and which layers again.
-    data_root : Path or None
-        Where real data are.
-    plugins : tuple of Path
-        Method files beside the built-in methods.
     checkpoint_every : float
         Seconds between two checkpoints of a training.
     time_limit : float or None
@@ -103,9 +99,7 @@ class Options:
         Put records into one table that were made with different sources or library versions.
     """
 
-    selection: Selection = field(default_factory=Selection)
-    data_root: Path | None = None
-    plugins: tuple[Path, ...] = ()
+    request: Request = field(default_factory=Request)
     checkpoint_every: float = 60.0
     time_limit: float | None = None
     allow_mixed: bool = False
@@ -231,9 +225,7 @@ def run(
     loaded = protocol if isinstance(protocol, Protocol) else load_protocol(protocol)
     workers = place(device, jobs)
     options = Options(
-        selection=Selection(only, force, retry_failed),
-        data_root=Path(data_root).resolve() if data_root is not None else None,
-        plugins=tuple(Path(plugin).resolve() for plugin in plugins),
+        request=Request(only, force, retry_failed),
         checkpoint_every=checkpoint_every,
         time_limit=time_limit,
         allow_mixed=allow_mixed,
@@ -243,8 +235,8 @@ def run(
     with nullcontext() if isinstance(protocol, Protocol) else naming_lines(protocol):
         plan = make_plan(
             loaded,
-            data_root=options.data_root,
-            plugins=options.plugins,
+            data_root=Path(data_root).resolve() if data_root is not None else None,
+            plugins=[Path(plugin).resolve() for plugin in plugins],
             on_dataset=lambda name: tell(Preparing(dataset=name)),
         )
     return run_plan(plan, folder, workers, options, executor=executor, listener=tell)
@@ -280,7 +272,7 @@ def run_plan(
     tell, options = listener or _ignore, options or Options()
     store = ResultStore(results.resolve())
     runner = make_executor(executor, workers) if isinstance(executor, str) else executor
-    work = take_stock(plan, store, options.selection)
+    work = take_stock(plan, store, options.request)
     notes = (*plan.notes, *notes_on(plan, store, work))
     if not options.allow_mixed:
         kept = recorded_makings(plan, store, plan.runs, work.doing)
@@ -292,7 +284,7 @@ def run_plan(
             work=work,
             results=store.root,
             notes=notes,
-            why_skipped="never ran" if options.selection.retry_failed else "failed earlier",
+            why_skipped="never ran" if options.request.retry_failed else "failed earlier",
             workers=replace(workers, devices=workers.devices[: max(1, len(work.pending))]).describe(),
         )
     )
@@ -318,10 +310,10 @@ def _tasks(plan: Plan, store: ResultStore, work: Work, workers: Placement, optio
             tuple(plan.scores(run)),
             plan.protocol,
             store.root,
-            options.data_root,
-            options.plugins,
+            plan.data_root,
+            plan.plugins,
             threads=workers.threads,
-            force=options.selection.force,
+            force=options.request.force,
             failure=store.failure_version(run.id),
             checkpoint_every=options.checkpoint_every,
             time_limit=options.time_limit,

@@ -53,7 +53,7 @@ ENTRIES: dict[Layer, tuple[str, ...]] = {
         "mmbench.data.catalogue",
         "mmbench.store.masks",
     ),
-    "scores": ("mmbench.evaluation.scoring", "mmbench.store.masks"),
+    "scores": ("mmbench.evaluation.scores", "mmbench.store.masks"),
 }
 """The modules where the computation of a layer starts."""
 

@@ -14,7 +14,7 @@ from mmbench.errors import StoreError, UserError
 from mmbench.execution.devices import Placement
 from mmbench.execution.executor import Failed, Finished, Progress, Started
 from mmbench.execution.local import LocalExecutor
-from mmbench.planning.work import Selection, take_stock
+from mmbench.planning.work import Request, take_stock
 from mmbench.store import frames
 from mmbench.store.store import ResultStore
 
@@ -28,7 +28,7 @@ def go(tmp_path):
     def run(work="record", workers=ONE, seeds=2, **options):
         events = []
         executor = LocalExecutor(workers.devices, function=f"fake_work:{work}")
-        chosen = Options(selection=Selection(**options))
+        chosen = Options(request=Request(**options))
         summary = run_plan(
             tiny_plan(seeds),
             tmp_path / "tiny",
@@ -185,7 +185,7 @@ def test_an_exception_in_the_listener_ends_the_workers(tmp_path):
 
 
 def test_longest_first(go, tmp_path):
-    work = take_stock(tiny_plan(), ResultStore(tmp_path / "none"), Selection())
+    work = take_stock(tiny_plan(), ResultStore(tmp_path / "none"), Request())
     assert [run.label for run in work.pending] == ["encssl"] * 4 + ["enc"] * 4 + ["majority"] * 2
     _, events = go()
     assert [run.id for run in events[0].work.pending] == trained(events)

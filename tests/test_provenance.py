@@ -213,7 +213,7 @@ def test_every_file_that_trains_counts_for_runs(package):
         ("randomness.py", {"run"}),
         ("evaluation/validation.py", {"run"}),
         ("evaluation/overlap.py", {"run", "scores"}),
-        ("evaluation/scoring.py", {"scores"}),
+        ("evaluation/scores.py", {"scores"}),
         ("evaluation/distances.py", {"scores"}),
         ("evaluation/similarity.py", {"scores"}),
         ("store/masks.py", {"predictions", "scores"}),

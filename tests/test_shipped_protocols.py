@@ -17,10 +17,10 @@ from mmbench.evaluation.prediction import predict
 from mmbench.methods import Problem
 from mmbench.planning.plan import make_plan
 from mmbench.plugins.discovery import discover
-from mmbench.protocol.layers import DomainDigest
 from mmbench.protocol.loading import load_protocol, parse_protocol, shipped_protocols
 from mmbench.protocol.runs import expand
 from mmbench.protocol.schema import MethodEntry, Protocol
+from mmbench.protocol.specs import DomainDigest
 from mmbench.protocol.vocabulary import Task
 from mmbench.store.store import ResultStore
 

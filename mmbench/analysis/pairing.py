@@ -15,9 +15,9 @@ from mmbench.analysis.rows import Budgets, Cell, compatible
 from mmbench.analysis.scored import Scored, grids_of, score
 from mmbench.analysis.sides import Side
 from mmbench.errors import StoreError, suggestion
-from mmbench.protocol.layers import DomainDigest
 from mmbench.protocol.metrics import METRICS
 from mmbench.protocol.schema import Protocol
+from mmbench.protocol.specs import DomainDigest
 from mmbench.protocol.vocabulary import Task
 from mmbench.randomness import generator
 from mmbench.stats.blocks import Block, blocks
@@ -99,7 +99,7 @@ def answer(
     Raises
     ------
     StoreError
-        As :func:`compare_sides`, or if records of one folder are mixed without leave.
+        As :func:`compare_sides`, or if records of one folder are mixed and ``allow_mixed`` is not given.
     """
     found: list[Answer] = []
     mixed: dict[str, None] = {}

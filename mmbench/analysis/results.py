@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmbench.errors import StoreError
-from mmbench.protocol.layers import ScoresSpec, scores_of
 from mmbench.protocol.runs import RunSpec
 from mmbench.protocol.schema import MetricPolicy, Protocol
+from mmbench.protocol.specs import ScoresSpec, scores_of
 from mmbench.protocol.vocabulary import Task
 from mmbench.store.frames import available_scores, score_frame, summaries
 from mmbench.store.layer import Layer

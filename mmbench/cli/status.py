@@ -14,7 +14,7 @@ from mmbench.text import plural
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from mmbench.store.progress import Progress, RunProgress
+    from mmbench.store.completion import Completion, RunCompletion
 
 STATES = ("done", "failed", "missing")
 LAYERS = ("predictions", "scores")
@@ -42,16 +42,16 @@ def status(
     json: Json = False,
 ) -> None:
     """Show what is trained, predicted and scored of a protocol, what failed and what is missing."""
-    from mmbench.store.progress import progress
+    from mmbench.store.completion import completion
 
     if target is None and results is None:
-        found = [progress(path.parent) for path in sorted(Path("results").glob("*/plan.json"))]
+        found = [completion(path.parent) for path in sorted(Path("results").glob("*/plan.json"))]
         if json:
             print_json([one.as_json(runs=False) for one in found])
         else:
             _show_folders(console(), found)
         return
-    one = progress(results_folder(target, results))
+    one = completion(results_folder(target, results))
     if json:
         print_json(one.as_json())
         return
@@ -95,7 +95,7 @@ def results_folder(target: str | None, results: Path | None) -> Path:
     return folder.resolve()
 
 
-def _show_folders(out: Console, found: list[Progress]) -> None:
+def _show_folders(out: Console, found: list[Completion]) -> None:
     if not found:
         out.print("no results under ./results; begin with: mmbench run quickstart")
         return
@@ -106,7 +106,7 @@ def _show_folders(out: Console, found: list[Progress]) -> None:
     out.print(table)
 
 
-def _show_rows(out: Console, one: Progress) -> None:
+def _show_rows(out: Console, one: Completion) -> None:
     columns = ("runs", *STATES, *LAYERS)
     table = make_table("row", *columns, right=columns)
     for row in dict.fromkeys(found.run.label for found in one.runs):
@@ -119,11 +119,11 @@ def _show_rows(out: Console, one: Progress) -> None:
         out.print(f"{plural(one.not_in_protocol, 'trained run')} of an earlier version of the protocol")
 
 
-def _counts(runs: Sequence[RunProgress]) -> list[Any]:
+def _counts(runs: Sequence[RunCompletion]) -> list[Any]:
     """Return a row's numbers: its runs by state, then predictions and scores as done/asked."""
     from rich.text import Text
 
-    from mmbench.store.progress import counts
+    from mmbench.store.completion import counts
 
     colours = {"done": "green", "failed": "red", "missing": "yellow"}
     states = counts(runs)
@@ -136,7 +136,7 @@ def _counts(runs: Sequence[RunProgress]) -> list[Any]:
     return cells
 
 
-def _show_runs(out: Console, runs: Sequence[RunProgress]) -> None:
+def _show_runs(out: Console, runs: Sequence[RunCompletion]) -> None:
     columns = ("trained", *LAYERS)
     table = make_table("id", "run", "state", *columns, wrap=("run",), right=LAYERS)
     for one in runs:
@@ -147,7 +147,7 @@ def _show_runs(out: Console, runs: Sequence[RunProgress]) -> None:
     out.print()
 
 
-def _show_failures(out: Console, runs: Sequence[RunProgress], tracebacks: bool) -> None:
+def _show_failures(out: Console, runs: Sequence[RunCompletion], tracebacks: bool) -> None:
     failures = [(one.run, one.failure) for one in runs if one.failure is not None]
     for run, failure in failures:
         where = "" if failure.layer == "run" else f"{failure.layer}: "

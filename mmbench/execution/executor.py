@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol as TypingProtocol
 
-from mmbench.protocol.layers import ScoresSpec
 from mmbench.protocol.runs import RunSpec
 from mmbench.protocol.schema import Protocol
+from mmbench.protocol.specs import ScoresSpec
 from mmbench.store.records import LayerName
 
 

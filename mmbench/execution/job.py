@@ -20,8 +20,8 @@ from mmbench.execution.predicting import Predictor
 from mmbench.execution.scoring import write_scores
 from mmbench.execution.training import RunTrainer
 from mmbench.methods.base import Method
-from mmbench.protocol.layers import PredictionsSpec, ScoresSpec
 from mmbench.protocol.metrics import MAIN_METRIC, METRICS
+from mmbench.protocol.specs import PredictionsSpec, ScoresSpec
 from mmbench.store.layer import Layer
 from mmbench.store.missing import missing
 from mmbench.store.store import ResultStore

@@ -15,7 +15,7 @@ from mmbench.execution.executor import RunTask
 from mmbench.execution.sources import domain_dataset
 from mmbench.methods.base import Method
 from mmbench.plugins.discovery import cached_registry
-from mmbench.protocol.layers import PredictionsSpec
+from mmbench.protocol.specs import PredictionsSpec
 from mmbench.protocol.vocabulary import CLASS_NAMES, Task
 from mmbench.provenance import engine_digest
 from mmbench.store.environment import capture

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 
 from mmbench.errors import StoreError
-from mmbench.evaluation.scoring import Scores, score_classification, score_segmentation
-from mmbench.protocol.layers import ScoresSpec
+from mmbench.evaluation.scores import Scores, score_classification, score_segmentation
+from mmbench.protocol.specs import ScoresSpec
 from mmbench.protocol.vocabulary import CLASS_NAMES, Task
 from mmbench.provenance import engine_digest
 from mmbench.store.environment import capture

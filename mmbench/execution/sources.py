@@ -6,8 +6,8 @@ from mmbench.data.dataset import Dataset
 from mmbench.data.loaded import cached_dataset
 from mmbench.errors import DataError
 from mmbench.execution.executor import RunTask
-from mmbench.protocol.layers import DomainDigest
 from mmbench.protocol.schema import domain_name
+from mmbench.protocol.specs import DomainDigest
 from mmbench.protocol.vocabulary import Task
 
 

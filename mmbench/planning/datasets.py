@@ -10,8 +10,8 @@ from mmbench.data.dataset import PARTS, Dataset
 from mmbench.data.leaks import LeakReport, check_leaks, protocol_parts
 from mmbench.data.loaded import cached_dataset
 from mmbench.errors import Location, ProtocolError, located
-from mmbench.protocol.layers import DomainDigest
 from mmbench.protocol.schema import Protocol
+from mmbench.protocol.specs import DomainDigest
 from mmbench.protocol.vocabulary import Budget, Task
 
 

@@ -9,9 +9,9 @@ from typing import Any
 from mmbench.errors import located
 from mmbench.planning.methods import resolve_methods
 from mmbench.plugins.discovery import discover
-from mmbench.protocol.layers import DomainDigest
 from mmbench.protocol.runs import expand
 from mmbench.protocol.schema import DatasetChoice, Protocol, domain_name
+from mmbench.protocol.specs import DomainDigest
 
 
 def outline(protocol: Protocol, plugins: Iterable[Path] = ()) -> dict[str, Any]:

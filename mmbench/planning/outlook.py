@@ -16,7 +16,7 @@ from mmbench.errors import UserError
 from mmbench.planning.cost import run_cost
 from mmbench.planning.noise import ASSUMED, measured_noise
 from mmbench.planning.plan import Plan
-from mmbench.planning.work import Selection, Work, take_stock
+from mmbench.planning.work import Request, Work, take_stock
 from mmbench.protocol.metrics import MAIN_METRIC
 from mmbench.protocol.runs import RunSpec
 from mmbench.protocol.vocabulary import Task
@@ -131,7 +131,7 @@ def outlook(plan: Plan, results: Path, workers: int) -> Outlook:
     """
     protocol = plan.protocol
     store = ResultStore(results)
-    work = take_stock(plan, store, Selection())
+    work = take_stock(plan, store, Request())
     lacking = work.missing.values()
     seconds, timed_by = _expected_seconds(plan, store, work, workers)
     trainings = protocol.subsets * protocol.seeds

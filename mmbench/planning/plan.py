@@ -17,10 +17,10 @@ from mmbench.planning.datasets import ProtocolData, load_data
 from mmbench.planning.methods import left_out, resolve_methods, runnable
 from mmbench.planning.subset_table import subset_table
 from mmbench.plugins.discovery import discover
-from mmbench.protocol.layers import DomainDigest, ScoresSpec, predictions_of, scores_of
 from mmbench.protocol.metrics import METRICS
 from mmbench.protocol.runs import MethodSummary, RunSpec, expand
 from mmbench.protocol.schema import Protocol
+from mmbench.protocol.specs import DomainDigest, ScoresSpec, predictions_of, scores_of
 from mmbench.protocol.vocabulary import Task
 
 
@@ -50,6 +50,8 @@ class Plan:
         See :func:`mmbench.planning.subset_table.subset_table`.
     sources : mapping from Task to Dataset
         What is trained on.
+    data_root : Path or None
+        Where real data are.
     plugins : tuple of Path
         Method files named by the user.
     """
@@ -64,6 +66,7 @@ class Plan:
     parts: Mapping[Task, Mapping[str, int]] = field(default_factory=dict)
     subsets: pd.DataFrame | None = None
     sources: Mapping[Task, Dataset] = field(default_factory=dict)
+    data_root: Path | None = None
     plugins: tuple[Path, ...] = ()
 
     def scores(self, run: RunSpec) -> list[ScoresSpec]:
@@ -142,6 +145,7 @@ def make_plan(
         parts=data.parts,
         subsets=subset_table(data.sources, seed=protocol.seed, subsets=protocol.subsets),
         sources=data.sources,
+        data_root=data_root,
         plugins=plugins,
     )
 

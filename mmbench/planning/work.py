@@ -24,7 +24,7 @@ NAMED = 5
 
 
 @dataclass(frozen=True)
-class Selection:
+class Request:
     """Which runs of a plan are wanted now, and what of them.
 
     Attributes
@@ -85,24 +85,24 @@ class Work:
         return sum(len(one.predict if layer == "predictions" else one.score) for one in lacking)
 
 
-def take_stock(plan: Plan, store: ResultStore, selection: Selection) -> Work:
+def take_stock(plan: Plan, store: ResultStore, request: Request) -> Work:
     """Compare a plan with what its results folder holds.
 
     Raises
     ------
     UserError
-        If the selection contradicts itself, or selects nothing.
+        If the request contradicts itself, or selects nothing.
     StoreError
         If a record is damaged, or the folder is of an earlier format.
     """
-    if selection.force and selection.retry_failed:
+    if request.force and request.retry_failed:
         raise UserError("force and retry_failed contradict each other; give one of them")
     store.refuse_old_format()
-    chosen = select(plan.runs, selection.only)
+    chosen = select(plan.runs, request.only)
     failures = store.failed()
-    lacking = {run.id: missing(store, run, plan.scores(run), selection.force) for run in chosen}
+    lacking = {run.id: missing(store, run, plan.scores(run), request.force) for run in chosen}
     open_runs = [run for run in chosen if lacking[run.id] or run.id in failures]
-    wanted = [run for run in open_runs if selection.force or (run.id in failures) == selection.retry_failed]
+    wanted = [run for run in open_runs if request.force or (run.id in failures) == request.retry_failed]
     costs = work_costs(plan, lacking)
     pending = sorted(wanted, key=lambda run: -costs[run.id])
     ids = {run.id for run in pending}

@@ -9,8 +9,8 @@ from typing import Any
 from pydantic import Field
 
 from mmbench.errors import ProtocolError
-from mmbench.protocol.layers import DomainDigest, identify
 from mmbench.protocol.schema import Backbone, MethodEntry, Protocol, Selection, Strict, Training
+from mmbench.protocol.specs import DomainDigest, identify
 from mmbench.protocol.vocabulary import Budget, Stream, Task
 
 

@@ -285,7 +285,7 @@ class Protocol(Strict):
     """Number of training seeds."""
     methods: list[Annotated[MethodEntry, BareString("method")]] = Field(min_length=1, max_length=200)
     trivial_baselines: list[str] = Field(default=["majority", "positive", "prevalence", "mean_mask"])
-    """Constant predictors set beside the methods."""
+    """Constant predictors that the methods are compared with."""
     reference: str | None = None
     """The row that comparisons are made against; the first method when left out."""
     backbone: Annotated[Backbone, BareString("name")] = Field(default_factory=Backbone)

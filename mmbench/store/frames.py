@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from typing import Protocol as TypingProtocol
 
 from mmbench.errors import StoreError
-from mmbench.protocol.layers import PredictionsSpec, ScoresSpec
 from mmbench.protocol.runs import RunSpec
+from mmbench.protocol.specs import PredictionsSpec, ScoresSpec
 from mmbench.protocol.vocabulary import CLASS_NAMES, Task
 from mmbench.store.missing import is_predicted, is_scored
 from mmbench.store.store import CASES, PROBABILITIES, ResultStore

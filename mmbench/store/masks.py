@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mmbench.errors import StoreError
-from mmbench.protocol.layers import PredictionsSpec, ScoresSpec
+from mmbench.protocol.specs import PredictionsSpec, ScoresSpec
 from mmbench.store.layer import fix_hint
 from mmbench.store.missing import PROBABILITY_CONTENT, mask_content, scored_content
 from mmbench.store.store import MASKS

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mmbench.protocol.layers import PredictionsSpec, ScoresSpec
 from mmbench.protocol.runs import RunSpec
+from mmbench.protocol.specs import PredictionsSpec, ScoresSpec
 from mmbench.protocol.vocabulary import Task
 from mmbench.store.records import LayerName
 from mmbench.store.store import ResultStore

@@ -15,15 +15,15 @@ from pydantic import BeforeValidator, Field
 
 from mmbench.files import digest_json
 from mmbench.protocol.annotations import Strict
-from mmbench.protocol.layers import (
+from mmbench.protocol.runs import RunSpec
+from mmbench.protocol.schema import MetricPolicy, Protocol
+from mmbench.protocol.specs import (
     DomainDigest,
     PredictionsSpec,
     ScoresSpec,
     predictions_of,
     scores_of,
 )
-from mmbench.protocol.runs import RunSpec
-from mmbench.protocol.schema import MetricPolicy, Protocol
 from mmbench.protocol.vocabulary import Task
 from mmbench.store.environment import Environment
 

@@ -24,10 +24,10 @@ from typing import Any
 
 from mmbench.errors import StoreError
 from mmbench.files import write_text
-from mmbench.protocol.layers import DomainDigest
 from mmbench.protocol.metrics import metrics_version
 from mmbench.protocol.runs import RunSpec
 from mmbench.protocol.schema import Protocol
+from mmbench.protocol.specs import DomainDigest
 from mmbench.protocol.vocabulary import Task
 from mmbench.store.layer import ID, Layer, entries, fix_hint, version_of, writing
 from mmbench.store.reading import parse, read_json

@@ -39,7 +39,7 @@ class History:
     selected_step : int
         The step whose weights were kept.
     resumed_at : list of int
-        The steps after which the training went on from a checkpoint.
+        The steps after which the training resumed from a checkpoint.
     seconds : float
         Spent on all steps, those before an interruption included.
     micro_batch : int

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from made_records import put_run, put_scores, specs_of
 
-from mmbench.protocol.layers import DomainDigest
 from mmbench.protocol.loading import parse_protocol
 from mmbench.protocol.runs import RunSpec
+from mmbench.protocol.specs import DomainDigest
 from mmbench.protocol.vocabulary import Task
 from mmbench.store.environment import Environment
 from mmbench.store.store import ResultStore

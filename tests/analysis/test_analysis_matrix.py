@@ -10,9 +10,9 @@ from mmbench.analysis.frames import LONG, long_frame
 from mmbench.analysis.matrix import Trainings, matrix_of
 from mmbench.analysis.rows import Budgets, Cell, Column, compatible
 from mmbench.errors import StoreError
-from mmbench.protocol.layers import DomainDigest
 from mmbench.protocol.runs import RunSpec
 from mmbench.protocol.schema import Backbone, Selection, Training
+from mmbench.protocol.specs import DomainDigest
 from mmbench.report.notes import spread_notes
 from mmbench.store.frames import SUMMARY_COLUMNS
 

@@ -7,7 +7,7 @@ import torch
 from sklearn.metrics import balanced_accuracy_score
 
 from mmbench.data.dataset import Dataset
-from mmbench.evaluation.scoring import score_segmentation
+from mmbench.evaluation.scores import score_segmentation
 from mmbench.evaluation.validation import ValidationPart, main_scores
 from mmbench.methods import Method, Prediction
 from mmbench.protocol.schema import MetricPolicy

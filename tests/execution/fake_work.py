@@ -16,9 +16,9 @@ from made_records import put_run, put_scores
 from mmbench.errors import DataError
 from mmbench.execution.executor import Outcome, RunTask
 from mmbench.planning.plan import Plan
-from mmbench.protocol.layers import DomainDigest
 from mmbench.protocol.loading import parse_protocol
 from mmbench.protocol.runs import MethodSummary, expand
+from mmbench.protocol.specs import DomainDigest
 from mmbench.protocol.vocabulary import Stream, Task
 from mmbench.provenance import engine_digest
 from mmbench.store.store import ResultStore

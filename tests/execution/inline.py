@@ -4,7 +4,7 @@ from mmbench.api import Options, run_plan
 from mmbench.execution.devices import place
 from mmbench.execution.worker import attempt
 from mmbench.planning.plan import make_plan
-from mmbench.planning.work import Selection
+from mmbench.planning.work import Request
 from mmbench.protocol.loading import parse_protocol
 
 PROTOCOL = """
@@ -37,10 +37,10 @@ class Inline:
         pass
 
 
-def carry_out(results, text=PROTOCOL, only=None, force=None, retry_failed=False, **options):
+def carry_out(results, text=PROTOCOL, only=None, force=None, retry_failed=False, plugins=(), **options):
     """Run a protocol in this process, and return the summary."""
-    plan = make_plan(parse_protocol(text), plugins=options.get("plugins", ()))
-    chosen = Options(selection=Selection(only, force, retry_failed), **options)
+    plan = make_plan(parse_protocol(text), plugins=plugins)
+    chosen = Options(request=Request(only, force, retry_failed), **options)
     return run_plan(plan, results, place("cpu", 1), chosen, executor=Inline())
 
 

@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from mmbench.protocol.layers import DomainDigest
 from mmbench.protocol.runs import MethodSummary
 from mmbench.protocol.schema import MethodEntry
+from mmbench.protocol.specs import DomainDigest
 from mmbench.protocol.vocabulary import Stream, Task
 
 BOTH = frozenset(Task)

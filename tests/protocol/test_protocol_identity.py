@@ -8,11 +8,11 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmbench.protocol.layers import DomainDigest, predictions_of, scores_of
 from mmbench.protocol.loading import parse_protocol, protocol_yaml
 from mmbench.protocol.metrics import METRICS, metrics_version
 from mmbench.protocol.runs import MethodSummary, RunSpec, expand
 from mmbench.protocol.schema import MetricPolicy
+from mmbench.protocol.specs import DomainDigest, predictions_of, scores_of
 from mmbench.protocol.vocabulary import Stream, Task
 
 VALUES = {

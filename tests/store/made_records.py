@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 
-from mmbench.protocol.layers import DomainDigest, predictions_of, scores_of
 from mmbench.protocol.runs import RunSpec
 from mmbench.protocol.schema import Backbone, MetricPolicy, Selection, Training
+from mmbench.protocol.specs import DomainDigest, predictions_of, scores_of
 from mmbench.protocol.vocabulary import Task
 from mmbench.store.environment import capture
 from mmbench.store.layer import write_arrays, write_parquet

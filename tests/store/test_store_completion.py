@@ -5,7 +5,7 @@ import json
 from made_records import DOMAINS, make_run, put, put_run, put_scores, specs_of
 
 from mmbench.protocol.loading import parse_protocol
-from mmbench.store.progress import progress
+from mmbench.store.completion import completion
 
 PROTOCOL = parse_protocol(
     "{name: demo, sources: {classification: kermany}, budgets: {grid: {classification: [100]}}, "
@@ -22,7 +22,7 @@ def test_each_layer_is_counted(store):
     store.write_failure(failed, "boom", "Traceback", layer="scores")
     put_run(store, old)
     store.save_plan(PROTOCOL, [whole, half, failed, none], DOMAINS, {})
-    found = progress(store.root).as_json()
+    found = completion(store.root).as_json()
     assert {state: found[state] for state in ("done", "failed", "missing")} == {
         "done": 1,
         "failed": 1,
@@ -42,7 +42,7 @@ def test_each_layer_is_counted(store):
         {"done": 1, "asked": 4},
     )
     assert (runs[2]["layer"], runs[2]["error"], runs[2]["traceback"]) == ("scores", "boom", "Traceback")
-    assert "runs" not in progress(store.root).as_json(runs=False)
+    assert "runs" not in completion(store.root).as_json(runs=False)
     json.dumps(found)
 
 
@@ -53,4 +53,4 @@ def test_no_record_is_opened(store):
     for layer in store.layers:
         for id in layer.ids():
             (layer.folder(id) / layer.model.FILE).write_text("damaged")
-    assert progress(store.root).as_json()["done"] == 1
+    assert completion(store.root).as_json()["done"] == 1

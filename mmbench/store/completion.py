@@ -20,7 +20,7 @@ STATES: tuple[State, ...] = ("done", "failed", "missing")
 
 
 @dataclass(frozen=True)
-class RunProgress:
+class RunCompletion:
     """How far one run is.
 
     Attributes
@@ -67,7 +67,7 @@ class RunProgress:
 
 
 @dataclass(frozen=True)
-class Progress:
+class Completion:
     """How far a protocol is.
 
     Attributes
@@ -76,7 +76,7 @@ class Progress:
         Its name.
     results : Path
         The results folder.
-    runs : list of RunProgress
+    runs : list of RunCompletion
         In the plan's order.
     weights_bytes : int
         Size of all stored weights.
@@ -86,7 +86,7 @@ class Progress:
 
     protocol: str
     results: Path
-    runs: list[RunProgress] = field(default_factory=list)
+    runs: list[RunCompletion] = field(default_factory=list)
     weights_bytes: int = 0
     not_in_protocol: int = 0
 
@@ -103,12 +103,12 @@ class Progress:
         }
 
 
-def counts(runs: Sequence[RunProgress]) -> dict[str, int]:
+def counts(runs: Sequence[RunCompletion]) -> dict[str, int]:
     """Return how many runs are in each state."""
     return {state: sum(one.state == state for one in runs) for state in STATES}
 
 
-def layer_counts(runs: Sequence[RunProgress]) -> dict[str, dict[str, int]]:
+def layer_counts(runs: Sequence[RunCompletion]) -> dict[str, dict[str, int]]:
     """Return how many records of each layer are there and how many are missing."""
     trained = sum(one.trained for one in runs)
     found = {"run": {"done": trained, "missing": len(runs) - trained}}
@@ -119,7 +119,7 @@ def layer_counts(runs: Sequence[RunProgress]) -> dict[str, dict[str, int]]:
     return found
 
 
-def progress(folder: Path) -> Progress:
+def completion(folder: Path) -> Completion:
     """Return how far the protocol of a results folder is.
 
     Raises
@@ -140,8 +140,8 @@ def progress(folder: Path) -> Progress:
         complete = run.id in trained and predicted[0] == scored[0] == len(specs)
         failure = failures.get(run.id)
         state: State = "failed" if failure else "done" if complete else "missing"
-        runs.append(RunProgress(run, state, run.id in trained, predicted, scored, failure))
-    return Progress(
+        runs.append(RunCompletion(run, state, run.id in trained, predicted, scored, failure))
+    return Completion(
         protocol=plan.protocol.name,
         results=folder,
         runs=runs,

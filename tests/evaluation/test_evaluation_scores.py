@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
-from mmbench.evaluation.scoring import score_classification, score_segmentation
+from mmbench.evaluation.scores import score_classification, score_segmentation
 from mmbench.protocol.schema import MetricPolicy
 from tests.evaluation.by_monai import monai_scores
 
@@ -24,7 +24,7 @@ def cases(count, **columns):
 
 
 def test_scoring_needs_no_torch():
-    code = "import sys, mmbench.evaluation.scoring; assert 'torch' not in sys.modules"
+    code = "import sys, mmbench.evaluation.scores; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
