@@ -27,7 +27,7 @@ audit: $(VENV)/.installed-test
 	$(BIN)/pip-audit --local --skip-editable
 
 pytest: $(VENV)/.installed-test
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 $(PYTEST_ARGS)
 
 # The quick tests with the lowest versions that pyproject.toml allows; torch and torchvision stay.
 test-lowest: VENV := .venv-lowest
@@ -35,7 +35,7 @@ test-lowest:
 	$(PYTHON) -m venv $(VENV)
 	$(PYTHON) tests/lowest.py >$(VENV)/lowest.txt
 	$(BIN)/python -m pip install --quiet --constraint $(VENV)/lowest.txt --editable '.[test]'
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 -m "not slow" $(PYTEST_ARGS)
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "mmbench needs Python 3.11 or newer; try: make PYTHON=python3.11")'

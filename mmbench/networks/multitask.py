@@ -6,7 +6,7 @@ from abc import abstractmethod
 
 from torch import Tensor, nn
 
-from mmbench.networks.saliency import Bridge, SaliencyScale, bridge_input, saliency_map
+from mmbench.networks.saliency import Bridge, Classifier, SaliencyScale, bridge_input, saliency_map
 
 
 class Body(nn.Module):
@@ -25,7 +25,7 @@ class Body(nn.Module):
         """Return mask logits, shape (N, 1, H, W); ``bridge`` is (N, C, H, W)."""
 
 
-class MultitaskNetwork(nn.Module):
+class MultitaskNetwork(Classifier):
     """One encoder, two heads, and the bridge between them.
 
     Parameters

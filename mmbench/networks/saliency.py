@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from functools import lru_cache
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmbench.networks.modes import evaluation_mode
-
-if TYPE_CHECKING:
-    from mmbench.networks.multitask import MultitaskNetwork
 
 Bridge = Literal["both", "image", "saliency", "shuffled", "none"]
 SaliencyScale = Literal["raw", "minmax"]
 BRIDGE_CHANNELS: dict[Bridge, int] = {"both": 2, "image": 1, "saliency": 1, "shuffled": 2, "none": 0}
 
 
-def saliency_map(network: MultitaskNetwork, images: Tensor, *, scale: SaliencyScale = "raw") -> Tensor:
+class Classifier(nn.Module):
+    """What a saliency map is of."""
+
+    @abstractmethod
+    def classify(self, images: Tensor) -> Tensor:
+        """Return class logits, shape (N, classes)."""
+
+
+def saliency_map(network: Classifier, images: Tensor, *, scale: SaliencyScale = "raw") -> Tensor:
     """Return the absolute gradient of the largest class logit by the input, dropout off.
 
     Leaves no gradient in the weights and no change of module mode, and works under ``no_grad``.
 
     Parameters
     ----------
-    network : MultitaskNetwork
+    network : Classifier
         The classifier.
     images : Tensor
         Shape (N, 1, H, W).
