@@ -28,32 +28,34 @@ PACKAGE = Path(__file__).resolve().parent
 ENGINE, BASELINES = "mmbench", "mmbench.baselines"
 
 ROOMS: dict[Layer, tuple[str, ...]] = {
-    "run": ("data", "methods", "networks", "training", "evaluation", "randomness"),
-    "predictions": ("data", "methods", "networks", "evaluation", "store/masks"),
-    "scores": ("evaluation", "store/masks"),
+    "run": (
+        "data",
+        "methods",
+        "networks",
+        "training",
+        "evaluation",
+        "randomness",
+        "execution/training",
+        "execution/sources",
+    ),
+    "predictions": (
+        "data",
+        "methods",
+        "networks",
+        "evaluation",
+        "execution/predicting",
+        "execution/sources",
+        "store/masks",
+    ),
+    "scores": ("evaluation", "execution/scoring", "store/masks"),
 }
 """The rooms, and modules of other rooms, that can change a layer's numbers, given the layer before it."""
 
 ENTRIES: dict[Layer, tuple[str, ...]] = {
-    "run": (
-        "mmbench.training.loop",
-        "mmbench.training.streams",
-        "mmbench.training.selection",
-        "mmbench.methods",
-        "mmbench.networks.build",
-        "mmbench.data.catalogue",
-        "mmbench.training.build",
-        # Selection by validation predicts and scores, but by overlap alone: no distance enters.
-        "mmbench.evaluation.validation",
-    ),
-    "predictions": (
-        "mmbench.evaluation.prediction",
-        "mmbench.networks.build",
-        "mmbench.methods",
-        "mmbench.data.catalogue",
-        "mmbench.store.masks",
-    ),
-    "scores": ("mmbench.evaluation.scores", "mmbench.store.masks"),
+    "run": ("mmbench.execution.training", "mmbench.methods"),
+    # The method was built and its weights were read back before predicting begins.
+    "predictions": ("mmbench.execution.predicting", "mmbench.methods", "mmbench.methods.persistence"),
+    "scores": ("mmbench.execution.scoring",),
 }
 """The modules where the computation of a layer starts."""
 
