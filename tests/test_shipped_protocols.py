@@ -1,6 +1,7 @@
 """Every shipped protocol, end to end on tiny settings: every run trained, scored, recorded, tabled."""
 
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -229,3 +230,17 @@ def test_a_run_trains_in_bf16_close_to_float32(tmp_path):
     for exact, rounded in zip(scores["float32"], scores["bf16"], strict=True):
         assert not exact.equals(rounded)
         np.testing.assert_allclose(exact["dice"], rounded["dice"], rtol=0.02)
+
+
+def test_counts_in_the_docs_are_those_of_the_plan():
+    """What README and docs/architecture.md say that cross_domain comes to, and a further target of it."""
+    plan = make_plan(load_protocol("cross_domain"))
+    scores = sum(len(plan.scores(run)) for run in plan.runs)
+    segmenting = sum(Task.SEGMENTATION in run.budgets for run in plan.runs)
+    whole = f"{len(plan.runs)} trained, {scores} predicted, {scores} scored"
+    further = f"0 trained, {segmenting} predicted, {segmenting} scored"
+    root = Path(__file__).parents[1]
+    architecture = (root / "docs" / "architecture.md").read_text(encoding="utf-8")
+    assert whole in architecture
+    assert further in architecture
+    assert further in (root / "README.md").read_text(encoding="utf-8")
