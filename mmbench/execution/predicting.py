@@ -127,8 +127,6 @@ def write_ground_truth(store: ResultStore, spec: PredictionsSpec, dataset: Datas
     rows : ndarray
         The cases, in the order of the predictions.
     """
-    if store.ground_truth.has(spec.ground_truth):
-        return
     record = GroundTruthRecord(
         id=spec.ground_truth,
         task=spec.task,
@@ -148,7 +146,8 @@ def write_ground_truth(store: ResultStore, spec: PredictionsSpec, dataset: Datas
         write_parquet(cases, folder / CASES)
         write_arrays({TRUTH: pack(dataset.masks[rows] > 0)}, folder / MASKS)
 
-    # Several workers may come here at once, each with a run of its own.
+    # Several workers may come here at once, each with a run of its own. The lease is taken even if the record
+    # is there, so that one that a killed worker left does not stay.
     with store.writing(), waited_lease(store.leases_folder, spec.ground_truth):
         sweep(store, [spec.ground_truth])
         if not store.ground_truth.has(spec.ground_truth):

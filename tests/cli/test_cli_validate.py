@@ -1,6 +1,7 @@
 """``mmbench validate``: what a protocol would cost and could find."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,7 @@ def test_cost_power_leaks_and_warnings_before_anything_is_trained(mmbench, proto
     text = words(done)
     assert text.startswith("small: 4 runs")
     assert "expected time unknown with 1 worker" in text
-    assert "weights 1.3 MB for all runs" in text
+    assert re.search(r"weights \d+\.\d kB for all runs", text)
     assert "smallest p 1 by the exact signed-rank test over 1 training" in text
     assert "0 patient, 0 identical, 0 near between parts that must be apart" in text
     assert "warning: 1 training per row (seeds x subsets)" in text
@@ -76,6 +77,9 @@ def test_time_and_noise_come_from_recorded_runs(mmbench, protocol):
     everything = json.loads(mmbench("validate", file, "--json").stdout)
     assert everything["recorded"] == everything["runs"]
     assert everything["seconds"] == 0
+    stored = [path.stat().st_size for path in Path("results/small/runs").glob("*/*.safetensors")]
+    # A file's header names its tensors; what is expected are the tensors.
+    assert 0 < sum(stored) - everything["weights_bytes"] < 0.3 * sum(stored)
     assert {one["basis"] for one in everything["detectable"]} == {"noise of the recorded runs"}
     assert "expected time none (everything is recorded)" in words(mmbench("validate", file))
     more = protocol(

@@ -66,7 +66,7 @@ def opened(browser, page):
 def rows(browser, table="#main-table"):
     return browser.execute_script(
         "return [...document.querySelectorAll(arguments[0] + ' tbody tr')].filter(r => !r.hidden)"
-        ".map(r => [...r.runs].filter(c => !c.hidden).map(c => c.textContent.trim()))",
+        ".map(r => [...r.cells].filter(c => !c.hidden).map(c => c.textContent.trim()))",
         table,
     )
 
@@ -148,7 +148,7 @@ def test_any_column_sorts_both_ways(opened):
 
 def keys(browser, place):
     return browser.execute_script(
-        "return [...document.querySelectorAll('#main-table tbody tr')].map(r => r.runs[arguments[0]])"
+        "return [...document.querySelectorAll('#main-table tbody tr')].map(r => r.cells[arguments[0]])"
         ".map(c => c.dataset.v === undefined ? c.textContent.trim() : Number(c.dataset.v))",
         place,
     )
