@@ -340,9 +340,7 @@ def _follow(tasks: Sequence[RunTask], store: ResultStore, tell: Listener, execut
     try:
         for event in executor.run(tasks):
             if isinstance(event, Ending) and not store.has_plan():
-                raise UnwritableStoreError(
-                    f"{store.root}: the folder was removed while the command was running; run it again"
-                )
+                raise store.removed()
             if isinstance(event, Failed):
                 if event.unwritable:
                     raise UnwritableStoreError(event.error)

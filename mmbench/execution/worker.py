@@ -34,7 +34,7 @@ from mmbench.execution.executor import (
     Started,
     layer_of,
 )
-from mmbench.store.lease import lease
+from mmbench.store.lease import lease, leased
 from mmbench.store.missing import missing
 from mmbench.store.store import ResultStore
 from mmbench.store.upkeep import sweep
@@ -167,6 +167,8 @@ def _compute(
     except UnwritableStoreError:
         raise
     except (Exception, SystemExit) as error:
+        if task.id not in leased(store.leases_folder):
+            raise store.removed() from error
         lines, seconds = traceback.format_exc(), time.monotonic() - begin
         layer = layer_of(now_in)
         # While the lease is held, so that no other process repeats what has just failed.

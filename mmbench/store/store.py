@@ -22,7 +22,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from mmbench.errors import StoreError
+from mmbench.errors import StoreError, UnwritableStoreError
 from mmbench.files import write_text
 from mmbench.protocol.metrics import metrics_version
 from mmbench.protocol.runs import RunSpec
@@ -83,6 +83,12 @@ class ResultStore:
     def writing(self) -> AbstractContextManager[None]:
         """Say of every error of the operating system that the folder cannot be written."""
         return writing(self.root)
+
+    def removed(self) -> UnwritableStoreError:
+        """Return the error of a folder that somebody removed while a command was at work in it."""
+        return UnwritableStoreError(
+            f"{self.root}: the folder was removed while the command was running; run it again"
+        )
 
     # Failures
 

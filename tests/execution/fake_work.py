@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -70,6 +71,12 @@ def tasks_of(plan, results):
 
 def said(**headline):
     return Outcome(trained=True, headline=headline)
+
+
+def robbed(task, on_progress):
+    """Somebody removes the results folder; what is then missing is an error of its own."""
+    shutil.rmtree(task.results)
+    raise FileNotFoundError("a record is not there")
 
 
 def fine(task, on_progress):

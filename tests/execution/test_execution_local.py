@@ -196,6 +196,14 @@ def test_a_failure_of_another_process_is_passed_on_and_not_repeated(tasks):
     assert isinstance(list(executor("record").run([repeated]))[-1], Finished)
 
 
+def test_a_removed_folder_is_no_failure_of_the_run(tasks):
+    (*_, ended) = executor("robbed").run(tasks[:1])
+    assert isinstance(ended, Failed)
+    assert ended.unwritable
+    assert "the folder was removed while the command was running" in ended.error
+    assert ResultStore(tasks[0].results).failed() == {}
+
+
 def test_stop_from_outside_ends_the_workers(tasks, tmp_path):
     local = executor("endless")
     events = local.run(tasks)

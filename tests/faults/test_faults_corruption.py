@@ -251,6 +251,18 @@ def edit_record(path: Path, change):
     path.write_text(json.dumps(content))
 
 
+@pytest.fixture(scope="module")
+def two_seeds(reference, tmp_path_factory):
+    """The uninterrupted run with a second seed of two rows, for others to copy."""
+    whole = next(tmp_path_factory.getbasetemp().glob("whole*"))
+    folder = tmp_path_factory.mktemp("seeds") / "copy"
+    shutil.copytree(whole, folder)
+    protocol = folder / "small.yaml"
+    protocol.write_text(harness.PROTOCOL + "seeds: 2\n")
+    assert harness.finish(protocol, "--only", "method=unet,method=multimix").returncode == 0
+    return folder
+
+
 @pytest.mark.parametrize(
     ("layer", "change", "named"),
     [
@@ -263,10 +275,9 @@ def edit_record(path: Path, change):
     ],
     ids=["library", "absent library", "source", "engine", "engine of predictions", "engine of scores"],
 )
-def test_records_made_otherwise_are_not_mixed_unless_allowed(finished, layer, change, named):
-    results = finished.parent / "results"
-    finished.write_text(harness.PROTOCOL + "seeds: 2\n")
-    assert harness.finish(finished, "--only", "method=unet,method=multimix").returncode == 0
+def test_records_made_otherwise_are_not_mixed_unless_allowed(two_seeds, tmp_path, layer, change, named):
+    shutil.copytree(two_seeds, tmp_path / "copy")
+    protocol, results = tmp_path / "copy" / "small.yaml", tmp_path / "copy" / "results"
     paths = sorted((results / "runs").glob("[0-9a-f]*/run.json"))
     path = next(path for path in paths if '"label": "multimix"' in path.read_text())
     run = path.parent.name
@@ -280,7 +291,7 @@ def test_records_made_otherwise_are_not_mixed_unless_allowed(finished, layer, ch
         assert f"records of one table differ in {named}" in refused.stderr
         assert "--allow-mixed" in refused.stderr
         assert refused.stderr.count("\n") == 1
-    refused = harness.finish(finished)
+    refused = harness.finish(protocol)
     assert refused.returncode == 2
     assert named in refused.stderr
 
@@ -290,7 +301,7 @@ def test_records_made_otherwise_are_not_mixed_unless_allowed(finished, layer, ch
         assert "Mixed records differ in" in " ".join(text.split())
     assert "Mixed records differ in" in (results / "report" / "index.html").read_text()
 
-    done = harness.finish(finished, "--force", layer, "--only", f"id={run}")
+    done = harness.finish(protocol, "--force", layer, "--only", f"id={run}")
     assert done.returncode == 0, done.stderr
     assert mmbench("report", results).returncode == 0
 

@@ -20,43 +20,47 @@ def test_killed_at_random_moments(tmp_path, reference):
 
 
 POINTS = {
-    "cache: while it is written": "fsync:/datasets/:before",
-    "cache: written, not renamed": "rename:/datasets/:before",
-    "cache: just renamed": "rename:/datasets/:after",
-    "plan: written, not renamed": "replace:plan.json:before",
-    "run: while it is written": "fsync:/runs/:before",
-    "run: flushed, not renamed": "rename:/runs/:before",
-    "run: just renamed": "rename:/runs/:after",
-    "predictions: while it is written": "fsync:/predictions/:before",
-    "predictions: flushed, not renamed": "rename:/predictions/:before",
-    "predictions: just renamed": "rename:/predictions/:after",
-    "scores: while it is written": "fsync:/scores/:before",
-    "scores: flushed, not renamed": "rename:/scores/:before",
-    "scores: just renamed": "rename:/scores/:after",
-    "ground truth: while it is written": "fsync:/ground_truth/:before",
-    "ground truth: flushed, not renamed": "rename:/ground_truth/:before",
-    "ground truth: just renamed": "rename:/ground_truth/:after",
-    "checkpoint: while it is written": "fsync:/checkpoints/:before",
-    "checkpoint: flushed, not renamed": "replace:/checkpoints/:before",
-    "checkpoint: just renamed": "replace:/checkpoints/:after",
-    "report: while it is written": "replace:/report/:before",
+    "cache": {
+        "while it is written": "fsync:/datasets/:before",
+        "written, not renamed": "rename:/datasets/:before",
+        "just renamed": "rename:/datasets/:after",
+    },
+    "plan": {"written, not renamed": "replace:plan.json:before"},
+    **{
+        layer: {
+            "while it is written": f"fsync:/{folder}/:before",
+            "flushed, not renamed": f"rename:/{folder}/:before",
+            "just renamed": f"rename:/{folder}/:after",
+        }
+        for layer, folder in {
+            "run": "runs",
+            "predictions": "predictions",
+            "scores": "scores",
+            "ground truth": "ground_truth",
+        }.items()
+    },
+    "checkpoint": {
+        "while it is written": "fsync:/checkpoints/:before",
+        "flushed, not renamed": "replace:/checkpoints/:before",
+        "just renamed": "replace:/checkpoints/:after",
+    },
+    "report": {"while it is written": "replace:/report/:before"},
 }
 
 
-@pytest.mark.parametrize("point", POINTS.values(), ids=POINTS.keys())
-def test_killed_at_a_named_point(tmp_path, reference, point):
+@pytest.mark.parametrize("what", POINTS)
+def test_killed_at_every_named_point(tmp_path, reference, what):
+    """One command after the other, each killed at the next point of what the one before has left."""
     protocol = harness.write_protocol(tmp_path / "run")
-    once = tmp_path / "killed"
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(Path(__file__).parent / "killer"),
-        "MMBENCH_TEST_KILL": point,
-        "MMBENCH_TEST_KILL_ONCE": str(once),
-    }
-    if "datasets" in point:
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent / "killer")}
+    if what == "cache":
         environment["MMBENCH_CACHE"] = str(tmp_path / "cache")
-    harness.start(protocol, env=environment).wait(300)
-    assert once.exists(), "the point was never reached"
+    for name, point in POINTS[what].items():
+        once = tmp_path / name
+        kill = {"MMBENCH_TEST_KILL": point, "MMBENCH_TEST_KILL_ONCE": str(once)}
+        again = ["--retry-failed"] if harness.failures(protocol) else []
+        harness.start(protocol, "--only", "method=unet", *again, env=environment | kill).wait(300)
+        assert once.exists(), f"the point was never reached: {name}"
     if harness.failures(protocol):
         done = harness.finish(protocol, "--retry-failed")
         assert done.returncode == 0, done.stderr
