@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mmbench.cli.output import Json, console, make_table, print_json, shown
+from mmbench.cli.output import FAILED, Json, console, make_table, print_json, shown
 from mmbench.cli.run import DataRoot, Plugins
 from mmbench.cli.status import Results, Where, results_folder
 from mmbench.text import plural
@@ -49,7 +49,7 @@ def doctor(
     else:
         _show(store, faults, done, summary)
     failed = summary is not None and summary.exit_code
-    raise typer.Exit(1 if failed or (faults and not repair) else 0)
+    raise typer.Exit(FAILED if failed or (faults and not repair) else 0)
 
 
 def _complete(

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from mmbench.cli.output import FAILED
+
 app = typer.Typer(no_args_is_help=True, help="Start a method of your own, or check one.")
 
 
@@ -41,4 +43,4 @@ def check(
         for fault in found:
             typer.echo(f"  {fault}")
     if broken:
-        raise typer.Exit(1)
+        raise typer.Exit(FAILED)

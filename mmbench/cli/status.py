@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from mmbench.store.completion import Completion, RunCompletion
 
-STATES = ("done", "failed", "missing")
 LAYERS = ("predictions", "scores")
 Results = Annotated[
     str, typer.Argument(metavar="RESULTS", help="A results folder, or the name or file of a protocol.")
@@ -96,10 +95,12 @@ def results_folder(target: str | None, results: Path | None) -> Path:
 
 
 def _show_folders(out: Console, found: list[Completion]) -> None:
+    from mmbench.store.completion import counts
+
     if not found:
         out.print("no results under ./results; begin with: mmbench run quickstart")
         return
-    columns = ("runs", *STATES, *LAYERS)
+    columns = ("runs", *counts([]), *LAYERS)
     table = make_table("protocol", *columns, "results", right=columns, wrap=("results",))
     for one in found:
         table.add_row(one.protocol, *_counts(one.runs), shown(one.results))
@@ -107,7 +108,9 @@ def _show_folders(out: Console, found: list[Completion]) -> None:
 
 
 def _show_rows(out: Console, one: Completion) -> None:
-    columns = ("runs", *STATES, *LAYERS)
+    from mmbench.store.completion import counts
+
+    columns = ("runs", *counts([]), *LAYERS)
     table = make_table("row", *columns, right=columns)
     for row in dict.fromkeys(found.run.label for found in one.runs):
         table.add_row(row, *_counts([found for found in one.runs if found.run.label == row]))
@@ -126,9 +129,8 @@ def _counts(runs: Sequence[RunCompletion]) -> list[Any]:
     from mmbench.store.completion import counts
 
     colours = {"done": "green", "failed": "red", "missing": "yellow"}
-    states = counts(runs)
     cells: list[Any] = [str(len(runs))]
-    cells += [Text(str(states[s]), colours[s]) if states[s] else Text("-", "dim") for s in STATES]
+    cells += [Text(str(n), colours[state]) if n else Text("-", "dim") for state, n in counts(runs).items()]
     for layer in LAYERS:
         pairs: list[tuple[int, int]] = [getattr(one, layer) for one in runs]
         done, asked = (sum(pair[place] for pair in pairs) for place in (0, 1))
