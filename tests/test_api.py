@@ -1,13 +1,9 @@
 import json
-import os
 import subprocess
 import sys
 from dataclasses import replace
 
-import fake_work
-import made_records
 import pytest
-from fake_work import alive, tiny_plan, wait_until
 
 from mmbench.api import Options, Planned, run, run_plan
 from mmbench.errors import StoreError, UserError
@@ -17,6 +13,8 @@ from mmbench.execution.local import LocalExecutor
 from mmbench.planning.work import Request, take_stock
 from mmbench.store import frames
 from mmbench.store.store import ResultStore
+from tests.execution import fake_work
+from tests.execution.fake_work import alive, tiny_plan, wait_until
 
 ONE, TWO = Placement(("cpu",), 1), Placement(("cpu", "cpu"), 1)
 
@@ -27,7 +25,7 @@ def go(tmp_path):
 
     def run(work="record", workers=ONE, seeds=2, **options):
         events = []
-        executor = LocalExecutor(workers.devices, function=f"fake_work:{work}")
+        executor = LocalExecutor(workers.devices, function=f"tests.execution.fake_work:{work}")
         chosen = Options(request=Request(**options))
         summary = run_plan(
             tiny_plan(seeds),
@@ -121,7 +119,7 @@ def test_a_failure_is_on_the_disk_when_it_is_told(tmp_path):
         if isinstance(event, Failed):
             seen.append(event.id in store.failed())
 
-    executor = LocalExecutor(function="fake_work:record_but_enc_seed_0")
+    executor = LocalExecutor(function="tests.execution.fake_work:record_but_enc_seed_0")
     run_plan(tiny_plan(), store.root, ONE, listener=listener, executor=executor)
     assert seen == [True, True]
 
@@ -176,7 +174,7 @@ def test_an_exception_in_the_listener_ends_the_workers(tmp_path):
         if isinstance(event, Progress):
             raise Stop
 
-    executor = LocalExecutor(("cpu", "cpu"), function="fake_work:endless")
+    executor = LocalExecutor(("cpu", "cpu"), function="tests.execution.fake_work:endless")
     with pytest.raises(Stop):
         run_plan(tiny_plan(), tmp_path / "tiny", TWO, listener=listener, executor=executor)
     pids = [int(p) for file in (tmp_path / "tiny").glob("pids.*") for p in file.read_text().split()]
@@ -228,16 +226,15 @@ def test_another_seed_adds_to_what_is_there(go):
     assert {run.seed for run in tiny_plan(3).runs if run.id in more.done} == {2}
 
 
-PATHS = [os.path.dirname(module.__file__) for module in (fake_work, made_records)]
 INTERRUPTED = """
 import sys
-sys.path[:0] = {path!r}
+sys.path.insert(0, {root!r})
 from pathlib import Path
-import fake_work
+from tests.execution import fake_work
 from mmbench.execution.devices import Placement
 from mmbench.execution.local import LocalExecutor
 from mmbench.api import run_plan
-executor = LocalExecutor(("cpu", "cpu"), function="fake_work:{work}")
+executor = LocalExecutor(("cpu", "cpu"), function="tests.execution.fake_work:{work}")
 summary = run_plan(fake_work.tiny_plan(), Path({results!r}), Placement(("cpu", "cpu"), 1),
                    executor=executor, listener=lambda event: print(type(event).__name__, flush=True))
 print(len(summary.done), len(summary.cached))
@@ -248,7 +245,7 @@ def test_after_a_kill_the_same_call_resumes(tmp_path):
     results = tmp_path / "tiny"
 
     def start(work):
-        text = INTERRUPTED.format(path=PATHS, results=str(results), work=work)
+        text = INTERRUPTED.format(root=fake_work.ROOT, results=str(results), work=work)
         return subprocess.Popen([sys.executable, "-c", text], stdout=subprocess.PIPE, text=True)
 
     process = start("slow_record")

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from inline import carry_out
 
 import mmbench
+from tests.execution.inline import carry_out
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "results-format.md"
 

@@ -4,12 +4,12 @@ import itertools
 
 import pandas as pd
 import pytest
-from made_up import write_results
 
 from mmbench.analysis.analysis import analyse
 from mmbench.protocol.loading import parse_protocol
 from mmbench.protocol.vocabulary import Task
 from mmbench.store.frames import SUMMARY_COLUMNS
+from tests.analysis.made_up import write_results
 
 TRIVIAL = ("positive", "mean_mask")
 PROTOCOL = parse_protocol("""\

@@ -1,1 +1,1 @@
-from analysed import analysis, made_up, protocol, results  # noqa: F401
+from tests.analysis.analysed import analysis, made_up, protocol, results  # noqa: F401

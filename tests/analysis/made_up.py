@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from made_records import put_run, put_scores, specs_of
 
 from mmbench.protocol.loading import parse_protocol
 from mmbench.protocol.runs import RunSpec
@@ -15,6 +14,7 @@ from mmbench.protocol.specs import DomainDigest
 from mmbench.protocol.vocabulary import Task
 from mmbench.store.environment import Environment
 from mmbench.store.store import ResultStore
+from tests.store.made_records import put_run, put_scores, specs_of
 
 DOMAINS = {
     Task.CLASSIFICATION: ("paediatric_ap", "hospital"),

@@ -5,7 +5,6 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from made_up import write_results
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
@@ -13,6 +12,7 @@ from mmbench.analysis.analysis import analyse
 from mmbench.errors import StoreError
 from mmbench.store.frames import load_scores
 from mmbench.store.store import ResultStore
+from tests.analysis.made_up import write_results
 
 
 def chosen(frame, **values):

@@ -4,7 +4,6 @@ import statistics
 import numpy as np
 import pandas as pd
 import pytest
-from analysed import TRIVIAL
 
 from mmbench.analysis.frames import LONG, long_frame
 from mmbench.analysis.matrix import Trainings, matrix_of
@@ -15,6 +14,7 @@ from mmbench.protocol.schema import Backbone, Selection, Training
 from mmbench.protocol.specs import DomainDigest
 from mmbench.report.notes import spread_notes
 from mmbench.store.frames import SUMMARY_COLUMNS
+from tests.analysis.analysed import TRIVIAL
 
 
 def find(matrix, row, classification=None, segmentation=None):

@@ -1,7 +1,6 @@
 """Pairs of rows, within a folder and between two folders, and what is refused."""
 
 import pytest
-from made_up import write_results
 from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar
 
@@ -12,6 +11,7 @@ from mmbench.errors import StoreError
 from mmbench.report.answer import describe
 from mmbench.stats.delong import delong_test
 from mmbench.store.frames import load_scores
+from tests.analysis.made_up import write_results
 
 
 def side(store, row, name=None):

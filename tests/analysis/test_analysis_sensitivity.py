@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from made_up import write_results
 
 from mmbench.analysis.analysis import analyse
 from mmbench.analysis.results import read_results
@@ -10,6 +9,7 @@ from mmbench.analysis.sensitivity import NOT_KEPT, sensitivity
 from mmbench.evaluation.segmentation import segmentation_scores
 from mmbench.protocol.schema import MetricPolicy
 from mmbench.store.frames import load_scores
+from tests.analysis.made_up import write_results
 
 SIZE = 64
 

@@ -2,7 +2,6 @@ import shutil
 from functools import partial
 from pathlib import Path
 
-import fake_work
 import pytest
 from typer.testing import CliRunner
 
@@ -10,6 +9,7 @@ from mmbench.api import run_plan
 from mmbench.cli.main import app
 from mmbench.execution.devices import Placement
 from mmbench.execution.local import LocalExecutor
+from tests.execution import fake_work
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def work(monkeypatch):
             return fake_work.tiny_plan()
 
         monkeypatch.setattr("mmbench.planning.plan.make_plan", make_plan)
-        local = partial(LocalExecutor, function=f"fake_work:{name}")
+        local = partial(LocalExecutor, function=f"tests.execution.fake_work:{name}")
         monkeypatch.setattr("mmbench.execution.executors.LocalExecutor", local)
 
     Path("tiny.yaml").write_text(fake_work.PROTOCOL)
@@ -51,7 +51,7 @@ def work(monkeypatch):
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory):
     """A results folder with 8 finished runs and 2 failed ones, to be copied."""
-    executor = LocalExecutor(["cpu", "cpu"], function="fake_work:record_but_enc_seed_0")
+    executor = LocalExecutor(["cpu", "cpu"], function="tests.execution.fake_work:record_but_enc_seed_0")
     folder = tmp_path_factory.mktemp("finished") / "results" / "tiny"
     run_plan(fake_work.tiny_plan(), folder, Placement(("cpu",), 1), executor=executor)
     return folder

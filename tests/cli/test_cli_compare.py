@@ -3,7 +3,8 @@
 import json
 
 import pytest
-from made_up import write_results
+
+from tests.analysis.made_up import write_results
 
 
 @pytest.fixture

@@ -2,19 +2,19 @@
 
 import json
 
-import fake_work
 import pandas as pd
 import pytest
 
 from mmbench.api import run_plan
 from mmbench.execution.devices import Placement
 from mmbench.execution.local import LocalExecutor
+from tests.execution import fake_work
 
 
 @pytest.fixture
 def complete(workplace):
     folder = workplace / "results" / "tiny"
-    executor = LocalExecutor(["cpu", "cpu"], function="fake_work:record")
+    executor = LocalExecutor(["cpu", "cpu"], function="tests.execution.fake_work:record")
     run_plan(fake_work.tiny_plan(), folder, Placement(("cpu",), 1), executor=executor)
     return folder
 

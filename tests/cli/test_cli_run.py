@@ -5,28 +5,27 @@ import subprocess
 import sys
 from pathlib import Path
 
-import fake_work
-import made_records
 import pytest
-from fake_work import alive, wait_until
+
+from tests.execution import fake_work
+from tests.execution.fake_work import alive, wait_until
 
 FAKED = """
 import sys
-sys.path[:0] = {folders!r}
-import fake_work
+sys.path.insert(0, {root!r})
+from tests.execution import fake_work
 import mmbench.planning.plan
 from functools import partial
 from mmbench.execution import executors
 mmbench.planning.plan.make_plan = lambda protocol, **options: fake_work.tiny_plan()
-executors.LocalExecutor = partial(executors.LocalExecutor, function="fake_work:{work}")
+executors.LocalExecutor = partial(executors.LocalExecutor, function="tests.execution.fake_work:{work}")
 from mmbench.cli.main import main
 main()
 """
 
 
 def start(work, *args, **options):
-    folders = [os.path.dirname(module.__file__) for module in (fake_work, made_records)]
-    text = FAKED.format(folders=folders, work=work)
+    text = FAKED.format(root=fake_work.ROOT, work=work)
     return subprocess.Popen([sys.executable, "-c", text, *args], text=True, **options)
 
 

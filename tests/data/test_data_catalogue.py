@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from data_layouts import disc, make_kermany, make_montgomery, make_nih, make_shenzhen, picture, save
 
 from mmbench.data import ingest
 from mmbench.data.catalogue import dataset_names, describe, listing, load_dataset
@@ -16,6 +15,15 @@ from mmbench.data.subsets import label_order
 from mmbench.errors import DataError
 from mmbench.protocol.schema import DatasetChoice, SplitSizes
 from mmbench.protocol.vocabulary import Task
+from tests.data.data_layouts import (
+    disc,
+    make_kermany,
+    make_montgomery,
+    make_nih,
+    make_shenzhen,
+    picture,
+    save,
+)
 
 C, S = Task.CLASSIFICATION, Task.SEGMENTATION
 ENTRY_FILES = ["images.npy", "masks.npy", "cases.parquet", "fingerprints.npz", "meta.json"]

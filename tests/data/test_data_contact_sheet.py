@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
-from data_layouts import disc, make_dataset
 from PIL import Image
 
 from mmbench.data import contact_sheet
 from mmbench.errors import DataError
+from tests.data.data_layouts import disc, make_dataset
 
 
 def test_a_sheet_shows_images_and_outlines(tmp_path):

@@ -2,7 +2,6 @@ import io
 
 import numpy as np
 import pytest
-from data_layouts import picture
 from PIL import Image, ImageEnhance
 
 from mmbench.data.dataset import image_fingerprints
@@ -13,6 +12,7 @@ from mmbench.data.fingerprints import (
     perceptual_hashes,
     pixel_digest,
 )
+from tests.data.data_layouts import picture
 
 IMAGES = np.stack([picture(seed, 96) for seed in range(60)])
 

@@ -3,12 +3,12 @@ import zlib
 
 import numpy as np
 import pytest
-from data_layouts import disc, picture, save
 from PIL import Image
 
 from mmbench.data import imaging
 from mmbench.data.imaging import Gray, binarise, decode, mask_to_square, to_square
 from mmbench.errors import DataError
+from tests.data.data_layouts import disc, picture, save
 
 LEVELS = np.arange(256, dtype=np.uint8).reshape(16, 16)
 

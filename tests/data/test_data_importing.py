@@ -3,13 +3,13 @@ import zipfile
 
 import numpy as np
 import pytest
-from data_layouts import make_kermany, make_montgomery, make_shenzhen
 
 from mmbench.data import ingest
 from mmbench.data.catalogue import listing, load_dataset
 from mmbench.data.importing import import_dataset
 from mmbench.errors import DataError
 from mmbench.protocol.schema import DatasetChoice
+from tests.data.data_layouts import make_kermany, make_montgomery, make_shenzhen
 
 
 def load(name, size=32):

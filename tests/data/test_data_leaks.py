@@ -2,12 +2,12 @@ import json
 
 import numpy as np
 import pytest
-from data_layouts import make_dataset, picture
 from PIL import Image
 
 from mmbench.data.leaks import check_leaks, find_leaks, protocol_parts
 from mmbench.errors import LeakError
 from mmbench.protocol.vocabulary import Task
+from tests.data.data_layouts import make_dataset, picture
 
 C, S = Task.CLASSIFICATION, Task.SEGMENTATION
 PARTS = ["train"] * 12 + ["validation"] * 3 + ["test"] * 5

@@ -1,6 +1,14 @@
 import numpy as np
 import pytest
-from data_layouts import (
+from PIL import Image
+
+from mmbench.data.readers import READERS
+from mmbench.data.readers.contract import case_counts
+from mmbench.data.readers.jsrt import decode_raw
+from mmbench.data.readers.manifest import Manifest
+from mmbench.data.readers.rsna import decode_dicom
+from mmbench.errors import DataError
+from tests.data.data_layouts import (
     NIH_HEADER,
     disc,
     make_kermany,
@@ -12,14 +20,6 @@ from data_layouts import (
     save,
     write_raw,
 )
-from PIL import Image
-
-from mmbench.data.readers import READERS
-from mmbench.data.readers.contract import case_counts
-from mmbench.data.readers.jsrt import decode_raw
-from mmbench.data.readers.manifest import Manifest
-from mmbench.data.readers.rsna import decode_dicom
-from mmbench.errors import DataError
 
 
 def by_id(listing):

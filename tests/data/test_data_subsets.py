@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
-from data_layouts import make_dataset
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mmbench.data.subsets import label_order, labeled_rows, unlabeled_rows
 from mmbench.errors import DataError
 from mmbench.protocol.vocabulary import Task
+from tests.data.data_layouts import make_dataset
 
 C, S = Task.CLASSIFICATION, Task.SEGMENTATION
 

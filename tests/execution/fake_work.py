@@ -12,7 +12,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
-from made_records import put_run, put_scores
 
 from mmbench.errors import DataError
 from mmbench.execution.executor import Outcome, RunTask
@@ -23,6 +22,10 @@ from mmbench.protocol.specs import DomainDigest
 from mmbench.protocol.vocabulary import Stream, Task
 from mmbench.provenance import engine_digest
 from mmbench.store.store import ResultStore
+from tests.store.made_records import put_run, put_scores
+
+ROOT = str(Path(__file__).parents[2])
+"""What a script of its own puts on ``sys.path`` to import this module."""
 
 PROTOCOL = """
 name: tiny

@@ -3,11 +3,11 @@
 import numpy as np
 import pandas as pd
 import pytest
-from inline import PROTOCOL, carry_out, counts
 
 from mmbench.protocol import metrics
 from mmbench.store.frames import load_predictions, load_runs, load_scores
 from mmbench.store.store import ResultStore
+from tests.execution.inline import PROTOCOL, carry_out, counts
 
 # unet and mean_mask: two domains each; umtl: three (one of classification); majority: one.
 EVERYTHING = (4, 8, 8)

@@ -1,4 +1,3 @@
-import os
 import platform
 import signal
 import subprocess
@@ -6,15 +5,14 @@ import sys
 from collections import Counter
 from dataclasses import replace
 
-import fake_work
-import made_records
 import pytest
-from fake_work import alive, tasks_of, tiny_plan, wait_until
 
 from mmbench.execution.executor import Elsewhere, Failed, Finished, Found, Progress, Started
 from mmbench.execution.local import ALLOCATION, LocalExecutor
 from mmbench.store.lease import lease
 from mmbench.store.store import ResultStore
+from tests.execution import fake_work
+from tests.execution.fake_work import alive, tasks_of, tiny_plan, wait_until
 
 
 @pytest.fixture
@@ -23,7 +21,7 @@ def tasks(tmp_path):
 
 
 def executor(work, devices=("cpu",), **options):
-    return LocalExecutor(devices, function=f"fake_work:{work}", **options)
+    return LocalExecutor(devices, function=f"tests.execution.fake_work:{work}", **options)
 
 
 def pids(tmp_path):
@@ -215,20 +213,19 @@ def test_stop_from_outside_ends_the_workers(tasks, tmp_path):
 
 SCRIPT = """
 import sys
-sys.path[:0] = {path!r}
+sys.path.insert(0, {root!r})
 from pathlib import Path
-from fake_work import tasks_of, tiny_plan
+from tests.execution.fake_work import tasks_of, tiny_plan
 from mmbench.execution.local import LocalExecutor
 tasks = tasks_of(tiny_plan(), Path({results!r}))
-for event in LocalExecutor(["cpu", "cpu"], function="fake_work:{work}").run(tasks):
+for event in LocalExecutor(["cpu", "cpu"], function="tests.execution.fake_work:{work}").run(tasks):
     print(type(event).__name__, flush=True)
     {after}
 """
 
 
 def script(tmp_path, work, after="pass", **options):
-    path = [os.path.dirname(module.__file__) for module in (fake_work, made_records)]
-    text = SCRIPT.format(path=path, results=str(tmp_path / "tiny"), work=work, after=after)
+    text = SCRIPT.format(root=fake_work.ROOT, results=str(tmp_path / "tiny"), work=work, after=after)
     file = tmp_path / "script.py"
     file.write_text(text)
     return subprocess.Popen([sys.executable, str(file)], stdout=subprocess.PIPE, text=True, **options)

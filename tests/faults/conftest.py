@@ -2,15 +2,16 @@ import os
 import shutil
 import subprocess
 
-import harness
 import pytest
+
+from tests.faults import harness
 
 
 @pytest.fixture(scope="session")
 def reference(tmp_path_factory, cache_folder):
     """The records of the small protocol, not interrupted, and how the command ended."""
     protocol = harness.write_protocol(tmp_path_factory.mktemp("whole"))
-    done = harness.finish(protocol)
+    done = harness.finish(protocol, "-j", "2")
     assert done.returncode == 0, done.stderr
     found = harness.outcome(protocol)
     assert harness.count(found, "runs") == harness.RUNS

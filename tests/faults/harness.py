@@ -16,6 +16,9 @@ import time
 from pathlib import Path
 
 import pandas as pd
+from typer.testing import CliRunner, Result
+
+from mmbench.cli.main import app
 
 PROTOCOL = """
 name: small
@@ -65,14 +68,28 @@ def start(protocol: Path, *options: object, **popen: object) -> subprocess.Popen
 
 
 def finish(protocol: Path, *options: object, timeout: float = 300) -> subprocess.CompletedProcess:
+    """Run the command to its end, with one worker: a second one costs more than it saves here."""
     return subprocess.run(
-        command(protocol, *options),
+        command(protocol, "-j", "1", *options),
         capture_output=True,
         text=True,
         cwd=protocol.parent,
         timeout=timeout,
         check=False,
     )
+
+
+def call(*words: object, environment: dict[str, str] | None = None) -> Result:
+    """Run a command that trains nothing, or leaves it to workers, in this process."""
+    return CliRunner().invoke(app, list(map(str, words)), env=environment)
+
+
+def faults(results: Path, **options: object) -> list[dict[str, object]]:
+    """Return what the doctor finds in a results folder."""
+    done = call("doctor", results, "--json", **options)
+    found: list[dict[str, object]] = json.loads(done.stdout)["faults"]
+    assert done.exit_code == (1 if found else 0)
+    return found
 
 
 def children(process: int) -> list[int]:
@@ -179,13 +196,7 @@ def assert_clean(protocol: Path) -> None:
         assert list((results / room).glob(".*")) == []
     for room in ("failures", "checkpoints", "leases"):
         assert list((results / room).glob("*")) == []
-    done = subprocess.run(
-        [sys.executable, "-m", "mmbench", "doctor", str(results), "--json"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert json.loads(done.stdout)["faults"] == [], done.stdout
+    assert faults(results) == []
 
 
 def survive(folder: Path, reference: dict, kills: int, seed: int = 0) -> dict[str, int]:

@@ -5,30 +5,17 @@ import os
 import random
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
-import harness
 import pytest
+
+from tests.faults import harness
 
 pytestmark = pytest.mark.slow
 
 
-def mmbench(*words, environment=None):
-    return subprocess.run(
-        [sys.executable, "-m", "mmbench", *map(str, words)],
-        capture_output=True,
-        text=True,
-        env={**os.environ, **(environment or {})},
-        check=False,
-    )
-
-
 def faults(protocol, **options):
-    done = mmbench("doctor", protocol.parent / "results", "--json", **options)
-    found = json.loads(done.stdout)["faults"]
-    assert done.returncode == (1 if found else 0)
-    return found
+    return harness.faults(protocol.parent / "results", **options)
 
 
 def flip(path, place):
@@ -123,12 +110,12 @@ def test_the_doctor_sets_a_bad_record_aside_and_makes_it_again(finished, referen
     assert (found["kind"], Path(found["path"]).name) == (kind, path.parent.name)
     assert found["run"] in reference
     if name.endswith(".json") or name == "cases.parquet":
-        refused = mmbench("report", results)
-        assert refused.returncode == 2
+        refused = harness.call("report", results)
+        assert refused.exit_code == 2
         assert "mmbench doctor" in refused.stderr
         assert refused.stderr.count("\n") == 1
-    done = mmbench("doctor", results, "--repair")
-    assert done.returncode == 0, done.stderr
+    done = harness.call("doctor", results, "--repair")
+    assert done.exit_code == 0, done.stderr
     made = {"run": "1 trained, 0 predicted, 0 scored", "predictions": "0 trained, 1 predicted, 0 scored"}
     assert made.get(kind, "0 trained, 0 predicted, 1 scored") in done.stdout
     harness.assert_same(harness.outcome(finished), reference)
@@ -143,7 +130,7 @@ def test_damaged_ground_truth_is_found_and_made_again(finished, reference):
     flip(path, path.stat().st_size // 2)
     (found,) = faults(finished)
     assert (found["kind"], found["run"]) == ("ground_truth", None)
-    assert mmbench("doctor", results, "--repair").returncode == 0
+    assert harness.call("doctor", results, "--repair").exit_code == 0
     harness.assert_same(harness.outcome(finished), reference)
     assert faults(finished) == []
 
@@ -183,8 +170,8 @@ def test_a_damaged_plan_is_found_and_written_again(finished):
     plan.write_text(plan.read_text().replace('"umtl_ssl"', '"umtl_sss"'))
     (found,) = faults(finished)
     assert found["kind"] == "plan"
-    refused = mmbench("report", plan.parent)
-    assert refused.returncode == 2
+    refused = harness.call("report", plan.parent)
+    assert refused.exit_code == 2
     assert "plan.json: was changed after it was written" in refused.stderr
     assert harness.finish(finished).returncode == 0
     assert faults(finished) == []
@@ -229,7 +216,7 @@ def test_a_damaged_cache_entry_is_found_and_made_again(finished, reference, tmp_
     assert (found["kind"], found["path"]) == ("cache", str(path.parent))
     shutil.rmtree(finished.parent / "results")
     done = subprocess.run(
-        [word for word in harness.command(finished) if word != "--quiet"],
+        [word for word in harness.command(finished, "--only", "method=unet") if word != "--quiet"],
         capture_output=True,
         text=True,
         env={**os.environ, **environment},
@@ -237,7 +224,9 @@ def test_a_damaged_cache_entry_is_found_and_made_again(finished, reference, tmp_
     )
     assert done.returncode == 0, done.stderr
     assert "the cache entry was damaged and has been made again" in done.stdout
-    harness.assert_same(harness.outcome(finished), reference)
+    made = harness.outcome(finished)
+    assert [harness.count(made, layer) for layer in harness.LAYERS[1:]] == [1, 2, 2]
+    harness.assert_same(made, {id: reference[id] for id in made})
     assert faults(finished, environment=environment) == []
 
 
@@ -286,8 +275,8 @@ def test_records_made_otherwise_are_not_mixed_unless_allowed(two_seeds, tmp_path
         path = next(path for path in paths if json.loads(path.read_text())["run"] == run)
     edit_record(path, change)
     for command in (["report", results], ["compare", "unet", "multimix", "--results", results]):
-        refused = mmbench(*command)
-        assert refused.returncode == 2, refused.stdout
+        refused = harness.call(*command)
+        assert refused.exit_code == 2, refused.stdout
         assert f"records of one table differ in {named}" in refused.stderr
         assert "--allow-mixed" in refused.stderr
         assert refused.stderr.count("\n") == 1
@@ -295,15 +284,15 @@ def test_records_made_otherwise_are_not_mixed_unless_allowed(two_seeds, tmp_path
     assert refused.returncode == 2
     assert named in refused.stderr
 
-    allowed = mmbench("report", results, "--allow-mixed")
-    assert allowed.returncode == 0, allowed.stderr
+    allowed = harness.call("report", results, "--allow-mixed")
+    assert allowed.exit_code == 0, allowed.stderr
     for text in (allowed.stdout, (results / "report" / "tables" / "main.md").read_text()):
         assert "Mixed records differ in" in " ".join(text.split())
     assert "Mixed records differ in" in (results / "report" / "index.html").read_text()
 
     done = harness.finish(protocol, "--force", layer, "--only", f"id={run}")
     assert done.returncode == 0, done.stderr
-    assert mmbench("report", results).returncode == 0
+    assert harness.call("report", results).exit_code == 0
 
 
 def test_another_split_or_data_is_another_run(finished, tmp_path):

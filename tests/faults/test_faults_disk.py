@@ -4,8 +4,9 @@ import shutil
 import subprocess
 import time
 
-import harness
 import pytest
+
+from tests.faults import harness
 
 pytestmark = pytest.mark.slow
 

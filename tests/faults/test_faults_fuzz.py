@@ -1,7 +1,8 @@
 """Readers under mutated input; ``python tests/faults/fuzz.py 20000`` reads more."""
 
-import fuzz
 import pytest
+
+from tests.faults import fuzz
 
 
 @pytest.mark.slow

@@ -6,8 +6,9 @@ import subprocess
 from collections import Counter
 from pathlib import Path
 
-import harness
 import pytest
+
+from tests.faults import harness
 
 pytestmark = pytest.mark.slow
 KILLS = int(os.environ.get("MMBENCH_TEST_KILLS", "8"))
@@ -174,7 +175,7 @@ def test_a_command_completes_the_runs_of_one_that_was_killed(tmp_path, reference
 
 
 def test_the_same_runs_twice_are_the_same_to_the_bit(tmp_path, reference):
-    """In one process after another, with one worker or two."""
+    """In one process after another, with one worker or, as the reference was made, two."""
     protocol = harness.write_protocol(tmp_path)
     assert harness.finish(protocol, "-j", "1").returncode == 0
     harness.assert_same(harness.outcome(protocol), reference)

@@ -7,12 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-import harness
 import numpy as np
 import pytest
 
 from mmbench.files import digest_file
 from mmbench.store.records import content_digest
+from tests.faults import harness
 
 pytestmark = pytest.mark.slow
 

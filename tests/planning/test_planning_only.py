@@ -1,8 +1,8 @@
 import pytest
-from fake_work import tiny_plan
 
 from mmbench.errors import UserError
 from mmbench.planning.only import select
+from tests.execution.fake_work import tiny_plan
 
 RUNS = tiny_plan().runs
 

@@ -2,8 +2,9 @@ import os
 from pathlib import Path
 
 import pytest
-from analysed import analysis, made_up, protocol, results  # noqa: F401
-from made_up import HOSTILE, write_results
+
+from tests.analysis.analysed import analysis, made_up, protocol, results  # noqa: F401
+from tests.analysis.made_up import HOSTILE, write_results
 
 
 @pytest.fixture(scope="session")

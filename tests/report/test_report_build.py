@@ -6,13 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pandas as pd
 import pytest
-from made_up import write_results
 
 from mmbench.errors import StoreError
 from mmbench.files import digest_code, digest_file
 from mmbench.report.build import WRITING, Extras, make_report
 from mmbench.store.lease import lease
 from mmbench.store.store import ResultStore
+from tests.analysis.made_up import write_results
 
 
 @pytest.fixture

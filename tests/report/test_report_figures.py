@@ -3,10 +3,10 @@
 import xml.dom.minidom
 
 import pytest
-from made_up import write_results
 
 from mmbench.analysis.analysis import analyse
 from mmbench.report.figures import draw_figures
+from tests.analysis.made_up import write_results
 
 SETTINGS = {
     "one training of one row": {"rows": ["only"], "seeds": 1, "budgets": ("full",)},

@@ -6,10 +6,10 @@ import subprocess
 from html.parser import HTMLParser
 
 import pytest
-from made_up import HOSTILE
 from test_report_tables import COMPILERS, compile_latex
 
 from mmbench.report.build import make_report
+from tests.analysis.made_up import HOSTILE
 
 
 @pytest.fixture(scope="module")

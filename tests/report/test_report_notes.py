@@ -1,10 +1,9 @@
 """What the sentences under a table say."""
 
-from analysed import TRIVIAL
-
 from mmbench.analysis.matrix import matrix_of
 from mmbench.protocol.schema import MetricPolicy, Selection
 from mmbench.report.notes import spread_notes
+from tests.analysis.analysed import TRIVIAL
 
 
 def test_captions_say_what_the_numbers_are(results, protocol):

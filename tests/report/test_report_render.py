@@ -5,7 +5,6 @@ import sys
 
 import pandas as pd
 import pytest
-from analysed import TRIVIAL
 from rich.console import Console
 
 from mmbench.analysis.frames import long_frame
@@ -14,6 +13,7 @@ from mmbench.report.csv_files import csv_table, wide_frame
 from mmbench.report.markdown import markdown_table
 from mmbench.report.table import spread_table
 from mmbench.report.terminal import print_terminal, terminal_tables
+from tests.analysis.analysed import TRIVIAL
 
 HOSTILE = '=cmd|"/c calc"!A1\n<script>alert(1)</script> [bold]x[/bold] *a*'
 

@@ -3,8 +3,6 @@
 from dataclasses import replace
 
 import pytest
-from analysed import TRIVIAL
-from made_up import write_results
 
 from mmbench.analysis.analysis import analyse
 from mmbench.analysis.matrix import matrix_of
@@ -13,6 +11,8 @@ from mmbench.report.csv_files import wide_frame
 from mmbench.report.latex import latex_table
 from mmbench.report.markdown import markdown_table
 from mmbench.report.table import interval_table, spread_table
+from tests.analysis.analysed import TRIVIAL
+from tests.analysis.made_up import write_results
 
 
 @pytest.fixture(scope="module")

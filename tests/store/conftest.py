@@ -1,8 +1,8 @@
 import pytest
-from made_records import make_run
 
 from mmbench.protocol.runs import RunSpec
 from mmbench.store.store import ResultStore
+from tests.store.made_records import make_run
 
 
 @pytest.fixture

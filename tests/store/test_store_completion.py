@@ -2,10 +2,9 @@
 
 import json
 
-from made_records import DOMAINS, make_run, put, put_run, put_scores, specs_of
-
 from mmbench.protocol.loading import parse_protocol
 from mmbench.store.completion import completion
+from tests.store.made_records import DOMAINS, make_run, put, put_run, put_scores, specs_of
 
 PROTOCOL = parse_protocol(
     "{name: demo, sources: {classification: kermany}, budgets: {grid: {classification: [100]}}, "

@@ -2,7 +2,6 @@ import time
 
 import pandas as pd
 import pytest
-from made_records import DOMAINS, make_run, put, put_run, put_scores, specs_of
 
 from mmbench.errors import StoreError
 from mmbench.protocol.loading import parse_protocol
@@ -14,6 +13,7 @@ from mmbench.store.frames import (
     load_scores,
     summaries,
 )
+from tests.store.made_records import DOMAINS, make_run, put, put_run, put_scores, specs_of
 
 PROTOCOL = parse_protocol(
     "{name: demo, sources: {classification: kermany}, budgets: {grid: {classification: [100]}}, "

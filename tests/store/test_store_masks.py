@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_records import make_run, put_scores, specs_of
 
 from mmbench.errors import StoreError
 from mmbench.protocol.schema import MetricPolicy
@@ -21,6 +20,7 @@ from mmbench.store.masks import (
     unpack,
 )
 from mmbench.store.missing import mask_content, scored_content
+from tests.store.made_records import make_run, put_scores, specs_of
 
 probabilities = st.lists(st.floats(0, 1, width=32), min_size=1, max_size=40).map(
     lambda values: np.array(values, dtype=np.float32)

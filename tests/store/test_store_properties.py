@@ -9,10 +9,10 @@ import pandas as pd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
-from made_records import make_run, put_run, put_scores, specs_of
 
 from mmbench.store.store import ResultStore
 from mmbench.store.upkeep import quarantine, sweep
+from tests.store.made_records import make_run, put_run, put_scores, specs_of
 
 RUNS = {run.id: run for run in (make_run(seed=seed) for seed in range(3))}
 ids = st.sampled_from(sorted(RUNS))

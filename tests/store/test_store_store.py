@@ -8,11 +8,11 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
-from made_records import make_record, put, put_run
 
 from mmbench.errors import StoreError
 from mmbench.store.records import content_digest
 from mmbench.store.store import ResultStore
+from tests.store.made_records import make_record, put, put_run
 
 
 def one_line(error) -> str:
