@@ -102,7 +102,7 @@ class Results:
     @cached_property
     def scores(self) -> pd.DataFrame:
         """Every per-case score, with the columns of :func:`mmbench.load_scores`."""
-        found = score_frame(self._store, self.plan)
+        found = score_frame(self._store, self._scores_there())
         if found is None:
             raise StoreError(
                 f"{self.root}: holds no score; make it with: mmbench run PROTOCOL --results {self.root}"
@@ -111,14 +111,18 @@ class Results:
 
     def scores_of(self, ids: Sequence[str]) -> pd.DataFrame:
         """Return the per-case scores of some runs that have any."""
-        found = score_frame(self._store, self.plan, [run for run in self.runs if run.id in ids])
+        found = score_frame(self._store, self._scores_there(ids))
         assert found is not None, "only runs with scores are asked for"
         return found
 
     @cached_property
     def summaries(self) -> pd.DataFrame:
         """One number per run, domain and metric, as :func:`mmbench.store.frames.summaries` makes it."""
-        return summaries(self._store, self.plan)
+        return summaries(self._store, self._scores_there())
+
+    def _scores_there(self, ids: Sequence[str] | None = None) -> list[tuple[RunSpec, Sequence[ScoresSpec]]]:
+        wanted = self.available if ids is None else self.available.keys() & set(ids)
+        return [(run, self.available[run.id]) for run in self.runs if run.id in wanted]
 
     @cached_property
     def facts(self) -> dict[str, RunFacts]:
@@ -189,6 +193,10 @@ class Results:
         """
         refuse_mixtures(self._store, found)
 
+    def again(self) -> Results:
+        """Return what is there now; a record that is as it was is not opened again."""
+        return _read(self._store)
+
     def digests(self) -> dict[str, Any]:
         """Return what changes when anything that is read here changes; every score is checked.
 
@@ -229,7 +237,10 @@ def read_results(folder: Path) -> Results:
     StoreError
         If there is no plan, or it, a failure or a record is damaged.
     """
-    store = ResultStore(Path(folder))
+    return _read(ResultStore(Path(folder)))
+
+
+def _read(store: ResultStore) -> Results:
     plan = store.load_plan()
     available = {run.id: tuple(specs) for run, specs in available_scores(store, plan) if specs}
     asked = {run.id: len(plan.scores(run)) for run in plan.runs}

@@ -16,7 +16,7 @@ from mmbench.stats.blocks import Block, blocks
 from mmbench.stats.power import Noise
 from mmbench.stats.resampling import patient_weights
 from mmbench.stats.variance import VarianceBudget, variance_budget
-from mmbench.store.frames import score_frame
+from mmbench.store.frames import available_scores, score_frame
 from mmbench.store.store import ResultStore
 
 RESAMPLES = 300
@@ -43,7 +43,7 @@ def measured_noise(plan: Plan, store: ResultStore) -> dict[tuple[str, str], Nois
     dict of (str, str) to Noise
         By metric and domain, as far as two runs of two rows can be compared.
     """
-    frame = score_frame(store, plan)
+    frame = score_frame(store, available_scores(store, plan))
     if frame is None:
         return {}
     found = {}

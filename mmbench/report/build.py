@@ -162,7 +162,7 @@ def make_report(
     if paths is None:
         # Runs that share a results folder end at the same moment and all come here.
         with waited_lease(folder, WRITING):
-            found = read_results(results)
+            found = found.again()
             inputs = _inputs(found)
             paths = None if force else _known(folder, inputs, extras)
             if paths is None:

@@ -5,7 +5,7 @@ A computation of one's own starts from :func:`load_predictions`; ``docs/results-
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from typing import Protocol as TypingProtocol
@@ -47,6 +47,10 @@ class Asked(TypingProtocol):
     def scores(self, run: RunSpec) -> list[ScoresSpec]:
         """Return the scores that are asked of a run."""
         ...
+
+
+Available = Iterable[tuple[RunSpec, Sequence[ScoresSpec]]]
+"""Runs with their scores that are there, as :func:`available_scores` yields them."""
 
 
 def load_runs(path: str | Path) -> pd.DataFrame:
@@ -159,7 +163,7 @@ def load_scores(path: str | Path) -> pd.DataFrame:
         If there are none, or one does not match its checksums.
     """
     store = ResultStore(Path(path))
-    found = score_frame(store, store.load_plan())
+    found = score_frame(store, available_scores(store, store.load_plan()))
     if found is None:
         raise _nothing(store, "score")
     return found.astype({name: kind for name, kind in _CASE_KINDS.items() if name in found})
@@ -171,9 +175,7 @@ def trained(store: ResultStore, plan: Asked) -> list[RunSpec]:
     return [run for run in plan.runs if run.id not in failed and store.runs.has(run.id)]
 
 
-def available_scores(
-    store: ResultStore, plan: Asked, runs: Iterable[RunSpec] | None = None
-) -> Iterator[tuple[RunSpec, list[ScoresSpec]]]:
+def available_scores(store: ResultStore, plan: Asked) -> Iterator[tuple[RunSpec, list[ScoresSpec]]]:
     """Yield each trained run with the scores that are there, of its weights and predictions.
 
     Parameters
@@ -182,18 +184,13 @@ def available_scores(
         Where to read.
     plan : StoredPlan or Plan
         What is asked for.
-    runs : iterable of RunSpec, optional
-        Which runs; all of the plan when left out.
 
     Raises
     ------
     StoreError
         If a record is damaged.
     """
-    wanted: Collection[str] | None = None if runs is None else {run.id for run in runs}
     for run in trained(store, plan):
-        if wanted is not None and run.id not in wanted:
-            continue
         product = store.runs.content(run.id)["product"]
         specs = [
             spec
@@ -203,14 +200,12 @@ def available_scores(
         yield run, specs
 
 
-def score_frame(
-    store: ResultStore, plan: Asked, runs: Iterable[RunSpec] | None = None
-) -> pd.DataFrame | None:
-    """Return the per-case scores of a plan's runs, as :func:`load_scores`; None without any."""
+def score_frame(store: ResultStore, available: Available) -> pd.DataFrame | None:
+    """Return the per-case scores that are there, as :func:`load_scores`; None without any."""
     import pyarrow as pa
 
     tables = []
-    for run, specs in available_scores(store, plan, runs):
+    for run, specs in available:
         for spec in specs:
             cases = store.scores.table(spec.id, CASES)
             about = {**describe_run(run), **_describe_domain(spec.predictions)}
@@ -222,8 +217,8 @@ def score_frame(
     return frame
 
 
-def summaries(store: ResultStore, plan: Asked, runs: Iterable[RunSpec] | None = None) -> pd.DataFrame:
-    """Return the summary metrics of a plan's runs in long form, without opening per-case tables.
+def summaries(store: ResultStore, available: Available) -> pd.DataFrame:
+    """Return the summary metrics that are there in long form, without opening per-case tables.
 
     Returns
     -------
@@ -234,7 +229,7 @@ def summaries(store: ResultStore, plan: Asked, runs: Iterable[RunSpec] | None = 
     import pandas as pd
 
     columns: dict[str, list[Any]] = {name: [] for name in SUMMARY_COLUMNS}
-    for run, specs in available_scores(store, plan, runs):
+    for run, specs in available:
         for spec in specs:
             content = store.scores.content(spec.id)
             about = {**describe_run(run), **_describe_domain(spec.predictions), "cases": content["cases"]}
