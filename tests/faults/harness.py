@@ -106,6 +106,18 @@ def children(process: int) -> list[int]:
     return found
 
 
+def kill_everybody(process: subprocess.Popen) -> None:
+    """Kill a run and its workers, and return when they are gone: a worker outlives its run by a moment."""
+    workers = children(process.pid)
+    process.kill()
+    process.wait()
+    for worker in workers:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(worker, signal.SIGKILL)
+    while any(Path(f"/proc/{worker}/exe").exists() for worker in workers):
+        time.sleep(0.01)
+
+
 def kill_somebody(process: subprocess.Popen, choose: random.Random) -> str:
     """Kill the run, or one of its workers if it has any, without a warning."""
     workers = children(process.pid)

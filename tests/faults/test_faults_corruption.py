@@ -183,8 +183,7 @@ def test_a_damaged_checkpoint_is_found_and_the_run_starts_over(tmp_path, referen
     checkpoints = tmp_path / "results" / "checkpoints"
     while not list(checkpoints.glob("[0-9a-f]*")):
         assert process.poll() is None
-    process.kill()
-    process.wait()
+    harness.kill_everybody(process)
     saved = sorted(checkpoints.glob("[0-9a-f]*"))
     for path in saved:
         flip(path, path.stat().st_size // 3)
