@@ -46,7 +46,7 @@ def make_loader(side):
             labeled=rows[: CASES // 2],
             unlabeled=rows[CASES // 2 :],
         )
-    return StreamLoader(data, MultiMix.streams, Training(), protocol_seed=0, seed=0)
+    return StreamLoader(data, MultiMix.streams, Training(), seed=0)
 
 
 if __name__ == "__main__":

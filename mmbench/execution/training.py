@@ -83,8 +83,7 @@ class RunTrainer:
                 data,
                 method.streams,
                 run.training,
-                protocol_seed=run.protocol_seed,
-                seed=run.seed,
+                seed=run.root_seed,
                 device=self.device,
             )
             history = self._resuming(
@@ -111,15 +110,15 @@ class RunTrainer:
         """
         runs, id = self.store.runs, self.task.id
         runs.verify(id)
-        method = self._build()
+        method = self._build(initialised=False)
         try:
             load_method(method, runs.folder(id), self.device)
         except DamagedFileError as error:
             raise StoreError(f"{error}; {fix_hint(self.store.root)}") from error
         return method
 
-    def _build(self) -> Method:
-        return build_method(self.registered.cls, self.task.run, self.device)
+    def _build(self, *, initialised: bool = True) -> Method:
+        return build_method(self.registered.cls, self.task.run, self.device, initialised=initialised)
 
     def _selection_rule(self) -> SelectionRule:
         run, rule = self.task.run, self.task.run.selection.rule

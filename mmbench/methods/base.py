@@ -151,7 +151,10 @@ class Method:
         self.hyperparameters = hyperparameters if hyperparameters is not None else self.Hyperparameters()
 
     def build(self, problem: Problem) -> None:
-        """Make the network(s) as attributes of ``self``; the engine finds every ``nn.Module`` there."""
+        """Make the network(s) as attributes of ``self``; the engine finds every ``nn.Module`` there.
+
+        Called more than once in a training, on a new object each time: it must change nothing else.
+        """
         raise NotImplementedError
 
     def start(self, labeled: LabeledData) -> None:

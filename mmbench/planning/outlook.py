@@ -246,7 +246,9 @@ def weights_bytes(plan: Plan) -> float:
         try:
             with torch.device("meta"):
                 cls = registry.get(run.method).cls
-                sizes[run.label] = method_bytes(build_method(cls, run, torch.device("meta")))
+                sizes[run.label] = method_bytes(
+                    build_method(cls, run, torch.device("meta"), initialised=False)
+                )
         except Exception:  # a stranger's build may not bear it: the size is then unknown, nothing else
             return math.nan
     return sum(sizes.get(run.label, 0.0) for run in plan.runs)

@@ -12,6 +12,7 @@ from mmbench.errors import ProtocolError
 from mmbench.protocol.schema import Backbone, MethodEntry, Protocol, Selection, Strict, Training
 from mmbench.protocol.specs import DomainDigest, identify
 from mmbench.protocol.vocabulary import Budget, Stream, Task
+from mmbench.randomness import derive_seed
 
 
 class MethodSummary(Strict):
@@ -41,6 +42,8 @@ class RunSpec(Strict):
     hyperparameters: dict[str, Any]
     budgets: dict[Task, Budget]
     """Only the tasks that the method learns."""
+    paired_budgets: dict[Task, Budget]
+    """The protocol's pair of budgets that these are of, the first one where several are."""
     subset: int
     """Which labelled subset of the source, from 0."""
     seed: int
@@ -68,6 +71,16 @@ class RunSpec(Strict):
             for task, domains in self.selected_on.items()
         }
         return identify(content)
+
+    @cached_property
+    def root_seed(self) -> int:
+        """The root of everything random in the training: initial weights, batch order, augmentation.
+
+        Runs of one seed and one pair of budgets share it, whatever their method; other budgets are
+        independent.
+        """
+        pair = (f"{task.value}={self.paired_budgets.get(task)}" for task in Task)
+        return derive_seed(self.protocol_seed, "run", self.seed, *pair)
 
     @property
     def tasks(self) -> list[Task]:
@@ -110,10 +123,10 @@ def expand(
         if not summary.tasks <= set(protocol.tasks):
             continue
         tasks = [task for task in protocol.tasks if task in summary.tasks]
-        for budgets in _budgets(protocol, tasks):
+        for budgets, pair in _budgets(protocol, tasks):
             for subset in range(protocol.subsets):
                 for seed in range(protocol.seeds if summary.seeded else 1):
-                    run = _run(protocol, entry, summary, budgets, subset, seed, domains)
+                    run = _run(protocol, entry, summary, budgets, pair, subset, seed, domains)
                     known = runs.setdefault(run.id, run)
                     if known.label != run.label:
                         raise ProtocolError(
@@ -123,10 +136,19 @@ def expand(
     return list(runs.values())
 
 
-def _budgets(protocol: Protocol, tasks: Sequence[Task]) -> list[dict[Task, Budget]]:
-    """Return the budgets of some tasks, without pairs that leave one of them out."""
-    found = [{task: pair.of(task) for task in tasks} for pair in protocol.budgets.combinations()]
-    return [budgets for budgets in found if None not in budgets.values()]
+def _budgets(
+    protocol: Protocol, tasks: Sequence[Task]
+) -> list[tuple[dict[Task, Budget], dict[Task, Budget]]]:
+    """Return each choice of budgets of some tasks once, with the first pair that it is of.
+
+    Pairs that leave one of the tasks out are left out.
+    """
+    found: dict[tuple[Budget, ...], dict[Task, Budget]] = {}
+    for pair in protocol.budgets.combinations():
+        whole = {task: budget for task in Task if (budget := pair.of(task)) is not None}
+        if whole.keys() >= set(tasks):
+            found.setdefault(tuple(whole[task] for task in tasks), whole)
+    return [(dict(zip(tasks, budgets, strict=True)), pair) for budgets, pair in found.items()]
 
 
 def _run(
@@ -134,6 +156,7 @@ def _run(
     entry: MethodEntry,
     summary: MethodSummary,
     budgets: dict[Task, Budget],
+    pair: dict[Task, Budget],
     subset: int,
     seed: int,
     domains: Mapping[Task, Sequence[DomainDigest]],
@@ -144,6 +167,7 @@ def _run(
         method=summary.method,
         hyperparameters=summary.hyperparameters,
         budgets=budgets,
+        paired_budgets=pair,
         subset=subset,
         seed=seed,
         protocol_seed=protocol.seed,

@@ -7,33 +7,41 @@ from typing import Any
 import torch
 
 from mmbench.methods.base import Method, Problem
+from mmbench.networks.initialisation import build_by_name
 from mmbench.networks.inputs import to_device
 from mmbench.protocol.runs import RunSpec
 from mmbench.randomness import derive_seed
 
 
-def build_method(cls: Any, run: RunSpec, device: torch.device) -> Method:
+def build_method(cls: Any, run: RunSpec, device: torch.device, *, initialised: bool = True) -> Method:
     """Return a method with the initial weights of a run.
+
+    Layers of one name and shape start equal in all methods of one seed and one pair of label budgets.
 
     Parameters
     ----------
     cls : type of Method
         The run's method.
     run : RunSpec
-        Its seeds decide about the weights; methods of one seed start from the same encoder.
+        Its seed and its pair of budgets decide about the weights.
     device : torch.device
         Where the modules go.
+    initialised : bool
+        False where the weights do not matter, because others will take their place.
     """
-    method: Method = cls(cls.Hyperparameters.model_validate(run.hyperparameters))
-    torch.manual_seed(derive_seed(run.protocol_seed, "initialisation", run.seed))
-    method.build(
-        Problem(
-            tasks=frozenset(run.budgets),
-            backbone=run.backbone,
-            image_size=run.image_size,
-            seed=derive_seed(run.protocol_seed, "prediction", run.seed),
-        )
+    problem = Problem(
+        tasks=frozenset(run.budgets),
+        backbone=run.backbone,
+        image_size=run.image_size,
+        seed=derive_seed(run.root_seed, "prediction"),
     )
+
+    def build() -> Method:
+        method: Method = cls(cls.Hyperparameters.model_validate(run.hyperparameters))
+        method.build(problem)
+        return method
+
+    method = build_by_name(build, cls.modules, run.root_seed) if initialised else build()
     for module in method.modules().values():
         to_device(module, device)
     return method

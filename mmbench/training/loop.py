@@ -67,7 +67,7 @@ def train(
     """Train a built method and leave it with the weights that the selection rule keeps.
 
     Every step's random numbers (dropout, and whatever a method draws from the global generators of torch,
-    NumPy or Python) are seeded by (protocol seed, seed, step), so a training that resumes from a checkpoint
+    NumPy or Python) are seeded by (the run's root seed, step), so a training that resumes from a checkpoint
     gives the same weights as one that was not interrupted.
 
     Where a GPU's memory runs out, the batch is halved and the gradients of the parts are added up, each by
@@ -138,7 +138,7 @@ def _accumulate(
 ) -> dict[str, float]:
     """Fill the weights' gradients for a step, in as many parts as memory needs; return its loss terms."""
     while True:
-        _seed(derive_seed(loader.protocol_seed, "step", loader.seed, step))
+        _seed(derive_seed(loader.seed, "step", step))
         optimizer.zero_grad(set_to_none=True)
         batch, values = loader.batch(step), dict[str, float]()
         try:

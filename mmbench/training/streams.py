@@ -1,7 +1,8 @@
 """Streams: what a training step consumes, gathered from images that live on the device.
 
-Which image comes when, and how it is augmented, depends on (protocol seed, seed, stream, step) and not
-on the method, so that all methods of a block see the same images in the same order.
+Which image comes when, and how it is augmented, depends on (protocol seed, seed, label budgets, stream,
+step) and not on the method, so that all methods of a seed and a pair of budgets see the same images in the
+same order.
 """
 
 from __future__ import annotations
@@ -88,8 +89,8 @@ class StreamLoader:
         The streams that the method asks for; no other is built.
     training : Training
         Batch size and augmentation.
-    protocol_seed, seed : int
-        The random streams' root and the run's seed.
+    seed : int
+        The root of the random streams, :attr:`RunSpec.root_seed`.
     device : torch.device, optional
         Where the batches go; where the images are, when left out.
     """
@@ -100,7 +101,6 @@ class StreamLoader:
         streams: Iterable[Stream],
         training: Training,
         *,
-        protocol_seed: int,
         seed: int,
         device: torch.device | None = None,
     ):
@@ -108,7 +108,6 @@ class StreamLoader:
         self.device = device or next(iter(data.values())).images.device
         self.streams = sorted(streams)
         self.training = training
-        self.protocol_seed = protocol_seed
         self.seed = seed
         self._orders: dict[tuple[Stream, int], np.ndarray] = {}
 
@@ -135,7 +134,7 @@ class StreamLoader:
             self._orders = {
                 known: o for known, o in self._orders.items() if known[0] != stream or known[1] >= epoch - 1
             }
-            random = generator(self.protocol_seed, "batch order", stream.value, self.seed, epoch)
+            random = generator(self.seed, "batch order", stream.value, epoch)
             self._orders[key] = random.permutation(len(self._pool(stream)))
         return self._orders[key]
 
@@ -143,9 +142,7 @@ class StreamLoader:
         data = self.data[stream.task]
         augmentation = self.training.augmentation
         rows = torch.from_numpy(self.rows(stream, step))
-        random = torch.Generator().manual_seed(
-            derive_seed(self.protocol_seed, "augmentation", stream.value, self.seed, step)
-        )
+        random = torch.Generator().manual_seed(derive_seed(self.seed, "augmentation", stream.value, step))
         side = data.images.shape[-1]
         geometry = None
         if stream.task is Task.CLASSIFICATION or augmentation.segmentation == "weak":

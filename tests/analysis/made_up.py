@@ -153,6 +153,7 @@ def _run(protocol, label, number, budget, subset, seed, domains) -> RunSpec:
         method="multimix",
         hyperparameters={"number": number},
         budgets=dict.fromkeys(Task, budget if budget == "full" else int(budget)),
+        paired_budgets=dict.fromkeys(Task, budget if budget == "full" else int(budget)),
         subset=subset,
         seed=seed,
         protocol_seed=protocol.seed,

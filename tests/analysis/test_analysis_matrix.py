@@ -30,7 +30,7 @@ def planned_runs(results) -> list[RunSpec]:
     found = []
     for run in results.drop_duplicates("run").to_dict("records"):
         budgets = {
-            task: run[f"budget_{task}"]
+            task: budget if (budget := run[f"budget_{task}"]) == "full" else int(budget)
             for task in ("classification", "segmentation")
             if pd.notna(run[f"budget_{task}"])
         }
@@ -40,9 +40,8 @@ def planned_runs(results) -> list[RunSpec]:
                 label=run["row"],
                 method=run["method"],
                 hyperparameters={},
-                budgets={
-                    task: budget if budget == "full" else int(budget) for task, budget in budgets.items()
-                },
+                budgets=budgets,
+                paired_budgets=budgets,
                 subset=run["subset"],
                 seed=run["seed"],
                 protocol_seed=0,

@@ -119,9 +119,12 @@ class Counted(Enc):
     '''Enc that notes every training that begins.'''
 
     def build(self, problem):
-        with open(os.environ["COUNT"], "a") as log:
-            log.write(f"{problem.seed}\\n")
+        self.seed = problem.seed
         super().build(problem)
+
+    def start(self, labeled):
+        with open(os.environ["COUNT"], "a") as log:
+            log.write(f"{self.seed}\\n")
 """
 MANY = """
 name: small

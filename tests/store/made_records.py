@@ -30,6 +30,7 @@ def make_run(label="umtl", *, budgets=None, seed=0, subset=0, method="umtl") -> 
         method=method,
         hyperparameters={"dice_weight": 5.0},
         budgets=budgets,
+        paired_budgets=budgets,
         subset=subset,
         seed=seed,
         protocol_seed=0,

@@ -79,7 +79,7 @@ def fresh(optimizer="adam"):
         optimizer=Optimizer(name=optimizer, learning_rate=0.01),
         schedule=Schedule(name="cosine"),
     )
-    loader = StreamLoader(data, [Stream.LABELED_CLASSIFICATION], training, protocol_seed=3, seed=1)
+    loader = StreamLoader(data, [Stream.LABELED_CLASSIFICATION], training, seed=1)
     return method, loader, training
 
 

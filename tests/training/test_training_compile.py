@@ -24,9 +24,7 @@ def losses(compile, device):
     labels, rows = (torch.arange(CASES) % 2).to(device), np.arange(CASES)
     source = TaskData(images, labels, (images > 127).to(torch.uint8), rows, rows)
     training = Training(steps=3, batch_size=2, compile=compile)
-    loader = StreamLoader(
-        {CLASSIFICATION: source, SEGMENTATION: source}, MultiMix.streams, training, protocol_seed=0, seed=0
-    )
+    loader = StreamLoader({CLASSIFICATION: source, SEGMENTATION: source}, MultiMix.streams, training, seed=0)
     return train(method, loader, training, LastWeights(), device=device).losses
 
 

@@ -52,7 +52,7 @@ def setup(steps=5, **training):
     rows = np.arange(4)
     data = {Task.CLASSIFICATION: TaskData(images, torch.zeros(4, dtype=torch.long), None, rows, rows)}
     settings = Training(steps=steps, batch_size=2, augmentation=Augmentation(flip=False, crop=0), **training)
-    loader = StreamLoader(data, [Stream.LABELED_CLASSIFICATION], settings, protocol_seed=0, seed=0)
+    loader = StreamLoader(data, [Stream.LABELED_CLASSIFICATION], settings, seed=0)
     method = Mean()
     method.build()
     return method, loader, settings
@@ -224,7 +224,7 @@ def cramped(room, steps=3):
         augmentation=Augmentation(flip=False, crop=0),
         optimizer=Optimizer(name="sgd", learning_rate=0.1, momentum=0),
     )
-    loader = StreamLoader(data, [Stream.LABELED_CLASSIFICATION], settings, protocol_seed=0, seed=0)
+    loader = StreamLoader(data, [Stream.LABELED_CLASSIFICATION], settings, seed=0)
     method = Cramped()
     method.build()
     method.room, method.passes = room, []

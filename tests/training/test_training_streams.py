@@ -24,9 +24,9 @@ def data(n=20, labeled=6):
     }
 
 
-def loader(streams=tuple(Stream), seed=0, protocol_seed=0, batch_size=4, augmentation=PLAIN, **kwargs):
+def loader(streams=tuple(Stream), seed=0, batch_size=4, augmentation=PLAIN, **kwargs):
     training = Training(batch_size=batch_size, augmentation=augmentation)
-    return StreamLoader(data(**kwargs), streams, training, protocol_seed=protocol_seed, seed=seed)
+    return StreamLoader(data(**kwargs), streams, training, seed=seed)
 
 
 def identities(images):
@@ -94,9 +94,6 @@ def test_order_and_augmentation_depend_on_seed_stream_and_step_alone():
     same = [loader().rows(Stream.UNLABELED_CLASSIFICATION, step).tolist() for step in range(3)]
     assert other != same
     assert same == [loader().rows(Stream.UNLABELED_CLASSIFICATION, step).tolist() for step in range(3)]
-    assert same != [
-        loader(protocol_seed=1).rows(Stream.UNLABELED_CLASSIFICATION, step).tolist() for step in range(3)
-    ]
 
 
 def test_segmentation_augmentation_moves_image_and_mask_together():
@@ -106,7 +103,7 @@ def test_segmentation_augmentation_moves_image_and_mask_together():
         Task.SEGMENTATION: TaskData(images, None, (images > 127).to(torch.uint8), np.arange(6), np.arange(6))
     }
     training = Training(batch_size=6, augmentation=Augmentation(segmentation="weak", crop=0.25))
-    made = StreamLoader(pair, [Stream.LABELED_SEGMENTATION], training, protocol_seed=0, seed=0)
+    made = StreamLoader(pair, [Stream.LABELED_SEGMENTATION], training, seed=0)
     part = made.batch(0)[Stream.LABELED_SEGMENTATION]
     assert torch.equal(part.masks.bool(), part.images > 0)
     rows = torch.from_numpy(made.rows(Stream.LABELED_SEGMENTATION, 0))
@@ -134,7 +131,7 @@ def test_batches_are_the_same_on_a_gpu():
         for task, d in data().items()
     }
     training = Training(batch_size=4, augmentation=Augmentation())
-    gpu = StreamLoader(moved, Stream, training, protocol_seed=0, seed=0).batch(1)
+    gpu = StreamLoader(moved, Stream, training, seed=0).batch(1)
     for stream in Stream:
         for part in ("images", "strong", "masks", "labels"):
             expected = getattr(cpu[stream], part)
@@ -167,7 +164,7 @@ def test_rows_of_images_kept_on_the_host_come_to_the_device():
 def test_data_that_exceed_the_gpus_memory_are_pinned_and_give_the_same_batches(monkeypatch):
     gpu = torch.device("cuda")
     training = Training(batch_size=4, augmentation=Augmentation(segmentation="weak"))
-    expected = StreamLoader(data(), Stream, training, protocol_seed=0, seed=0).batch(1)
+    expected = StreamLoader(data(), Stream, training, seed=0).batch(1)
     monkeypatch.setattr(streams, "has_room", lambda size, device: False)
     kept = {
         task: TaskData(
@@ -180,6 +177,6 @@ def test_data_that_exceed_the_gpus_memory_are_pinned_and_give_the_same_batches(m
         for task, each in data().items()
     }
     assert all(each.images.is_pinned() for each in kept.values())
-    found = StreamLoader(kept, Stream, training, protocol_seed=0, seed=0, device=gpu).batch(1)
+    found = StreamLoader(kept, Stream, training, seed=0, device=gpu).batch(1)
     for stream, part in expected.items():
         torch.testing.assert_close(found[stream].images.cpu(), part.images)
