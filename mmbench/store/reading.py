@@ -22,7 +22,7 @@ def read_json(path: Path, fix: str) -> dict[str, Any]:
         If there is none; the message ends with ``fix``.
     """
     try:
-        content = json.loads(path.read_bytes(), parse_constant=_refuse_constant)
+        content = json.loads(path.read_bytes(), parse_float=_exact, parse_constant=_refuse_constant)
     except FileNotFoundError:
         raise StoreError(f"{path}: there is no such file; {fix}") from None
     except OSError as error:
@@ -32,6 +32,14 @@ def read_json(path: Path, fix: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise StoreError(f"{path}: is not a JSON object; {fix}")
     return content
+
+
+def _exact(text: str) -> float:
+    """Read a number that is written as Python writes it: a changed last digit may give the same number."""
+    value = float(text)
+    if repr(value) != text:
+        raise ValueError(f"{text} is not as a record writes {value!r}")
+    return value
 
 
 def _refuse_constant(name: str) -> None:

@@ -129,7 +129,8 @@ class ResultStore:
         line = next(iter(error.strip().splitlines()), "unknown error")
         failure = Failure(id=run.id, run=run, layer=layer, error=line, traceback=traceback, seconds=seconds)
         with self.writing():
-            write_text(self.failure_path(run.id), failure.model_dump_json(indent=1) + "\n")
+            text = json.dumps(failure.model_dump(mode="json"), indent=1, allow_nan=False) + "\n"
+            write_text(self.failure_path(run.id), text)
 
     def failure_version(self, id: str) -> int | None:
         """Return what changes when a run's failure is written again; None if it has none."""

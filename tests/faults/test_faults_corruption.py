@@ -32,7 +32,12 @@ def record_files(protocol, folder):
 
 
 FLIPPED_PER_FILE = 6
-"""docs/reliability.md says how many in all."""
+
+
+def test_the_documentation_says_how_many_bytes_are_flipped(finished):
+    files = sum(len(record_files(finished, folder)) for folder in FOLDERS)
+    page = Path(__file__).parents[2] / "docs" / "reliability.md"
+    assert f"| flipped bytes in records, found | all of {files * FLIPPED_PER_FILE} |" in page.read_text()
 
 
 @pytest.mark.parametrize("folder", FOLDERS)

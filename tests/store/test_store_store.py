@@ -247,3 +247,24 @@ def test_the_room_imports_without_torch():
         "assert not {'torch', 'pandas', 'pyarrow'} & set(sys.modules), sorted(sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_changed_digit_that_changes_no_number_is_found(store, run):
+    """0.1 + 0.2 is 0.30000000000000004 in floating point, and so is 0.30000000000000005."""
+    put_run(store, run, seconds={"load": 0.1 + 0.2, "train": 1.0})
+    path = store.runs.folder(run.id) / "run.json"
+    text = path.read_text()
+    assert float("0.30000000000000005") == 0.1 + 0.2
+    path.write_text(text.replace("0.30000000000000004", "0.30000000000000005"))
+    assert path.read_text() != text
+    with pytest.raises(StoreError, match="is not JSON"):
+        ResultStore(store.root).runs.verify(run.id)
+
+
+def test_a_failure_with_a_small_number_is_read_again(store, run):
+    """Python writes 1e-7 as 1e-07, other writers do not."""
+    training = run.training.model_copy(
+        update={"optimizer": run.training.optimizer.model_copy(update={"learning_rate": 1e-7})}
+    )
+    store.write_failure(run.model_copy(update={"training": training}), "boom")
+    assert [failure.error for failure in store.failed().values()] == ["boom"]
