@@ -22,6 +22,18 @@ from mmbench.networks.layers import NormalisedLeakyReLU
 BILINEAR = {"mode": "bilinear", "align_corners": True}
 
 
+def plain_block(block):
+    """Return a block of the paper's network with PyTorch's layers, its weights shared."""
+    layers = []
+    for layer in block:
+        if isinstance(layer, NormalisedLeakyReLU):
+            norm = nn.InstanceNorm2d(layers[-1].out_channels)
+            relu, dropout = nn.LeakyReLU(layer.slope, inplace=True), nn.Dropout(layer.dropout.rate)
+            layer = nn.Sequential(norm, relu, dropout)
+        layers.append(layer)
+    return nn.Sequential(*layers)
+
+
 class PlainMultiMix:
     """A copy of a built MultiMix (``paper_unet``, bridge ``both``), computed plainly.
 
@@ -35,12 +47,9 @@ class PlainMultiMix:
         self.hyperparameters = method.hyperparameters
         self.network = copy.deepcopy(method.network)
         body = self.network.body
-        for block in [*body.encoder, *body.decoder]:
-            for index, layer in enumerate(block):
-                if isinstance(layer, NormalisedLeakyReLU):
-                    norm = nn.InstanceNorm2d(block[index - 1].out_channels)
-                    relu, dropout = nn.LeakyReLU(layer.slope, inplace=True), nn.Dropout(layer.dropout.rate)
-                    block[index] = nn.Sequential(norm, relu, dropout)
+        body.encoder, body.decoder = (
+            nn.ModuleList(plain_block(block) for block in blocks) for blocks in (body.encoder, body.decoder)
+        )
 
     def losses(self, batch):
         """Return the loss terms of a step, by the formulas written out."""

@@ -54,7 +54,7 @@ def make_batch(side, count):
 
 def make_step(method, batch, precision):
     """Return a function that does one step: losses, gradients, Adam."""
-    optimizer = torch.optim.Adam(method.network.parameters(), 1e-4)
+    optimizer = torch.optim.Adam(method.network.parameters(), 1e-4, fused=True)
 
     def step():
         with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):

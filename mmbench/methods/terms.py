@@ -102,7 +102,8 @@ def segmentation_kl(labeled_logits: Tensor, unlabeled_logits: Tensor, kind: Segm
         target = functional.log_softmax(labeled.flatten(1), 1)
         given = functional.log_softmax(unlabeled.flatten(1), 1)
         return functional.kl_div(given, target, log_target=True, reduction="batchmean")
-    p, q = labeled, unlabeled
-    inside = p.sigmoid() * (functional.logsigmoid(p) - functional.logsigmoid(q))
-    outside = (-p).sigmoid() * (functional.logsigmoid(-p) - functional.logsigmoid(-q))
-    return (inside + outside).mean()
+    # Of coins with log odds a and b and P = sigmoid(a), KL = P log(P / Q) + (1 - P) log((1 - P) / (1 - Q)).
+    # With log P = a + log(1 - P) and log(1 - P) = -softplus(a) that is P (a - b) - softplus(a) + softplus(b).
+    softplus = functional.softplus
+    pixels = labeled.sigmoid() * (labeled - unlabeled) - softplus(labeled) + softplus(unlabeled)
+    return pixels.mean()

@@ -22,13 +22,24 @@ Dropout = tuple[Array, int, float]
 Function = TypeVar("Function")
 
 
-def _compiled(function: Function) -> Function:
-    # Fused multiplication and addition is the only liberty: infinities and NaN stay what they are.
-    settings: Any = {"error_model": "numpy", "fastmath": {"contract"}, "nogil": True}
-    try:
-        return numba.njit(cache=True, **settings)(function)
-    except RuntimeError:  # there is no place to cache it
-        return numba.njit(**settings)(function)
+def compiled(*liberties: str) -> Callable[[Function], Function]:
+    """Return a decorator that compiles a loop when it is first used.
+
+    Parameters
+    ----------
+    *liberties : str
+        What LLVM's fast-math flags allow beside fused multiplication and addition, such as ``reassoc``.
+        Infinities and NaN stay what they are.
+    """
+    settings: Any = {"error_model": "numpy", "fastmath": {"contract", *liberties}, "nogil": True}
+
+    def decorate(function: Function) -> Function:
+        try:
+            return numba.njit(cache=True, **settings)(function)
+        except RuntimeError:  # there is no place to cache it
+            return numba.njit(**settings)(function)
+
+    return decorate
 
 
 def number(stored: Any) -> Any:
@@ -78,7 +89,7 @@ def _nearest(value: Any, array: Any) -> Any:
     return np.uint16((bits + half) >> np.uint32(16))
 
 
-@_compiled
+@compiled()
 def drop(features: Array, random: Array, out: Array, threshold: int, scale: float) -> None:
     """Set elements to zero whose random byte is below the threshold, and scale the rest.
 
@@ -98,7 +109,7 @@ def drop(features: Array, random: Array, out: Array, threshold: int, scale: floa
         out[i] = rounded(number(features[i]) * (scale if random[i] >= threshold else none), out)
 
 
-@_compiled
+@compiled()
 def normalise(
     features: Array,
     activated: Array,
@@ -166,7 +177,7 @@ def normalise(
                 drop(out, random[n, y], activated[n, y], threshold, boost)
 
 
-@_compiled
+@compiled()
 def normalise_backward(
     given: Array,
     features: Array,
@@ -258,7 +269,7 @@ def _repeat(values: Array, row: Array) -> None:
         row[i : i + values.size] = values
 
 
-@_compiled
+@compiled()
 def halve(features: Array, halved: Array) -> None:
     """Take the maximum of each 2x2 square; NaN counts as the largest.
 
@@ -290,7 +301,7 @@ def _larger(one: Any, other: Any) -> Any:
     return other if (second > first) | (second != second) else one
 
 
-@_compiled
+@compiled()
 def find_largest(features: Array, halved: Array, places: Array) -> None:
     """Find which element of each square holds the maximum first: 0 to 3, in reading order.
 
@@ -325,7 +336,7 @@ def _place(first: Any, second: Any, third: Any, largest: Any) -> Any:
     return after_first + after_second + (after_second & np.uint8(number(third) != number(largest)))
 
 
-@_compiled
+@compiled()
 def give_largest(given: Array, places: Array, gradient: Array) -> None:
     """Give each square's gradient to its place, and zero to the others: the gradient of :func:`halve`.
 
@@ -357,7 +368,7 @@ def give_largest(given: Array, places: Array, gradient: Array) -> None:
                                 out[2 * x + right, c] = above[x, c] if here else zero
 
 
-@_compiled
+@compiled()
 def resize_backward(
     given: Array, strides: tuple[int, int, int], size: tuple[int, int], gradient: Array, zero: float
 ) -> None:

@@ -1,12 +1,13 @@
 """Layers of the paper's network, with faster implementations for the CPU.
 
-On a CPU features are stored channels-last where the network is wide enough to fill a vector register with
-channels, since convolutions are faster that way; each layer takes either layout and keeps it.
+On a CPU features are stored channels-last where they fill vector registers with channels, since PyTorch's
+convolutions are faster that way. Layers of fewer channels are compiled here (:mod:`mmbench.networks.narrow`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mmbench.networks import kernels
+from mmbench.networks import kernels, narrow
 
 EPSILON = 1e-5
+LAST = torch.channels_last
+VECTOR = 16
+"""Channels, in float32, of the widest vector of a CPU: multiples of them are faster channels-last."""
 
 
 def channels_last(images: Tensor) -> Tensor:
@@ -60,11 +64,15 @@ class Dropout(nn.Module):
         dropped: Tensor = _Dropout.apply(features, self.draw(features), _layout(features))
         return dropped
 
-    def draw(self, features: Tensor) -> kernels.Dropout:
-        """Return a random byte per element (none in evaluation), from which on one is kept, and the scale."""
+    def draw(self, features: Tensor, channels: int | None = None) -> kernels.Dropout:
+        """Return a random byte per element (none in evaluation), from which on one is kept, and the scale.
+
+        ``channels`` says how many the elements have, where it is not as many as the features.
+        """
         # A byte is below t with probability t / 256, so 1 - t / 256 is kept, and the scale is its inverse.
         # Bytes are drawn eight at a time, as 64-bit words from the whole range.
-        count = features.numel() if self.training and self.rate > 0 else 0
+        count = features.numel() // features.shape[1] * (channels or features.shape[1])
+        count = count if self.training and self.rate > 0 else 0
         words = torch.empty(-(-count // 8), dtype=torch.int64).random_(-(2**63), None)
         threshold = min(round(self.rate * 256), 255)
         return words.view(torch.uint8)[:count].numpy(), threshold, _number(256 / (256 - threshold), features)
@@ -118,6 +126,119 @@ class NormalisedLeakyReLU(nn.Module):
     def extra_repr(self) -> str:
         """Show the slope in the network's description."""
         return f"slope={self.slope}"
+
+
+def convolve(features: Tensor, convolution: nn.Conv2d, activation: NormalisedLeakyReLU) -> Tensor:
+    """Return features after a 3x3 convolution (padded by 1), normalisation, LeakyReLU and dropout.
+
+    On a CPU a layer of fewer than 16 output channels is one kernel, in float32, and a layer of a multiple of
+    16 computes channels-last, whatever layout it is given.
+
+    Parameters
+    ----------
+    features : Tensor
+        Shape (N, I, H, W).
+    convolution : Conv2d
+        From I to O channels, with a bias.
+    activation : NormalisedLeakyReLU
+        What follows.
+
+    Returns
+    -------
+    Tensor
+        Shape (N, O, H, W).
+    """
+    channels = convolution.out_channels
+    if _by_hand(features) and channels % VECTOR == 0:
+        wide = channels_last if features.shape[1] == 1 else partial(Tensor.contiguous, memory_format=LAST)
+        features = wide(features)
+    elif _by_hand(features) and channels < VECTOR and _fits(features, convolution):
+        dropout = activation.dropout.draw(features, channels)
+        weights = convolution.weight, convolution.bias
+        result: Tensor = _NarrowLayer.apply(
+            features, *weights, activation.slope, dropout, torch.is_grad_enabled()
+        )
+        return result
+    activated: Tensor = activation(convolution(features))
+    return activated
+
+
+def _fits(features: Tensor, convolution: nn.Conv2d) -> bool:
+    """Whether the kernel for few channels applies: float32 throughout, as many channels as are expected."""
+    given, wanted = (features.dtype, features.shape[1]), (torch.float32, convolution.in_channels)
+    return given == wanted and convolution.weight.dtype == torch.float32 and not _mixed_precision()
+
+
+def _mixed_precision() -> bool:
+    return torch.is_autocast_enabled("cpu")
+
+
+class _NarrowLayer(torch.autograd.Function):
+    """Convolution, normalisation, LeakyReLU and dropout of few channels on a CPU, in one kernel."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        features: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        slope: float,
+        dropout: kernels.Dropout,
+        training: bool,
+    ) -> Tensor:
+        features = features.contiguous()
+        shape = len(features), len(weight), *features.shape[2:]
+        planes = *shape[:2], shape[2] * shape[3]
+        activated = torch.empty(shape)
+        random, *rest = dropout
+        ctx.dropout = random.reshape(planes if random.size else (0, 0, 0)), *rest
+        ctx.normalised = np.empty(planes if training else (1, *planes[1:]), np.float32)
+        ctx.scales, ctx.slope = np.empty(shape[:2], np.float32), _number(slope, features)
+        ctx.save_for_backward(features, weight, bias)
+        given = _array(features), _array(weight.flatten(2)), _array(bias), ctx.dropout
+        made = ctx.normalised, ctx.scales, _array(activated.flatten(2))
+        narrow.forward(*given, ctx.slope, _number(EPSILON, features), *made)
+        return activated
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        inputs, wanted = ctx.saved_tensors, ctx.needs_input_grad[:3]
+        if torch.is_grad_enabled():
+            # A gradient of the gradient is wanted, as in _Activation.
+            features, weight, bias = inputs
+            again = _instance_norm(functional.conv2d(features, weight, bias, padding=1))
+            again = functional.leaky_relu(again, float(ctx.slope))
+            random, *rest = ctx.dropout
+            if random.size:
+                again = _Dropout.apply(again, (random.reshape(-1), *rest), torch.contiguous_format)
+            asked = [each for each, needed in zip(inputs, wanted, strict=True) if needed]
+            second = iter(torch.autograd.grad(again, asked, gradient, create_graph=True))
+            return *(next(second) if needed else None for needed in wanted), None, None, None
+        features, weight = _array(inputs[0]), _array(inputs[1].flatten(2))
+        given = _array(gradient.contiguous().flatten(2)), features, weight, ctx.dropout
+        made = [
+            torch.empty(each.shape if needed else (0,) * each.ndim)
+            for each, needed in zip(inputs, wanted, strict=True)
+        ]
+        by_features, by_weight, by_bias = made
+        filled = _array(by_features), _array(by_weight.flatten(2)), _array(by_bias)
+        narrow.backward(*given, ctx.slope, ctx.normalised, ctx.scales, *filled)
+        found = (each if needed else None for each, needed in zip(made, wanted, strict=True))
+        return *found, None, None, None
+
+
+def to_mask(features: Tensor, convolution: nn.Conv2d) -> Tensor:
+    """Return features (N, C, H, W) after a 1x1 convolution to one channel, (N, 1, H, W).
+
+    On a CPU it is a sum of planes or a matrix product, since convolutions to a single channel are slow.
+    """
+    if not _by_hand(features) or convolution.bias is None:
+        mask: Tensor = convolution(features)
+        return mask
+    weight, bias = convolution.weight, convolution.bias
+    if _layout(features) == torch.channels_last:
+        return functional.linear(features.permute(0, 2, 3, 1), weight.flatten(1), bias).permute(0, 3, 1, 2)
+    return (features * weight).sum(1, keepdim=True) + bias[:, None, None]
 
 
 def _instance_norm(features: Tensor) -> Tensor:
@@ -213,10 +334,27 @@ class _HalveBackward(torch.autograd.Function):
 
 def resize(features: Tensor, size: Sequence[int]) -> Tensor:
     """Return features of another size (H, W), interpolated bilinearly, corners kept in their places."""
-    if _by_hand(features) and _layout(features) == torch.channels_last:
+    if not _by_hand(features):
+        return _interpolate(features, size)
+    if _layout(features) == torch.channels_last:
         resized: Tensor = _Resize.apply(features, size)
         return resized
-    return _interpolate(features, size)
+    if features.dtype == torch.bfloat16 or _mixed_precision():
+        return _interpolate(features, size)
+    # Planes are interpolated by two matrix products, whose gradients are matrix products, too.
+    rows, columns = (
+        _interpolation(before, after, features.dtype)
+        for before, after in zip(features.shape[-2:], size, strict=True)
+    )
+    return rows @ (features @ columns.T)
+
+
+@lru_cache(maxsize=64)
+def _interpolation(before: int, after: int, kind: torch.dtype) -> Tensor:
+    """Return the matrix, (after, before), that interpolates a line of points, corners in their places."""
+    points = torch.eye(before, dtype=torch.float64)[None]
+    moved = functional.interpolate(points, after, mode="linear", align_corners=True)
+    return moved[0].T.to(kind).contiguous()
 
 
 def _interpolate(features: Tensor, size: Sequence[int]) -> Tensor:

@@ -1,4 +1,4 @@
-"""Training and evaluation mode of modules."""
+"""What a module computes for a while: training or evaluation mode, gradients by its weights or none."""
 
 from __future__ import annotations
 
@@ -19,3 +19,16 @@ def evaluation_mode(module: nn.Module) -> Iterator[None]:
     finally:
         for child, mode in modes:
             child.training = mode
+
+
+@contextmanager
+def frozen(module: nn.Module) -> Iterator[None]:
+    """Compute no gradient by a module's weights, and restore afterwards which ones have one."""
+    free = [weight for weight in module.parameters() if weight.requires_grad]
+    for weight in free:
+        weight.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for weight in free:
+            weight.requires_grad_(True)

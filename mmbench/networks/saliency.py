@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from mmbench.networks.modes import evaluation_mode
+from mmbench.networks.modes import evaluation_mode, frozen
 
 Bridge = Literal["both", "image", "saliency", "shuffled", "none"]
 SaliencyScale = Literal["raw", "minmax"]
@@ -43,7 +43,7 @@ def saliency_map(network: Classifier, images: Tensor, *, scale: SaliencyScale = 
     Tensor
         Shape (N, 1, H, W), non-negative, float32, without history.
     """
-    with torch.enable_grad(), evaluation_mode(network):
+    with torch.enable_grad(), evaluation_mode(network), frozen(network):
         images = images.detach().requires_grad_()
         # S_n = |d max_c z_n,c / d x_n|, of the logits, before softmax. In evaluation mode no image's logits
         # depend on another's pixels, so the gradient of the sum over images holds every image's own.

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
-from mmbench.networks.layers import NormalisedLeakyReLU, channels_last, halve, like, resize
+from mmbench.networks.layers import NormalisedLeakyReLU, convolve, halve, like, resize, to_mask
 from mmbench.networks.multitask import Body
 from mmbench.protocol.schema import Backbone
 
 BASE_CHANNELS = 16
 LEAKY_SLOPE = 0.2
-VECTOR = 16
-"""Channels, in float32, of the widest vector of a CPU: multiples of them are faster channels-last."""
 
 
 class DoubleConvolution(nn.Sequential):
@@ -25,6 +25,12 @@ class DoubleConvolution(nn.Sequential):
             nn.Conv2d(out_channels, out_channels, 3, padding=1),
             NormalisedLeakyReLU(LEAKY_SLOPE, dropout),
         )
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return features of shape (N, O, H, W) from (N, I, H, W)."""
+        layers: Any = self
+        first, one, second, other = layers
+        return convolve(convolve(features, first, one), second, other)
 
 
 class PaperUNet(Body):
@@ -50,7 +56,6 @@ class PaperUNet(Body):
     ):
         super().__init__()
         widths = [max(1, round(BASE_CHANNELS * 2**level * backbone.width)) for level in range(backbone.depth)]
-        self.wide = widths[0] % VECTOR == 0
         self.encoder = nn.ModuleList(
             DoubleConvolution(before, after, backbone.dropout)
             for before, after in zip([1, *widths], widths, strict=False)
@@ -69,7 +74,7 @@ class PaperUNet(Body):
     def encode(self, images: Tensor) -> list[Tensor]:
         """Return each block's features, finest first; block k has 1/2^k of the side."""
         features: list[Tensor] = []
-        current = channels_last(images) if self.wide and images.device.type == "cpu" else images
+        current = images
         for level, block in enumerate(self.encoder):
             current = block(halve(current) if level else current)
             features.append(current)
@@ -84,8 +89,8 @@ class PaperUNet(Body):
         current = features[-1]
         for level, block in enumerate(self.decoder):
             skip = features[-2 - level]
-            parts = [resize(current, skip.shape[-2:]), skip]
+            parts = [like(resize(current, skip.shape[-2:]), skip), skip]
             if level == 0 and bridge is not None:
                 parts.append(like(resize(bridge, skip.shape[-2:]), skip))
             current = block(torch.cat(parts, 1))
-        return self.mask_head(current)
+        return to_mask(current, self.mask_head)

@@ -39,7 +39,7 @@ def test_loops_work_where_nothing_can_be_kept(monkeypatch):
         return compiled(**settings)
 
     monkeypatch.setattr(numba, "njit", unwritable)
-    double = kernels._compiled(lambda number: 2 * number)
+    double = kernels.compiled()(lambda number: 2 * number)
     assert double(4) == 8
 
 

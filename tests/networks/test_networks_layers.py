@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from mmbench.networks.layers import Dropout, NormalisedLeakyReLU, halve, resize
+from mmbench.networks.layers import Dropout, NormalisedLeakyReLU, convolve, halve, resize, to_mask
 
 LAYOUTS = pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 
@@ -164,4 +164,111 @@ def test_halving_can_be_differentiated_twice(layout):
         lambda features: functional.max_pool2d(features, 2).square(), x, gradient, twice=True
     )
     for one, other in zip(found, plain, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+NARROW = pytest.mark.parametrize(
+    ("shape", "outputs"),
+    [((3, 1, 48, 48), 4), ((2, 5, 7, 9), 3), ((2, 24, 24, 24), 8), ((1, 3, 1, 5), 15), ((2, 2, 70, 33), 1)],
+)
+
+
+def narrow_layer(shape, outputs, dropout=0.0):
+    torch.manual_seed(0)
+    layer = torch.nn.Conv2d(shape[1], outputs, 3, padding=1), NormalisedLeakyReLU(0.2, dropout)
+    return *layer, torch.randn(shape, requires_grad=True), torch.randn(shape[0], outputs, *shape[2:])
+
+
+def plain_layer(convolution, features):
+    weight, bias = convolution.weight.double(), convolution.bias.double()
+    return plain_activation(functional.conv2d(features.double(), weight, bias, padding=1))
+
+
+@NARROW
+@pytest.mark.parametrize("frozen", [(), ("weight", "bias"), ("features",)])
+def test_a_layer_of_few_channels_and_its_gradients_are_torchs(shape, outputs, frozen):
+    convolution, activation, features, gradient = narrow_layer(shape, outputs)
+    for name, each in (("weight", convolution.weight), ("bias", convolution.bias), ("features", features)):
+        each.requires_grad_(name not in frozen)
+    asked = [each for each in (features, convolution.weight) if each.requires_grad]
+    expected = plain_layer(convolution, features)
+    found = convolve(features, convolution, activation)
+    torch.testing.assert_close(found.double(), expected, atol=1e-5, rtol=1e-4)
+    pairs = zip(
+        torch.autograd.grad(found, asked, gradient),
+        torch.autograd.grad(expected, asked, gradient.double()),
+        strict=True,
+    )
+    for one, other in pairs:
+        largest = other.abs().max()
+        torch.testing.assert_close(one.double() / largest, other.double() / largest, atol=1e-5, rtol=0)
+
+
+def test_a_layer_of_few_channels_is_the_same_without_gradients():
+    convolution, activation, features, _ = narrow_layer((3, 4, 12, 10), 6)
+    with torch.no_grad():
+        found = convolve(features, convolution, activation)
+    assert torch.equal(found, convolve(features, convolution, activation))
+
+
+def test_a_layer_of_few_channels_drops_in_both_directions_alike():
+    convolution, activation, features, gradient = narrow_layer((2, 3, 12, 10), 5, dropout=0.25)
+    found = convolve(features, convolution, activation)
+    kept = found != 0
+    assert 0.65 < kept.double().mean() < 0.85
+    expected = plain_layer(convolution, features) * kept / 0.75
+    torch.testing.assert_close(found.double(), expected, atol=1e-5, rtol=1e-4)
+    (one,), (other,) = (torch.autograd.grad(out, features, gradient.to(out)) for out in (found, expected))
+    torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)
+    activation.eval()
+    whole = plain_layer(convolution, features)
+    torch.testing.assert_close(
+        convolve(features, convolution, activation).double(), whole, atol=1e-5, rtol=1e-4
+    )
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.25])
+def test_a_layer_of_few_channels_can_be_differentiated_twice(dropout):
+    convolution, activation, features, gradient = narrow_layer((2, 3, 6, 7), 5, dropout)
+
+    def seeded(x):
+        torch.manual_seed(3)
+        return convolve(x, convolution, activation)
+
+    kept = (seeded(features) != 0) / (1 - dropout) if dropout else 1
+    found = differentiated(seeded, features.detach(), gradient, twice=True)
+    expected = differentiated(
+        lambda x: plain_layer(convolution, x) * kept,
+        features.detach().double(),
+        gradient.double(),
+        twice=True,
+    )
+    for one, other in zip(found, expected, strict=True):
+        largest = other.abs().max()
+        torch.testing.assert_close(one.double() / largest, other / largest, atol=1e-4, rtol=0)
+
+
+def test_what_is_not_a_number_stays_visible_in_a_layer_of_few_channels():
+    convolution, activation, features, _ = narrow_layer((2, 3, 8, 8), 5)
+    with torch.no_grad():
+        features[1, 2, 5, 4] = torch.nan
+        found = convolve(features, convolution, activation).isnan()
+    assert not found[0].any()
+    assert found[1].flatten(1).any(1).all()
+
+
+def test_a_layer_refuses_another_number_of_channels():
+    convolution, activation, _, _ = narrow_layer((2, 3, 8, 8), 5)
+    with pytest.raises(RuntimeError, match="expected"):
+        convolve(torch.zeros(2, 4, 8, 8), convolution, activation)
+
+
+@LAYOUTS
+def test_the_mask_is_a_convolution_of_single_pixels(layout):
+    torch.manual_seed(0)
+    convolution = torch.nn.Conv2d(6, 1, 1).double()
+    features = torch.randn(3, 6, 5, 7, dtype=torch.float64).to(memory_format=layout)
+    gradient = torch.randn(3, 1, 5, 7, dtype=torch.float64)
+    found = differentiated(lambda x: to_mask(x, convolution), features, gradient)
+    for one, other in zip(found, differentiated(convolution, features, gradient), strict=True):
         torch.testing.assert_close(one, other)

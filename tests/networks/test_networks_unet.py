@@ -44,8 +44,9 @@ def plain_upsample(x, size):
     return functional.interpolate(x, size=size, mode="bilinear", align_corners=True)
 
 
-def test_forward_agrees_with_a_plain_formulation():
-    net = network(bridge="image", width=0.25).eval()
+@pytest.mark.parametrize("width", [1.0, 0.4, 0.25, 0.0625])
+def test_forward_agrees_with_a_plain_formulation(width):
+    net = network(bridge="image", width=width).eval()
     w = {key.removeprefix("body."): value for key, value in net.state_dict().items()}
     x = torch.randn(2, 1, 64, 64)
     features = []
@@ -88,13 +89,13 @@ def test_dropout_acts_in_training_and_not_in_evaluation():
     assert torch.equal(net.segment(x), net.segment(x))
 
 
-@pytest.mark.parametrize(("width", "channels_last"), [(1.0, True), (0.25, False)])
-def test_a_wide_networks_features_lie_channels_last_to_the_end(width, channels_last):
+@pytest.mark.parametrize("width", [1.0, 0.25, 0.4])
+def test_layers_of_whole_vectors_of_channels_compute_channels_last(width):
     net, found = network(bridge="both", width=width), []
     for layer in net.modules():
         if isinstance(layer, torch.nn.Conv2d | NormalisedLeakyReLU):
-            layer.register_forward_hook(lambda layer, given, out: found.append((given[0], out)))
+            layer.register_forward_hook(lambda layer, given, out: found.append(out))
     net.segment(torch.randn(2, 1, 64, 64)).sum().backward()
-    assert len(found) > 50
-    for features in (features for pair in found for features in pair if features.shape[1] > 1):
-        assert features.is_contiguous() != channels_last
+    assert len(found) >= 18
+    for features in found:
+        assert features.is_contiguous() == (features.shape[1] % 16 > 0)
