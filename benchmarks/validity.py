@@ -133,7 +133,7 @@ def judge(block: Block, rng) -> tuple[list[CellEstimate], Scored]:
     """Return every cell's estimate with its comparison with the reference, as a report makes them."""
     metric = METRICS["dice" if block.task == "segmentation" else "accuracy"]
     weights = patient_weights(block.patients, PROTOCOL.statistics.resamples, rng)
-    scored = score(block, metric, weights, PROTOCOL, grids_of(block, ()))
+    scored = score(block, metric, weights, PROTOCOL, grids_of(block, (), crossed=True))
     order = list(scored.grids)
     estimates = cell_estimates(scored, PROTOCOL, order)
     comparisons = compare_all(scored, PROTOCOL, order, None)

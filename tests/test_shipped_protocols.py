@@ -181,8 +181,10 @@ def test_only_the_oracle_looks_at_the_targets(rule, tmp_path):
     assert summary.failed == {}
     store = ResultStore(tmp_path / "r")
     for id in summary.done:
+        selection = store.runs.table(id, "selection.parquet").to_pandas()
+        looked_at = {name for name in selection.columns if name != "step"}
         validation = store.runs.table(id, "validation.parquet").to_pandas()
-        looked_at = {name for name in validation.columns if name != "step"}
+        assert set(validation.columns) == {"step", "auroc", "dice"}
         sources = {"classification paediatric_ap", "segmentation adult_pa"}
         targets = {"classification hospital", "segmentation county"}
         assert looked_at == (sources if rule == "source_val" else sources | targets)

@@ -174,7 +174,7 @@ def _records_of(block: Block, question: Question) -> Records:
     rng = generator(protocol.seed, "report", block.task, block.domain)
     # One set of resampled patients for all metrics and cells, so that differences are paired.
     weights = patient_weights(block.patients, protocol.statistics.resamples, rng)
-    grids = grids_of(block, question.trivial)
+    grids = grids_of(block, question.trivial, crossed=protocol.crossed)
     parts = [_measured(block, metric, weights, grids, question, rng) for metric in metrics_in(block)]
     cases = Records(
         curves=tuple(curves_of(block, grids, order)), cases=tuple(case_means(block, grids, order))

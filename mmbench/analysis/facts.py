@@ -146,7 +146,7 @@ def facts_of(results: Results, estimates: Iterable[CellEstimate]) -> Facts:
         title=protocol.name,
         description=protocol.description,
         reference=protocol.reference_label,
-        subsets=protocol.subsets,
+        subsets=len(protocol.subset_numbers),
         seeds=protocol.seeds,
         created=max((run.created for run in results.facts.values()), default=results.planned_at),
         counts=tuple(counts.values()),
@@ -226,7 +226,7 @@ def _warnings(results: Results) -> list[str]:
     if finished < planned:
         cause = f" ({len(results.failed)} failed)" if results.failed else ""
         found.append(f"{planned - finished} of {planned} runs are missing{cause}: nothing here is final.")
-    trainings = protocol.subsets * protocol.seeds
+    trainings = protocol.trainings
     if trainings == 1:
         found.append(
             "One training per row: intervals are over cases alone and say nothing of another seed or subset."

@@ -252,7 +252,8 @@ def _compare(block: Block, a: Side, b: Side, metrics: Sequence[str]) -> list[Ans
     protocol = a.results.protocol
     rng = generator(protocol.seed, "compare", block.task, block.domain)
     weights = patient_weights(block.patients, protocol.statistics.resamples, rng)
-    grids = grids_of(block, ())
+    crossed = protocol.crossed or b.results.protocol.crossed
+    grids = grids_of(block, (), crossed=crossed)
     share = a.results.test_share(Task(block.task))
     found = []
     for name in metrics:

@@ -121,7 +121,7 @@ def score(
     return Scored(block, metric, found, found.covariance, grids)
 
 
-def grids_of(block: Block, trivial: Iterable[str]) -> dict[Cell, np.ndarray]:
+def grids_of(block: Block, trivial: Iterable[str], *, crossed: bool) -> dict[Cell, np.ndarray]:
     """Return the cells of a block, each with the places of its trainings.
 
     Parameters
@@ -130,14 +130,19 @@ def grids_of(block: Block, trivial: Iterable[str]) -> dict[Cell, np.ndarray]:
         The scores.
     trivial : iterable of str
         The rows that are constant predictors.
+    crossed : bool
+        Whether labelled subsets and seeds are crossed; otherwise each subset is one training's, and so is
+        that of a trivial baseline, which has no seed of its own.
 
     Returns
     -------
     dict of Cell to ndarray
-        Shape (subsets, seeds), -1 where there is no training.
+        Shape (subsets, seeds), (1, seeds) unless they are crossed; -1 where there is no training.
     """
     constant = set(trivial)
     trainings = block.trainings
+    if not crossed:
+        trainings = trainings.assign(seed=trainings["subset"], subset=0)
     subsets = {subset: place for place, subset in enumerate(sorted(trainings["subset"].unique()))}
     seeds = {seed: place for place, seed in enumerate(sorted(trainings["seed"].unique()))}
     grids: dict[Cell, np.ndarray] = {}

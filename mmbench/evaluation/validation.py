@@ -1,4 +1,4 @@
-"""The scores that a selection rule chooses weights by."""
+"""Scores of a method in training: what a selection rule chooses by, and what shows convergence."""
 
 from __future__ import annotations
 
@@ -47,19 +47,45 @@ def main_scores(
     """
     scores = {}
     for where in parts:
-        rows = where.dataset.rows(where.part, where.task)
-        images = where.dataset.images[rows]
-        found = predict(method, images, where.task, device=device, precision=precision)
-        score = _balanced_accuracy if where.task is Task.CLASSIFICATION else _mean_dice
-        scores[f"{where.task.value} {where.dataset.domain}"] = score(where.dataset, rows, found)
+        rows, found = _predicted(method, where, device, precision)
+        name = f"{where.task.value} {where.dataset.domain}"
+        if where.task is Task.CLASSIFICATION:
+            scores[name] = _classified(where.dataset, rows, found)["balanced_accuracy"]
+        else:
+            scores[name] = _mean_dice(where.dataset, rows, found)
     return scores
 
 
-def _balanced_accuracy(dataset: Dataset, rows: np.ndarray, probabilities: np.ndarray) -> float:
+def primary_scores(
+    method: Method, parts: Iterable[ValidationPart], *, device: torch.device, precision: str
+) -> dict[str, float]:
+    """Return AUROC or mean Dice on each task's part, named by metric; NaN where one is undefined.
+
+    Parameters are those of :func:`main_scores`, with one part for each task.
+    """
+    scores = {}
+    for where in parts:
+        rows, found = _predicted(method, where, device, precision)
+        if where.task is Task.CLASSIFICATION:
+            scores["auroc"] = _classified(where.dataset, rows, found)["auroc"]
+        else:
+            scores["dice"] = _mean_dice(where.dataset, rows, found)
+    return scores
+
+
+def _predicted(
+    method: Method, where: ValidationPart, device: torch.device, precision: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows of a part and the method's probabilities for them."""
+    rows = where.dataset.rows(where.part, where.task)
+    images = where.dataset.images[rows]
+    return rows, predict(method, images, where.task, device=device, precision=precision)
+
+
+def _classified(dataset: Dataset, rows: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
     labels = dataset.cases["label"].iloc[rows].to_numpy(dtype=np.int64)
     policy = MetricPolicy(class_threshold=THRESHOLD)
-    positive = probabilities[:, 1].astype(np.float64)
-    return classification_summary(labels, positive, policy)["balanced_accuracy"]
+    return classification_summary(labels, probabilities[:, 1].astype(np.float64), policy)
 
 
 def _mean_dice(dataset: Dataset, rows: np.ndarray, probabilities: np.ndarray) -> float:

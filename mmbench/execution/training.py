@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 
 from mmbench.errors import StoreError
-from mmbench.evaluation.validation import ValidationPart, main_scores
+from mmbench.evaluation.validation import ValidationPart, main_scores, primary_scores
 from mmbench.execution.executor import RunTask
 from mmbench.execution.memory import peak_mb
 from mmbench.execution.sources import domain_dataset, source_dataset
@@ -25,11 +25,12 @@ from mmbench.provenance import engine_digest
 from mmbench.store.environment import capture
 from mmbench.store.layer import fix_hint, write_parquet
 from mmbench.store.records import RunRecord
-from mmbench.store.store import LOSSES, VALIDATION, ResultStore
+from mmbench.store.store import LOSSES, SELECTION, VALIDATION, ResultStore
 from mmbench.store.upkeep import quarantine
 from mmbench.training.build import build_method
 from mmbench.training.checkpoint import Checkpoint
 from mmbench.training.loop import History, train
+from mmbench.training.monitoring import Monitor, last_gain
 from mmbench.training.selection import BestWeights, LastWeights, SelectionRule
 from mmbench.training.streams import StreamLoader, labeled_data, task_data
 
@@ -77,7 +78,7 @@ class RunTrainer:
         method = self._build()
         method.start(labeled_data(data))
         loaded = time.perf_counter()
-        history, rule = History(), self._selection_rule()
+        history, rule, monitor = History(), self._selection_rule(), self._monitor()
         if not method.trivial:
             loader = StreamLoader(
                 data,
@@ -88,7 +89,14 @@ class RunTrainer:
             )
             history = self._resuming(
                 partial(
-                    train, method, loader, run.training, rule, device=self.device, on_step=self._report_step
+                    train,
+                    method,
+                    loader,
+                    run.training,
+                    rule,
+                    device=self.device,
+                    monitor=monitor,
+                    on_step=self._report_step,
                 )
             )
         trained = time.perf_counter()
@@ -97,7 +105,7 @@ class RunTrainer:
             "load": loaded - begin,
             "train": history.seconds if history.resumed_at else trained - loaded,
         }
-        self._write(method, history, rule, seconds)
+        self._write(method, history, rule, monitor, seconds)
         return method
 
     def restore(self) -> Method:
@@ -125,9 +133,7 @@ class RunTrainer:
         if rule == "last":
             return LastWeights()
         if rule == "source_val":
-            parts = [
-                ValidationPart(source_dataset(self.task, kind), "validation", kind) for kind in run.budgets
-            ]
+            parts = self._validation_parts()
         else:
             parts = [
                 ValidationPart(domain_dataset(self.task, kind, domain), domain.part, kind)
@@ -136,6 +142,19 @@ class RunTrainer:
             ]
         scorer = partial(main_scores, parts=parts, device=self.device, precision=run.training.precision)
         return BestWeights(scorer, run.selection.every)
+
+    def _monitor(self) -> Monitor:
+        """Return what validates on the way; where a source has no validation part, its task is left out."""
+        training = self.task.run.training
+        parts = [each for each in self._validation_parts() if len(each.dataset.rows(each.part, each.task))]
+        scorer = partial(primary_scores, parts=parts, device=self.device, precision=training.precision)
+        return Monitor(scorer, training.steps, training.validations if parts else 0, training.stop)
+
+    def _validation_parts(self) -> list[ValidationPart]:
+        return [
+            ValidationPart(source_dataset(self.task, kind), "validation", kind)
+            for kind in self.task.run.budgets
+        ]
 
     def _resuming(self, go: Callable[..., History]) -> History:
         """Train from the checkpoint; from the first step where it is damaged."""
@@ -150,10 +169,16 @@ class RunTrainer:
         self.on_progress(step, steps, "train")
 
     def _write(
-        self, method: Method, history: History, rule: SelectionRule, seconds: dict[str, float]
+        self,
+        method: Method,
+        history: History,
+        rule: SelectionRule,
+        monitor: Monitor,
+        seconds: dict[str, float],
     ) -> None:
         run, keep = self.task.run, self.task.protocol.keep.weights
         last = history.losses[-1] if history.losses else {}
+        scores = monitor.scores
         halved = 0 < history.micro_batch < run.training.batch_size
         record = RunRecord(
             id=run.id,
@@ -166,6 +191,10 @@ class RunTrainer:
             selected_step=None if method.trivial else history.selected_step,
             resumed_at=history.resumed_at,
             micro_batch=history.micro_batch if halved else None,
+            validation={name: value for name, value in scores[-1].items() if name != "step"}
+            if scores
+            else {},
+            last_gain=last_gain(scores) if scores else {},
             last_losses={name: value for name, value in last.items() if name != "step"},
             method_source=self.registered.source_digest,
             distribution=self.registered.distribution,
@@ -175,8 +204,9 @@ class RunTrainer:
 
         def files(folder: Path) -> None:
             write_parquet(pd.DataFrame(history.losses), folder / LOSSES)
-            if rule.scores:
-                write_parquet(pd.DataFrame(rule.scores), folder / VALIDATION)
+            for name, rows in ((VALIDATION, scores), (SELECTION, rule.scores)):
+                if rows:
+                    write_parquet(pd.DataFrame(rows), folder / name)
             if keep:
                 save_method(method, folder)
 

@@ -43,7 +43,7 @@ def run_cost(
     predicted : mapping from task to int, optional
         Cases to predict of a task; left out, predictions are not counted.
     validated : mapping from task to int, optional
-        Cases of one validation; counted every ``selection.every`` steps unless the rule is ``last``.
+        Cases of one validation; counted as often as training and selection rule ask for one.
 
     Returns
     -------
@@ -61,7 +61,8 @@ def run_cost(
 def _training_cost(run: RunSpec, method: MethodSummary, validated: Mapping[Task, int]) -> float:
     step = run.training.batch_size * sum(_stream(run, stream) for stream in _streams(run, method.streams))
     validation = sum(_prediction(run, task) * count for task, count in validated.items())
-    rounds = 0 if run.selection.rule == "last" else run.training.steps / run.selection.every
+    rounds = 0.0 if run.selection.rule == "last" else run.training.steps / run.selection.every
+    rounds += run.training.validations
     return _image_cost(run) * (run.training.steps * step + rounds * validation)
 
 

@@ -131,22 +131,24 @@ def _check_source(protocol: Protocol, task: Task, dataset: Dataset) -> None:
             f"{dataset.domain} has no test cases for {task.value}", at=("sources", task.value)
         )
     if protocol.selection.rule == "source_val":
-        _check_validation(task, dataset)
+        _check_validation(task, dataset, "source_val", "use last", ("selection",))
+    if protocol.training.stop is not None:
+        _check_validation(task, dataset, "stop", "leave stop out", ("training", "stop"))
 
 
-def _check_validation(task: Task, dataset: Dataset) -> None:
+def _check_validation(task: Task, dataset: Dataset, what: str, otherwise: str, at: Location) -> None:
     rows = dataset.rows("validation", task)
     if not len(rows):
         raise ProtocolError(
-            f"source_val needs validation cases, but {dataset.domain} has none for {task.value}; give it a "
-            "split, or use last",
-            at=("selection",),
+            f"{what} needs validation cases, but {dataset.domain} has none for {task.value}; give it a "
+            f"split, or {otherwise}",
+            at=at,
         )
     if task is Task.CLASSIFICATION and dataset.cases["label"].iloc[rows].nunique() < 2:
         raise ProtocolError(
-            f"source_val needs both classes, but the validation part of {dataset.domain} has one; "
-            "give it a split, or use last",
-            at=("selection",),
+            f"{what} needs both classes, but the validation part of {dataset.domain} has one; "
+            f"give it a split, or {otherwise}",
+            at=at,
         )
 
 

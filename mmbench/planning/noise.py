@@ -61,7 +61,9 @@ def _budgets(plan: Plan, block: Block) -> list[VarianceBudget]:
     rng = generator(plan.protocol.seed, "outlook", block.task, block.domain)
     weights = patient_weights(block.patients, RESAMPLES, rng)
     trivial = [label for label, summary in plan.methods.items() if summary.trivial]
-    scored = score(block, metric, weights, plan.protocol, grids_of(block, trivial))
+    scored = score(
+        block, metric, weights, plan.protocol, grids_of(block, trivial, crossed=plan.protocol.crossed)
+    )
     budgets = []
     for cell in scored.grids:
         for other in scored.grids:

@@ -51,7 +51,7 @@ def outline(protocol: Protocol, plugins: Iterable[Path] = ()) -> dict[str, Any]:
     return {
         "protocol": protocol.name,
         "runs": len(runs),
-        "subsets": protocol.subsets,
+        "subsets": len(protocol.subset_numbers),
         "seeds": protocol.seeds,
         "rows": rows,
     }

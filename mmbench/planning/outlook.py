@@ -134,7 +134,7 @@ def outlook(plan: Plan, results: Path, workers: int) -> Outlook:
     work = take_stock(plan, store, Request())
     lacking = work.missing.values()
     seconds, timed_by = _expected_seconds(plan, store, work, workers)
-    trainings = protocol.subsets * protocol.seeds
+    trainings = protocol.trainings
     family = family_size(plan)
     alpha = 1 - protocol.statistics.confidence
     overlaps = plan.leaks.to_json()["overlaps"]
@@ -267,7 +267,7 @@ def _detectable(plan: Plan, store: ResultStore, family: int) -> list[Detectable]
             basis = "noise of the recorded runs" if noise else "assumed noise"
             alone, corrected = (
                 minimum_detectable_difference(
-                    Design(protocol.subsets, protocol.seeds, cases, count, alpha),
+                    Design(protocol.subsets or 1, protocol.seeds, cases, count, alpha),
                     noise or ASSUMED[metric],
                     largest=1.0,
                 )
@@ -305,7 +305,7 @@ def _few_labels(plan: Plan) -> Iterable[str]:
     protocol = plan.protocol
     for budget in protocol.budgets.of(Task.CLASSIFICATION):
         fewest: dict[str, int] = {}
-        for subset in range(protocol.subsets):
+        for subset in protocol.subset_numbers:
             rows = labeled_rows(source, Task.CLASSIFICATION, budget, seed=protocol.seed, subset=subset)
             labels = source.cases["label"].iloc[rows].to_numpy(dtype=int)
             for name, label in (("normal", 0), ("pneumonia", 1)):

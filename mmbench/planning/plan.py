@@ -143,7 +143,7 @@ def make_plan(
         notes=(*_notes(data, leaks), *skipped, *uncovered),
         cases=data.cases,
         parts=data.parts,
-        subsets=subset_table(data.sources, seed=protocol.seed, subsets=protocol.subsets),
+        subsets=subset_table(data.sources, seed=protocol.seed, subsets=len(protocol.subset_numbers)),
         sources=data.sources,
         data_root=data_root,
         plugins=plugins,

@@ -64,6 +64,8 @@ class RunSpec(Strict):
         depend on.
         """
         content = self.model_dump(mode="json", exclude={"label", "sources", "selected_on"})
+        if self.training.stop is None:
+            del content["training"]["validations"]
         # A run sees the source's training and validation parts: data and split, not the evaluated part.
         content["sources"] = {task.value: [d.data, d.split] for task, d in self.sources.items()}
         content["selected_on"] = {
@@ -124,8 +126,8 @@ def expand(
             continue
         tasks = [task for task in protocol.tasks if task in summary.tasks]
         for budgets, pair in _budgets(protocol, tasks):
-            for subset in range(protocol.subsets):
-                for seed in range(protocol.seeds if summary.seeded else 1):
+            for subset in protocol.subset_numbers:
+                for seed in protocol.seeds_of(subset) if summary.seeded else [0]:
                     run = _run(protocol, entry, summary, budgets, pair, subset, seed, domains)
                     known = runs.setdefault(run.id, run)
                     if known.label != run.label:

@@ -34,6 +34,7 @@ from mmbench.protocol.settings import (
     Schedule,
     Selection,
     Statistics,
+    Stop,
     StrongAugmentation,
     Training,
 )
@@ -58,6 +59,7 @@ __all__ = [
     "Sources",
     "SplitSizes",
     "Statistics",
+    "Stop",
     "Strict",
     "StrongAugmentation",
     "Target",
@@ -279,8 +281,8 @@ class Protocol(Strict):
     sources: Sources
     targets: Targets = Field(default_factory=Targets)
     budgets: Budgets
-    subsets: Positive = 1
-    """Number of labelled subsets."""
+    subsets: Positive | None = None
+    """Number of labelled subsets, each trained with every seed; when left out, each seed has its own one."""
     seeds: Annotated[int, Field(ge=1, le=1000)] = 1
     """Number of training seeds."""
     methods: list[Annotated[MethodEntry, BareString("method")]] = Field(min_length=1, max_length=200)
@@ -370,6 +372,31 @@ class Protocol(Strict):
                 "reference",
             )
         return self
+
+    @model_validator(mode="after")
+    def _stop_needs_validations(self) -> Self:
+        if self.training.stop is not None and self.training.validations < 2:
+            raise located_error("stop needs at least 2 validations", "training", "validations")
+        return self
+
+    @property
+    def crossed(self) -> bool:
+        """Whether labelled subsets and seeds are crossed, rather than one subset for each seed."""
+        return self.subsets is not None
+
+    @property
+    def trainings(self) -> int:
+        """How many trainings each row has at each pair of budgets."""
+        return self.seeds * (self.subsets or 1)
+
+    @property
+    def subset_numbers(self) -> range:
+        """Every labelled subset."""
+        return range(self.seeds if self.subsets is None else self.subsets)
+
+    def seeds_of(self, subset: int) -> range:
+        """Return the seeds that are trained on a labelled subset."""
+        return range(self.seeds) if self.crossed else range(subset, subset + 1)
 
     @property
     def reference_label(self) -> str:

@@ -74,6 +74,15 @@ class Augmentation(Strict):
     """What segmentation images (and their masks alike) get; none in the publication."""
 
 
+class Stop(Strict):
+    """When a training ends before its last step; the mean of the validation scores counts."""
+
+    patience: Positive
+    """Validations without a gain after which it ends."""
+    min_gain: float = Field(default=0.0, ge=0, le=1)
+    """What a mean score must be above the best one so far to be a gain."""
+
+
 class Training(Strict):
     """One run's training."""
 
@@ -82,6 +91,13 @@ class Training(Strict):
     """Images per stream and step."""
     optimizer: Annotated[Optimizer, BareString("name")] = Field(default_factory=Optimizer)
     schedule: Annotated[Schedule, BareString("name")] = Field(default_factory=Schedule)
+    ema: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Decay of an exponential moving average of the weights, which is evaluated in their place."""
+    validations: int = Field(default=10, ge=0, le=1000)
+    """How many times, evenly spaced, the sources' validation parts are scored on the way, the end included.
+    They show whether a training has converged; unless it may ``stop``, nothing else depends on them."""
+    stop: Stop | None = None
+    """End a training early; every method then trains for a time of its own."""
     augmentation: Augmentation = Field(default_factory=Augmentation)
     precision: Literal["float32", "bf16"] = "float32"
     """``bf16`` runs the network under autocast, on CPU and GPU."""

@@ -61,11 +61,14 @@ def selection_sentence(protocol: Protocol) -> str:
 
 
 def _spread(matrix: Matrix) -> str:
-    seeds, subsets = matrix.protocol.seeds, matrix.protocol.subsets
-    if seeds * subsets == 1:
+    protocol = matrix.protocol
+    if protocol.trainings == 1:
         return "One training per row (1 seed, 1 labelled subset): no spread can be shown."
-    over = f"{plural(seeds, 'seed')} x {plural(subsets, 'labelled subset')}"
-    constant = any(cell.trivial for cell in matrix.cells) and seeds > 1
+    seeds, own = plural(protocol.seeds, "seed"), ", each with its own labelled subset"
+    over = (
+        f"{seeds} x {plural(protocol.subsets or 1, 'labelled subset')}" if protocol.crossed else seeds + own
+    )
+    constant = protocol.crossed and protocol.seeds > 1 and any(cell.trivial for cell in matrix.cells)
     note = "; trivial baselines that no seed changes, over labelled subsets alone" if constant else ""
     return f"± is the standard deviation over trainings: {over} (not over cases){note}."
 

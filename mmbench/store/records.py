@@ -104,6 +104,10 @@ class RunRecord(Made):
     micro_batch: int | None = None
     """Images per stream that passed through the network at once, where memory did not hold the whole batch
     and gradients were accumulated; None where it did."""
+    validation: dict[str, Measured] = Field(default_factory=dict)
+    """Scores of the sources' validation parts at the end, by metric; empty where they were not validated."""
+    last_gain: dict[str, Measured] = Field(default_factory=dict)
+    """What these scores gained in the last tenth of the training, by metric."""
     last_losses: dict[str, Measured] = Field(default_factory=dict)
     """Loss terms of the last step, by name."""
     method_source: str = ""

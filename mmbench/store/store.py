@@ -45,6 +45,7 @@ from mmbench.store.records import (
 
 LOSSES = "losses.parquet"
 VALIDATION = "validation.parquet"
+SELECTION = "selection.parquet"
 CASES = "cases.parquet"
 PROBABILITIES = "probabilities.parquet"
 MASKS = "masks.npz"

@@ -18,7 +18,9 @@ from mmbench.methods.base import Batch, Method
 from mmbench.networks.inputs import release_memory
 from mmbench.protocol.schema import Training
 from mmbench.randomness import derive_seed
+from mmbench.training.averaging import Average
 from mmbench.training.checkpoint import Checkpoint
+from mmbench.training.monitoring import Monitor
 from mmbench.training.optimization import make_optimizer, make_scheduler
 from mmbench.training.selection import SelectionRule
 from mmbench.training.streams import StreamLoader, split
@@ -61,6 +63,7 @@ def train(
     rule: SelectionRule,
     *,
     device: torch.device,
+    monitor: Monitor | None = None,
     checkpoint: Checkpoint | None = None,
     on_step: Callable[[int, int], None] = lambda step, steps: None,
 ) -> History:
@@ -86,6 +89,8 @@ def train(
         Which weights to keep.
     device : torch.device
         Where the method's modules are.
+    monitor : Monitor, optional
+        Validates on the way, and may end the training early.
     checkpoint : Checkpoint, optional
         What to resume from if it exists, and where to save in between.
     on_step : callable
@@ -101,7 +106,8 @@ def train(
     parameters = [p for p in chain(*(m.parameters() for m in method.modules().values())) if p.requires_grad]
     optimizer = method.optimizer(parameters) or make_optimizer(parameters, training.optimizer)
     scheduler = make_scheduler(optimizer, training.steps, training.schedule)
-    saved = _Saved(method, optimizer, scheduler, rule)
+    average = Average(method, training.ema)
+    saved = _Saved(method, optimizer, scheduler, average, rule, monitor)
     history = History(micro_batch=training.batch_size)
     if checkpoint is not None and (state := checkpoint.load(device)) is not None:
         saved.load(state, history)
@@ -112,19 +118,36 @@ def train(
     for module in method.modules().values():
         module.train()
     for step in range(len(history.losses), training.steps):
+        if monitor is not None and monitor.stopped:
+            break
         values = _accumulate(losses, loader, training, history, optimizer, step, device)
         optimizer.step()
         scheduler.step()
         method.after_step(step)
+        average.after_step()
         history.losses.append({"step": step + 1, **values, **method.log()})
-        rule.after_step(step + 1, training.steps, method)
+        _look(step + 1, training.steps, method, average, rule, monitor)
         if checkpoint is not None and checkpoint.due():
             history.seconds = time.perf_counter() - begin
             checkpoint.save(saved.state(history))
         on_step(step + 1, training.steps)
-    history.selected_step = rule.finish(training.steps, method)
+    average.keep()
+    history.selected_step = rule.finish(len(history.losses), method)
     history.seconds = time.perf_counter() - begin
     return history
+
+
+def _look(
+    step: int, steps: int, method: Method, average: Average, rule: SelectionRule, monitor: Monitor | None
+) -> None:
+    """Show monitor and selection rule the weights that would be evaluated, where they are due to look."""
+    if monitor is not None and monitor.due(step):
+        with average.in_place():
+            monitor.after_step(step, method)
+        steps = step if monitor.stopped else steps
+    if rule.due(step, steps):
+        with average.in_place():
+            rule.after_step(step, method)
 
 
 def _accumulate(
@@ -173,7 +196,9 @@ class _Saved:
     method: Method
     optimizer: torch.optim.Optimizer
     scheduler: torch.optim.lr_scheduler.LambdaLR
+    average: Average
     rule: SelectionRule
+    monitor: Monitor | None
 
     def state(self, history: History) -> dict[str, Any]:
         return {
@@ -181,7 +206,9 @@ class _Saved:
             "method": self.method.state(),
             "optimizer": self.optimizer.state_dict(),
             "scheduler": self.scheduler.state_dict(),
+            "average": self.average.state(),
             "rule": self.rule.state(),
+            "monitor": self.monitor.state() if self.monitor is not None else {},
             "losses": history.losses,
             "resumed_at": history.resumed_at,
             "seconds": history.seconds,
@@ -194,7 +221,10 @@ class _Saved:
         self.method.load_state(state["method"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.scheduler.load_state_dict(state["scheduler"])
+        self.average.load_state(state["average"])
         self.rule.load_state(state["rule"])
+        if self.monitor is not None:
+            self.monitor.load_state(state["monitor"])
         history.losses, history.seconds = state["losses"], state["seconds"]
         history.micro_batch = state["micro_batch"]
         history.resumed_at = [*state["resumed_at"], len(history.losses)]

@@ -1,6 +1,6 @@
 """Selection rules: which weights of a training are evaluated.
 
-The loop hands a rule the method after each step and nothing else. A rule that needs scores is given a
+The loop hands a rule the method where it is due, and nothing else. A rule that needs scores is given a
 function that computes them; for ``source_val`` that function holds the sources' validation parts only.
 """
 
@@ -31,7 +31,11 @@ class LastWeights:
     def __init__(self) -> None:
         self.scores = []
 
-    def after_step(self, step: int, steps: int, method: Method) -> None:
+    def due(self, step: int, steps: int) -> bool:
+        """Never look at a method."""
+        return False
+
+    def after_step(self, step: int, method: Method) -> None:
         """Do nothing."""
 
     def finish(self, steps: int, method: Method) -> int:
@@ -68,16 +72,18 @@ class BestWeights:
         self.scores: list[dict[str, float]] = []
         self._best: tuple[float, int, dict[str, dict[str, Any]], dict[str, Any]] | None = None
 
-    def after_step(self, step: int, steps: int, method: Method) -> None:
-        """Score the method when it is time to, and keep its weights and state if they are the best so far.
+    def due(self, step: int, steps: int) -> bool:
+        """Whether to look at the method after that many steps."""
+        return step % self.every == 0 or step == steps
+
+    def after_step(self, step: int, method: Method) -> None:
+        """Score the method, and keep its weights and state if they are the best so far.
 
         Raises
         ------
         UndefinedScoreError
             If a score is not finite.
         """
-        if step % self.every and step != steps:
-            return
         named = self.scorer(method)
         self.scores.append({"step": step, **named})
         score = sum(named.values()) / len(named)

@@ -51,7 +51,8 @@ def test_costs_scale_with_pixels_and_channels(matrix, extra, ratio):
 def test_predictions_and_validation_are_counted_when_known(matrix):
     alone = cost(matrix, "enc")
     assert cost(matrix, "enc", predicted={Task.CLASSIFICATION: 600}) == alone + 600
-    assert cost(matrix, "enc", validated={Task.CLASSIFICATION: 16}) == alone
+    # Ten validations on the way of each training, and as many again for the selection rule.
+    assert cost(matrix, "enc", validated={Task.CLASSIFICATION: 16}) == alone + 16 * 10
     validated = cost(matrix, "enc", "selection: source_val\n", validated={Task.CLASSIFICATION: 16})
-    assert validated == alone + 16 * 1000 / 100
+    assert validated == alone + 16 * (10 + 1000 / 100)
     assert cost(matrix, "enc", train=False, predicted={Task.CLASSIFICATION: 600}) == 600 + 1

@@ -37,6 +37,26 @@ def test_seeds_and_subsets_multiply_and_unseeded_baselines_have_one_seed(matrix)
     assert counts == {"umtl": 9 * 10, "majority": 3 * 2, "prevalence": 3 * 10, "mean_mask": 3 * 2}
 
 
+def test_each_seed_has_a_labelled_subset_of_its_own_unless_they_are_crossed(matrix):
+    runs = runs_of(matrix, matrix.text + "seeds: 3\n", ("umtl", "majority", "prevalence"))
+    drawn = {
+        method: {(run.subset, run.seed) for run in runs if run.method == method}
+        for method in ("umtl", "majority", "prevalence")
+    }
+    assert drawn["umtl"] == drawn["prevalence"] == {(0, 0), (1, 1), (2, 2)}
+    assert drawn["majority"] == {(0, 0), (1, 0), (2, 0)}
+
+
+def test_validations_are_no_part_of_a_runs_identity_unless_it_may_stop(matrix):
+    def changed(**training):
+        content = yaml.safe_load(matrix.text)
+        return ids(matrix, yaml.safe_dump({**content, "training": {**content["training"], **training}}))
+
+    assert changed(validations=5) == changed(validations=20)
+    one, other = (changed(validations=count, stop={"patience": 3}) for count in (5, 20))
+    assert not set(one) & set(other)
+
+
 def test_every_id_is_distinct_and_short(matrix):
     found = ids(matrix, matrix.text + "seeds: 3\nsubsets: 2\n")
     assert len(set(found)) == len(found) == 36 * 6
@@ -45,7 +65,7 @@ def test_every_id_is_distinct_and_short(matrix):
 
 def test_an_id_never_changes_between_versions(matrix):
     """A change here re-runs everyone's results: it must be meant."""
-    assert runs_of(matrix)[0].id == "d20d92163a8f28c5"
+    assert runs_of(matrix)[0].id == "a39bb83764c2c329"
 
 
 def test_a_method_that_learns_a_task_without_a_source_has_no_runs(matrix):
