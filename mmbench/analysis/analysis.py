@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mmbench.analysis.comparisons import against_reference, compare_all, mark_ties
+from mmbench.analysis.collapsed import Collapsed, collapsed_runs
+from mmbench.analysis.comparisons import against_reference, compare_all, mark_ties, with_verdicts
+from mmbench.analysis.convergence import Convergence, convergence
 from mmbench.analysis.curves import case_means, curves_of
 from mmbench.analysis.estimates import cell_estimates
 from mmbench.analysis.facts import Facts, RowCost, RunRow, facts_of, row_costs, run_rows
 from mmbench.analysis.frames import Frames, frames_of
 from mmbench.analysis.matrix import Matrix, stored_matrix
 from mmbench.analysis.parallel import in_parallel
+from mmbench.analysis.primary import decided, primary_comparisons
 from mmbench.analysis.ranks import rank_records
-from mmbench.analysis.records import Records
+from mmbench.analysis.records import Primary, Records
 from mmbench.analysis.results import Results, read_results
 from mmbench.analysis.rows import Cell
 from mmbench.analysis.scored import grids_of, score
@@ -48,12 +51,15 @@ class Question:
         The rows that are constant predictors.
     test_shares : mapping of Task to float
         Test cases per training case of each task's source, as far as the plan says.
+    collapsed : frozenset of str
+        Ids of runs that did not learn.
     """
 
     protocol: Protocol
     order: tuple[Cell, ...]
     trivial: frozenset[str]
     test_shares: Mapping[Task, float | None]
+    collapsed: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -68,6 +74,10 @@ class Analysis(Frames):
         Means and deviations over trainings in the publication's layout.
     facts : Facts
         Leaks, notes, environments and warnings.
+    collapsed : tuple of Collapsed
+        Runs that did not learn.
+    convergence : tuple of Convergence
+        What each row still gained at the end of its trainings.
     rows : tuple of RowCost
         One per row: tasks, parameters, time and memory.
     runs : tuple of RunRow
@@ -81,6 +91,8 @@ class Analysis(Frames):
     protocol: Protocol
     matrix: Matrix
     facts: Facts
+    collapsed: tuple[Collapsed, ...]
+    convergence: tuple[Convergence, ...]
     rows: tuple[RowCost, ...]
     runs: tuple[RunRow, ...]
     records: Records
@@ -115,13 +127,16 @@ def analyse(results: Results | Path) -> Analysis | None:
     if not results.available:
         return None
     matrix = stored_matrix(results)
-    records = compute(results.scores, question_of(results, matrix))
+    collapsed = collapsed_of(results)
+    records = compute(results.scores, question_of(results, matrix, collapsed))
     runs = run_rows(results)
     return Analysis(
         **vars(frames_of(records)),
         protocol=results.protocol,
         matrix=matrix,
         facts=facts_of(results, records.estimates),
+        collapsed=tuple(collapsed),
+        convergence=tuple(convergence_of(results)),
         rows=row_costs(results, runs),
         runs=runs,
         records=records,
@@ -129,10 +144,23 @@ def analyse(results: Results | Path) -> Analysis | None:
     )
 
 
-def question_of(results: Results, matrix: Matrix) -> Question:
+def collapsed_of(results: Results) -> list[Collapsed]:
+    """Return the runs of a results folder that did not learn."""
+    changes = {id: facts.loss_change for id, facts in results.facts.items()}
+    return collapsed_runs(results.summaries, results.protocol, results.trivial, changes)
+
+
+def convergence_of(results: Results) -> list[Convergence]:
+    """Return what each row of a results folder still gained at the end of its trainings."""
+    validated = {id: (facts.validation, facts.last_gain) for id, facts in results.facts.items()}
+    return convergence(results.runs, validated, results.protocol)
+
+
+def question_of(results: Results, matrix: Matrix, collapsed: Sequence[Collapsed] = ()) -> Question:
     """Return what a results folder's own protocol asks."""
     shares = {task: results.test_share(task) for task in Task}
-    return Question(results.protocol, matrix.cells, results.trivial, shares)
+    lost = frozenset(one.run for one in collapsed)
+    return Question(results.protocol, matrix.cells, results.trivial, shares, lost)
 
 
 def compute(scores: pd.DataFrame, question: Question) -> Records:
@@ -155,7 +183,10 @@ def compute(scores: pd.DataFrame, question: Question) -> Records:
     except ValueError as error:
         raise StoreError(f"{error}; their data or splits differ, so report them apart") from None
     parts.sort(key=lambda block: (not block.in_domain, block.task))
-    return Records.joined(in_parallel(_records_of, [(block, question) for block in parts], len(scores)))
+    found = Records.joined(in_parallel(_records_of, [(block, question) for block in parts], len(scores)))
+    # One family over all blocks, so verdicts come last.
+    primary = decided(found.primary, question.protocol)
+    return replace(found, primary=primary, estimates=with_verdicts(found.estimates, primary))
 
 
 def metrics_in(block: Block) -> list[Metric]:
@@ -194,14 +225,18 @@ def _measured(
     protocol, order = question.protocol, question.order
     scored = score(block, metric, weights, protocol, grids)
     estimates = cell_estimates(scored, protocol, order)
-    if metric.name not in protocol.statistics.metrics:
+    if metric.name not in protocol.statistics.compared:
         return Records(estimates=tuple(mark_ties(estimates, (), protocol)))
     comparisons = compare_all(scored, protocol, order, question.test_shares[Task(block.task)])
-    estimates = against_reference(estimates, comparisons, metric, protocol)
+    estimates = against_reference(estimates, comparisons, protocol)
     ranked = rank_records(scored, protocol, order, rng)
+    primary: list[Primary] = []
+    if metric.name in protocol.statistics.primary:
+        primary = primary_comparisons(scored, protocol, order, question.collapsed)
     return replace(
         ranked,
         estimates=tuple(mark_ties(estimates, comparisons, protocol)),
+        primary=tuple(primary),
         comparisons=tuple(comparisons),
         variance=tuple(variance_parts(scored, order)),
     )

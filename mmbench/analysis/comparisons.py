@@ -1,4 +1,7 @@
-"""Every comparison of two rows at the same label budgets, and what it says of the estimates."""
+"""Every comparison of two rows at the same label budgets, and what it says of the estimates.
+
+Exploratory: p is corrected, but verdicts are given by :mod:`mmbench.analysis.primary` alone.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +11,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from mmbench.analysis.records import Against, CellEstimate, Comparison
+from mmbench.analysis.records import Against, CellEstimate, Comparison, Primary
 from mmbench.analysis.rows import Budgets, Cell, budget_pairs, cell_at
-from mmbench.analysis.scored import Scored, margin
-from mmbench.protocol.metrics import Metric
+from mmbench.analysis.scored import Scored
 from mmbench.protocol.schema import Protocol, Statistics
+from mmbench.stats.mixed import complete_part
 from mmbench.stats.multiplicity import holm
 from mmbench.stats.paired import nadeau_bengio, rank_biserial, signed_rank_p, superiority
-from mmbench.stats.verdicts import verdict
 
 
 def compare_all(
@@ -44,14 +46,14 @@ def compare_all(
             for place, a in enumerate(present)
             for b in present[place + 1 :]
         ]
-        found += judged(tests, scored.metric, protocol)
+        found += corrected(tests)
     return found
 
 
 def compare_cells(
     scored: Scored, a: Cell, b: Cell, pair: Budgets, statistics: Statistics, test_share: float | None
 ) -> Comparison:
-    """Compare two cells; :func:`judged` corrects p and adds the verdict.
+    """Compare two cells; :func:`corrected` corrects p.
 
     Parameters
     ----------
@@ -67,7 +69,9 @@ def compare_cells(
         As for :func:`compare_all`.
     """
     differences = scored.values(a) - scored.values(b)
-    both = np.isfinite(differences)
+    # The means, the tests and the estimate are of the same trainings.
+    both = np.zeros(differences.shape, dtype=bool)
+    both[np.ix_(*complete_part(differences))] = True
     kept = differences[both]
     corrected = math.nan
     if test_share is not None and len(kept) > 1:
@@ -104,35 +108,16 @@ def _effects(scored: Scored, a: Cell, b: Cell) -> tuple[float, float]:
     return superiority(flat, np.zeros_like(flat)), rank_biserial(by_case)
 
 
-def judged(tests: Sequence[Comparison], metric: Metric, protocol: Protocol) -> list[Comparison]:
-    """Return the tests of one family with p corrected (Holm) and with their verdicts.
-
-    Parameters
-    ----------
-    tests : sequence of Comparison
-        Corrected together.
-    metric : Metric
-        Its direction and range count.
-    protocol : Protocol
-        Gives confidence and region of practical equivalence.
-    """
+def corrected(tests: Sequence[Comparison]) -> list[Comparison]:
+    """Return the tests of one family with p corrected (Holm)."""
     adjusted = holm(np.array([test.difference.p for test in tests], dtype=float))
-    count = int(np.isfinite(adjusted).sum())
-    alpha, size = 1 - protocol.statistics.confidence, margin(metric, protocol)
-    found = []
-    for test, p in zip(tests, adjusted, strict=True):
-        low, high = test.difference.low, test.difference.high
-        if metric.better == "lower":
-            low, high = -high, -low
-        # One training each says nothing of the methods: another seed could turn it round.
-        several = test.difference.trainings > 1
-        word = verdict(low, high, float(p), size, alpha) if several else "undecided"
-        found.append(replace(test, p_holm=float(p), family=count, verdict=word))
-    return found
+    return [
+        replace(test, p_holm=float(p), family=len(tests)) for test, p in zip(tests, adjusted, strict=True)
+    ]
 
 
 def against_reference(
-    estimates: Sequence[CellEstimate], comparisons: Sequence[Comparison], metric: Metric, protocol: Protocol
+    estimates: Sequence[CellEstimate], comparisons: Sequence[Comparison], protocol: Protocol
 ) -> list[CellEstimate]:
     """Return the estimates of one metric and domain, each with its comparison with the reference.
 
@@ -140,17 +125,16 @@ def against_reference(
     the reference has the fewest labels of the other task.
     """
     reference = protocol.reference_label
-    families: dict[Budgets | None, dict[int, Comparison]] = {}
-    for place, estimate in enumerate(estimates):
-        test = _with_reference(estimate.cell, comparisons, reference)
-        if test is not None:
-            key = test.budgets if protocol.statistics.family == "budget" else None
-            families.setdefault(key, {})[place] = test
+    tests = {
+        place: test
+        for place, estimate in enumerate(estimates)
+        if (test := _with_reference(estimate.cell, comparisons, reference)) is not None
+    }
     found = list(estimates)
-    for family in families.values():
-        tests = judged(list(family.values()), metric, protocol)
-        for place, test in zip(family, tests, strict=True):
-            found[place] = replace(found[place], against=_against(test))
+    for place, test in zip(tests, corrected(list(tests.values())), strict=True):
+        own = test.difference
+        against = Against(own.value, own.low, own.high, own.p, test.p_holm, test.family)
+        found[place] = replace(found[place], against=against)
     return found
 
 
@@ -158,20 +142,38 @@ def _with_reference(cell: Cell, comparisons: Sequence[Comparison], reference: st
     """Return the first comparison of a cell with the reference, cell - reference."""
     for test in comparisons:
         if {cell.row, reference} == {test.row_a, test.row_b} and cell.budgets.meets(test.budgets):
-            return _turned(test) if test.row_a == reference else test
+            turned = replace(test, difference=test.difference.turned())
+            return turned if test.row_a == reference else test
     return None
 
 
-def _against(test: Comparison) -> Against:
-    own = test.difference
-    return Against(own.value, own.low, own.high, own.p, test.p_holm, test.family, test.verdict)
+def with_verdicts(estimates: Sequence[CellEstimate], primary: Sequence[Primary]) -> tuple[CellEstimate, ...]:
+    """Return the estimates with the verdicts on their budgets, as far as these were tested."""
+    tested = {
+        (cell, record.column): one
+        for record in primary
+        for one in record.budgets
+        for cell in one.cells
+        if one.verdict is not None
+    }
+    found = []
+    for estimate in estimates:
+        one = tested.get((estimate.cell, estimate.column))
+        if one is not None and estimate.against is not None:
+            own = one.difference
+            against = replace(
+                estimate.against, difference=own.value, low=own.low, high=own.high, verdict=one.verdict
+            )
+            estimate = replace(estimate, against=against)
+        found.append(estimate)
+    return tuple(found)
 
 
 def mark_ties(
     estimates: Sequence[CellEstimate], comparisons: Sequence[Comparison], protocol: Protocol
 ) -> list[CellEstimate]:
     """Return the estimates, each with whether Holm's tests of all pairs separate it from the best one."""
-    alpha = 1 - protocol.statistics.confidence
+    alpha = protocol.statistics.alpha
     significant = {
         (test.budgets, *rows): test.p_holm < alpha
         for test in comparisons
@@ -196,9 +198,3 @@ def mark_ties(
 
 def _meets(cell: Cell, pair: Budgets) -> bool:
     return not cell.trivial and cell.budgets.meets(pair)
-
-
-def _turned(test: Comparison) -> Comparison:
-    """Return a comparison with its difference turned round, which is all that :class:`Against` takes."""
-    own = test.difference
-    return replace(test, difference=replace(own, value=-own.value, low=-own.high, high=-own.low))

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from mmbench.analysis.records import CellEstimate
-from mmbench.analysis.rows import Budgets, Cell, cell_at, compatible
+from mmbench.analysis.rows import Budgets, Cell, Column, cell_at, compatible
 from mmbench.analysis.scored import Scored
 from mmbench.protocol.schema import Protocol
-from mmbench.stats.mixed import Estimate
+from mmbench.stats.mixed import Estimate, complete_part
 
 
 def cell_estimates(scored: Scored, protocol: Protocol, order: Sequence[Cell]) -> list[CellEstimate]:
@@ -27,17 +27,16 @@ def cell_estimates(scored: Scored, protocol: Protocol, order: Sequence[Cell]) ->
         Gives the order of records.
     """
     cells = [cell for cell in order if cell in scored.grids]
-    found = {cell: scored.estimate(cell, protocol.statistics.confidence) for cell in cells}
-    return [_record(scored, cell, found) for cell in cells]
+    confidence = protocol.statistics.confidence
+    found = {cell: scored.estimate(cell, confidence) for cell in cells}
+    return [_record(scored, cell, found, confidence) for cell in cells]
 
 
-def _record(scored: Scored, cell: Cell, found: Mapping[Cell, Estimate]) -> CellEstimate:
+def _record(scored: Scored, cell: Cell, found: Mapping[Cell, Estimate], confidence: float) -> CellEstimate:
     column, own = scored.column, found[cell]
-    trivial = _best_trivial(cell, found, scored)
+    rivals = _trivial(cell, found, column)
     ceiling = None if cell.trivial else cell_at(found, cell.row, Budgets("full", "full"))
-    bound = own.low if column.higher_is_better else own.high
-    unknown = cell.trivial or math.isnan(trivial) or math.isnan(bound)
-    places = scored.grids[cell]
+    values = [found[rival].value for rival in rivals]
     return CellEstimate(
         cell=cell,
         column=column,
@@ -45,9 +44,9 @@ def _record(scored: Scored, cell: Cell, found: Mapping[Cell, Estimate]) -> CellE
         sd=_deviation(scored.values(cell)),
         cases=len(scored.block.case_ids),
         patients=scored.block.patient_count,
-        runs=tuple(scored.block.trainings["run"].iloc[places[places >= 0]]),
-        trivial_value=trivial,
-        clears_trivial=None if unknown else bool(column.sign * bound > column.sign * trivial),
+        runs=tuple(scored.runs(cell)),
+        trivial_value=max(values, key=lambda value: column.sign * value, default=math.nan),
+        clears_trivial=None if cell.trivial else _clears(scored, cell, rivals, confidence),
         ceiling=math.nan if ceiling is None else found[ceiling].value,
         best=_is_best(cell, found, column.sign),
     )
@@ -61,18 +60,33 @@ def _is_best(cell: Cell, found: Mapping[Cell, Estimate], sign: int) -> bool:
     return sign * found[cell].value >= max(sign * value for value in rivals if not math.isnan(value))
 
 
-def _best_trivial(cell: Cell, found: Mapping[Cell, Estimate], scored: Scored) -> float:
-    column = scored.column
-    values = [
-        estimate.value
+def _trivial(cell: Cell, found: Mapping[Cell, Estimate], column: Column) -> list[Cell]:
+    """Return the trivial baselines of a cell's budget that have a value."""
+    return [
+        other
         for other, estimate in found.items()
         if other.trivial
         and other.budget(column.task) in (None, cell.budget(column.task))
         and not math.isnan(estimate.value)
     ]
-    return max(values, key=lambda value: column.sign * value, default=math.nan)
+
+
+def _clears(scored: Scored, cell: Cell, rivals: Sequence[Cell], confidence: float) -> bool | None:
+    """Whether a cell is better than every trivial baseline; None where there is none or it cannot be said.
+
+    Each is tested by itself: being better than the best of them means being better than all, which needs
+    no correction.
+    """
+    sign = scored.column.sign
+    bounds = []
+    for rival in rivals:
+        found = scored.difference(cell, rival, confidence)
+        bounds.append(found.low if sign > 0 else -found.high)
+    if not bounds or any(math.isnan(bound) for bound in bounds):
+        return None
+    return min(bounds) > 0
 
 
 def _deviation(values: np.ndarray) -> float:
-    kept = values[np.isfinite(values)]
+    kept = values[np.ix_(*complete_part(values))].ravel()
     return float(kept.std(ddof=1)) if len(kept) > 1 else math.nan

@@ -13,7 +13,6 @@ from mmbench.analysis.results import Results
 from mmbench.analysis.rows import Budgets, Place
 from mmbench.protocol.schema import Protocol
 from mmbench.protocol.vocabulary import Task
-from mmbench.stats.power import smallest_p
 
 FEW_CASES = 50
 """Test cases below which uncertainty is wide whatever is done."""
@@ -229,13 +228,8 @@ def _warnings(results: Results) -> list[str]:
     trainings = protocol.trainings
     if trainings == 1:
         found.append(
-            "One training per row: intervals are over cases alone and say nothing of another seed or subset."
-        )
-    elif smallest_p(trainings) >= 1 - protocol.statistics.confidence:
-        found.append(
-            f"{trainings} trainings per row: the exact signed-rank test over trainings cannot go below "
-            f"p = {smallest_p(trainings):.3g}; intervals rest on {trainings - 1} degrees of freedom where "
-            "trainings differ most."
+            "One training per row and budget: intervals are over cases alone and say nothing of another seed "
+            "or subset, so there are no verdicts."
         )
     return found
 

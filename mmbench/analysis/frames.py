@@ -11,16 +11,20 @@ from mmbench.analysis.records import (
     CellEstimate,
     Comparison,
     MeanRank,
+    Primary,
     RankPair,
     Records,
     VariancePart,
 )
 from mmbench.analysis.rows import Cell, Column, Place
+from mmbench.stats.mixed import Estimate
+from mmbench.stats.verdicts import Verdict
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Record = TypeVar("Record")
+ALL_BUDGETS = "all"
 _MISSING = ("budget_classification", "budget_segmentation", "verdict", "clears_trivial")
 """Columns whose missing values are None, not NaN."""
 _BUDGETS = ("budget_classification", "budget_segmentation")
@@ -34,10 +38,15 @@ ESTIMATES = (
     *("sd", "cases", "patients", "runs", "trivial_value", "clears_trivial", "ceiling", "best"),
     *("difference", "difference_low", "difference_high", "p", "p_holm", "family", "verdict", "tied_best"),
 )
+PRIMARY = (
+    *("budget", *_COLUMN, "row", "reference", "difference", "low", "high", "level", "margin", "verdict"),
+    *("p", "p_verdict", "family", "trainings", "over", "se", "df", "reason"),
+    *("correlation", "saved", "collapsed", "hangs_on_collapsed"),
+)
 COMPARISONS = (
     *("budget", *_BUDGETS, *_COLUMN, "row_a", "row_b", "estimate_a", "estimate_b"),
     *("difference", "low", "high", "se", "df", "p", "trainings", "over"),
-    *("nadeau_bengio_p", "superiority", "rank_biserial", "p_holm", "family", "verdict", "signed_rank_p"),
+    *("nadeau_bengio_p", "superiority", "rank_biserial", "p_holm", "family", "signed_rank_p"),
 )
 RANKS = (*_COLUMN, "row", "mean_rank", "low", "high", "group", "blocks", "friedman_p")
 RANK_PAIRS = (*_COLUMN, "row_a", "row_b", "p_holm")
@@ -55,6 +64,8 @@ class Frames:
     ----------
     estimates : DataFrame
         One line per cell, domain and metric (``ESTIMATES``).
+    primary : DataFrame
+        One line per primary comparison, with ``budget`` "all", and per budget behind it (``PRIMARY``).
     comparisons : DataFrame
         One line per two rows at one budget pair, domain and metric (``COMPARISONS``).
     ranks, rank_pairs : DataFrame
@@ -66,6 +77,7 @@ class Frames:
     """
 
     estimates: pd.DataFrame
+    primary: pd.DataFrame
     comparisons: pd.DataFrame
     ranks: pd.DataFrame
     rank_pairs: pd.DataFrame
@@ -78,6 +90,7 @@ def frames_of(records: Records) -> Frames:
     """Return records as data frames."""
     return Frames(
         estimates=_frame(records.estimates, estimate_row, ESTIMATES),
+        primary=_frame([line for own in records.primary for line in primary_rows(own)], dict, PRIMARY),
         comparisons=_frame(records.comparisons, comparison_row, COMPARISONS),
         ranks=_frame(records.ranks, _rank_row, RANKS),
         rank_pairs=_frame(records.rank_pairs, _pair_row, RANK_PAIRS),
@@ -189,8 +202,40 @@ def comparison_row(record: Comparison) -> dict[str, Any]:
         "rank_biserial": record.rank_biserial,
         "p_holm": record.p_holm,
         "family": record.family,
-        "verdict": record.verdict,
         "signed_rank_p": record.signed_rank_p,
+    }
+
+
+def primary_rows(record: Primary) -> list[dict[str, Any]]:
+    """Return a primary comparison and what stands behind it as lines of a frame, or as JSON values."""
+    whole = {
+        **_difference_row(record, record.difference, record.verdict),
+        "budget": ALL_BUDGETS,
+        "level": record.level,
+        "p_verdict": record.p_verdict,
+        "family": record.family,
+        "reason": record.reason,
+        "correlation": record.correlation,
+        "saved": record.saved,
+        "collapsed": " ".join(record.collapsed),
+        "hangs_on_collapsed": record.hangs,
+    }
+    single = [
+        {**_difference_row(record, one.difference, one.verdict), "budget": one.budgets.text}
+        for one in record.budgets
+    ]
+    return [whole, *single]
+
+
+def _difference_row(record: Primary, own: Estimate, verdict: Verdict | None) -> dict[str, Any]:
+    return {
+        **_column_row(record.column),
+        "row": record.row,
+        "reference": record.reference,
+        "margin": record.margin,
+        "verdict": verdict,
+        **{key: getattr(own, key) for key in ("low", "high", "p", "trainings", "over", "se", "df")},
+        "difference": own.value,
     }
 
 

@@ -22,7 +22,7 @@ from mmbench.protocol.vocabulary import Task
 if TYPE_CHECKING:
     import pandas as pd
 
-MAIN_METRICS = ("accuracy", "f1_normal", "f1_pneumonia", "dice", "hausdorff", "ssim")
+MAIN_METRICS = ("accuracy", "f1_normal", "f1_pneumonia", "auroc", "dice", "hausdorff", "ssim")
 _KEYS = ["row", "method", "budget_classification", "budget_segmentation", "in_domain", "domain", "task"]
 
 

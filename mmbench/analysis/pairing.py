@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mmbench.analysis.comparisons import compare_cells, judged
-from mmbench.analysis.frames import comparison_row
-from mmbench.analysis.records import Comparison
+from mmbench.analysis.comparisons import compare_cells, corrected
+from mmbench.analysis.frames import comparison_row, primary_rows
+from mmbench.analysis.primary import compare_rows, decided
+from mmbench.analysis.records import Comparison, Primary
 from mmbench.analysis.rows import Budgets, Cell, compatible
 from mmbench.analysis.scored import Scored, grids_of, score
 from mmbench.analysis.sides import Side
@@ -25,9 +26,14 @@ from mmbench.stats.delong import delong_test
 from mmbench.stats.paired import mcnemar, wilcoxon_cases
 from mmbench.stats.resampling import patient_weights
 from mmbench.store.mixtures import Mixture, mixtures
+from mmbench.text import plural
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+CASE_TESTS = {"auroc": "DeLong", "accuracy": "McNemar"}
+"""Tests over cases, by metric of classification."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +45,7 @@ class CaseTests:
     name : str
         Which test.
     p : tuple of float
-        Two-sided, one per pair of trainings.
+        Two-sided, one per pair of trainings; NaN where the test says nothing.
     """
 
     name: str
@@ -53,7 +59,7 @@ class Answer:
     Attributes
     ----------
     comparison : Comparison
-        Over trainings and patients; p is corrected over the budgets and domains of one metric.
+        Over trainings and patients; p is corrected over all budgets, domains and rows of one metric.
     case_tests : CaseTests
         Of each pair of trainings by itself.
     protocol : Protocol
@@ -72,10 +78,36 @@ class Answer:
 
 @dataclass(frozen=True)
 class Answers:
-    """Everything that a comparison found, and in what the making of the records differs."""
+    """Everything that a comparison found.
 
+    Attributes
+    ----------
+    primary : tuple of Primary
+        Each pair of rows over all budgets, with verdicts.
+    found : tuple of Answer
+        The details: every domain, metric and budget by itself, exploratory.
+    notes : tuple of str
+        Which trainings have no partner.
+    mixed : tuple of str
+        In what the making of the records differs.
+    protocol : Protocol
+        Whose statistics count.
+    """
+
+    primary: tuple[Primary, ...]
     found: tuple[Answer, ...]
+    notes: tuple[str, ...]
     mixed: tuple[str, ...]
+    protocol: Protocol
+
+    def as_json(self) -> dict[str, Any]:
+        """Return everything as JSON values."""
+        return {
+            "primary": [line for record in self.primary for line in primary_rows(record)],
+            "comparisons": [one.as_json() for one in self.found],
+            "notes": list(self.notes),
+            "mixed": list(self.mixed),
+        }
 
 
 def answer(
@@ -85,78 +117,92 @@ def answer(
     domains: Collection[str] = (),
     allow_mixed: bool = False,
 ) -> Answers:
-    """Compare every pair of sides.
+    """Compare every pair of sides on every domain, metric and label budget they share.
+
+    Verdicts are given on the protocol's primary metrics over all budgets. Their family is everything that
+    could be asked of these sides: looking at one domain alone makes it no smaller.
 
     Parameters
     ----------
     sides : iterable of (Side, Side)
-        From :func:`mmbench.analysis.sides.sides_of`.
-    metrics, domains : collection of str
-        As for :func:`compare_sides`.
+        From :func:`mmbench.analysis.sides.sides_of`; differences are the first minus the second.
+    metrics : sequence of str
+        Which metrics are shown; the protocol's own list when empty.
+    domains : collection of str
+        Which domains are shown; all when empty.
     allow_mixed : bool
         Compare rows of one folder that were made with different sources or library versions.
 
     Raises
     ------
     StoreError
-        As :func:`compare_sides`, or if records of one folder are mixed and ``allow_mixed`` is not given.
+        If two rows share nothing, were trained or tested on data or splits that differ, or if records of one
+        folder are mixed and ``allow_mixed`` is not given.
     """
+    sides = list(sides)
+    protocol = sides[0][0].results.protocol
+    unknown = [name for name in metrics if name not in METRICS]
+    if unknown:
+        raise StoreError(f"there is no metric {unknown[0]!r}; {suggestion(unknown[0], METRICS)}")
+    wanted = tuple(metrics or protocol.statistics.compared)
+    primary: list[Primary] = []
     found: list[Answer] = []
+    notes: list[str] = []
     mixed: dict[str, None] = {}
     for a, b in sides:
         differences = differences_in_making(a, b)
         if a.results.root == b.results.root and not allow_mixed:
             a.results.refuse(differences)
         mixed.update(dict.fromkeys(map(str, differences)))
-        found += compare_sides(a, b, metrics=metrics, domains=domains)
-    return Answers(tuple(found), tuple(mixed))
-
-
-def compare_sides(
-    a: Side, b: Side, *, metrics: Sequence[str] = (), domains: Collection[str] = ()
-) -> list[Answer]:
-    """Compare two rows on every domain, metric and label budget they share.
-
-    Parameters
-    ----------
-    a, b : Side
-        What to compare; differences are a - b.
-    metrics : sequence of str
-        Which metrics; the protocol's own list when empty.
-    domains : collection of str
-        Which domains; all when empty.
-
-    Returns
-    -------
-    list of Answer
-        One per domain, metric and budgets.
-
-    Raises
-    ------
-    StoreError
-        If the two rows share nothing, or were trained or tested on data or splits that differ.
-    """
-    check_digests(a, b)
-    protocol = a.results.protocol
-    unknown = [name for name in metrics if name not in METRICS]
-    if unknown:
-        raise StoreError(f"there is no metric {unknown[0]!r}; {suggestion(unknown[0], METRICS)}")
-    found = [
-        one
-        for block in _blocks(a, b, domains)
-        for one in _compare(block, a, b, metrics or protocol.statistics.metrics)
+        check_digests(a, b)
+        own = [_compare(block, a, b, wanted) for block in _blocks(a, b, domains)]
+        if not any(details for _, details in own):
+            raise StoreError(
+                f"{a.name} and {b.name} share no task, domain, metric and label budget; "
+                f"see: mmbench status {a.results.root}"
+            )
+        primary += [record for records, _ in own for record in records]
+        found += [one for _, details in own for one in details]
+        notes += _without_partner(a, b)
+    shown = [
+        record
+        for record in decided(primary, protocol)
+        if record.column.metric in wanted and (not domains or record.column.domain in domains)
     ]
-    if not found:
-        raise StoreError(
-            f"{a.name} and {b.name} share no task, domain, metric and label budget; "
-            f"see: mmbench status {a.results.root}"
-        )
-    verdicts: dict[int, Comparison] = {}
-    for metric in dict.fromkeys(one.comparison.column.metric for one in found):
-        places = [place for place, one in enumerate(found) if one.comparison.column.metric == metric]
-        tests = judged([found[place].comparison for place in places], METRICS[metric], protocol)
-        verdicts.update(zip(places, tests, strict=True))
-    return [replace(one, comparison=verdicts[place]) for place, one in enumerate(found)]
+    details = [one for one in _corrected(found) if not domains or one.comparison.column.domain in domains]
+    return Answers(tuple(shown), tuple(details), tuple(notes), tuple(mixed), protocol)
+
+
+def _corrected(found: Sequence[Answer]) -> list[Answer]:
+    """Return the details with p corrected over everything that is known of one metric."""
+    by_metric: dict[str, list[int]] = {}
+    for place, one in enumerate(found):
+        by_metric.setdefault(one.comparison.column.metric, []).append(place)
+    tests = {
+        place: test
+        for places in by_metric.values()
+        for place, test in zip(places, corrected([found[p].comparison for p in places]), strict=True)
+    }
+    return [replace(one, comparison=tests[place]) for place, one in enumerate(found)]
+
+
+def _without_partner(a: Side, b: Side) -> list[str]:
+    """Say which trainings of two sides have no partner of the same budgets, subset and seed."""
+
+    def keys(side: Side) -> set[tuple[Any, ...]]:
+        return {(*sorted(run.paired_budgets.items()), run.subset, run.seed) for run in side.runs}
+
+    ones, others = keys(a), keys(b)
+    shared = {(key[-2], key[-1]) for key in ones} & {(key[-2], key[-1]) for key in others}
+    lost = {
+        side.name: len({(key[-2], key[-1]) for key in own} - shared) for side, own in ((a, ones), (b, others))
+    }
+    return [
+        f"{name}: {plural(count, 'training')} at each budget left out, because the other side has none of "
+        "the same subset and seed"
+        for name, count in lost.items()
+        if count
+    ]
 
 
 def check_digests(a: Side, b: Side) -> None:
@@ -230,7 +276,6 @@ def _blocks(a: Side, b: Side, domains: Collection[str]) -> list[Block]:
         parts = blocks(frame)
     except ValueError as error:
         raise StoreError(f"{error}, so they cannot be paired") from None
-    parts = [part for part in parts if not domains or part.domain in domains]
     return sorted(parts, key=lambda part: (not part.in_domain, part.task))
 
 
@@ -248,46 +293,56 @@ def _together(a: Side, b: Side) -> pd.DataFrame:
     return whole[counts == 2]
 
 
-def _compare(block: Block, a: Side, b: Side, metrics: Sequence[str]) -> list[Answer]:
+def _compare(block: Block, a: Side, b: Side, metrics: Sequence[str]) -> tuple[list[Primary], list[Answer]]:
+    """Return the primary comparisons of a block, whichever metrics are shown, and the details of these."""
     protocol = a.results.protocol
     rng = generator(protocol.seed, "compare", block.task, block.domain)
     weights = patient_weights(block.patients, protocol.statistics.resamples, rng)
     crossed = protocol.crossed or b.results.protocol.crossed
     grids = grids_of(block, (), crossed=crossed)
+    ones, others = ([cell for cell in grids if cell.row == side.name] for side in (a, b))
     share = a.results.test_share(Task(block.task))
-    found = []
-    for name in metrics:
+    primary: list[Primary] = []
+    found: list[Answer] = []
+    for name in dict.fromkeys([*protocol.statistics.primary, *metrics]):
         metric = METRICS[name]
         if metric.task.value != block.task:
             continue
         scored = score(block, metric, weights, protocol, grids)
-        for one in (cell for cell in grids if cell.row == a.name):
-            for other in (cell for cell in grids if cell.row == b.name and compatible(one, cell)):
+        if name in protocol.statistics.primary:
+            primary += compare_rows(scored, protocol, ones, others)
+        if name not in metrics:
+            continue
+        for one in ones:
+            for other in (cell for cell in others if compatible(one, cell)):
                 pair = Budgets(
                     one.classification or other.classification, one.segmentation or other.segmentation
                 )
                 test = compare_cells(scored, one, other, pair, protocol.statistics, share)
                 if test.difference.trainings:
                     found.append(Answer(test, _case_tests(scored, one, other), protocol))
-    return found
+    return primary, found
 
 
 def _case_tests(scored: Scored, a: Cell, b: Cell) -> CaseTests:
-    """Test each pair of trainings by itself, across cases: what one sees who trained only once."""
-    name = "Wilcoxon signed-rank over cases"
-    values, found = scored.block.scores, []
+    """Test each pair of trainings by itself, across cases: what one sees who trained only once.
+
+    There is a test for AUROC (DeLong), accuracy (McNemar) and means over cases (Wilcoxon); for F1, the Brier
+    score and the like there is none.
+    """
+    values, metric, found = scored.block.scores, scored.metric, []
+    if metric.task is Task.CLASSIFICATION and metric.name not in CASE_TESTS:
+        return CaseTests("", ())
     for one, other in zip(scored.grids[a].ravel(), scored.grids[b].ravel(), strict=True):
         if min(one, other) < 0:
             continue
-        if scored.metric.task is Task.SEGMENTATION:
-            difference = values[scored.metric.name][one] - values[scored.metric.name][other]
+        if metric.task is Task.SEGMENTATION:
+            difference = values[metric.name][one] - values[metric.name][other]
             found.append(wilcoxon_cases(difference[np.isfinite(difference)]).p)
-        elif scored.metric.name == "auroc":
-            name = "DeLong"
+        elif metric.name == "auroc":
             labels, p = values["label"][0], values["probability"]
             found.append(delong_test(labels, p[one], p[other]).test.p)
         else:
-            name = "McNemar"
             correct = values["correct"] > 0.5
             found.append(mcnemar(correct[one], correct[other]).p)
-    return CaseTests(name, tuple(found))
+    return CaseTests(CASE_TESTS.get(metric.name, "Wilcoxon signed-rank over cases"), tuple(found))

@@ -17,7 +17,7 @@ from mmbench.stats.ranks import (
     friedman,
     letters,
     mean_ranks,
-    pairwise_wilcoxon_holm,
+    pairwise_t_holm,
     rank_intervals,
 )
 
@@ -25,21 +25,21 @@ from mmbench.stats.ranks import (
 def rank_records(
     scored: Scored, protocol: Protocol, order: Sequence[Cell], rng: np.random.Generator
 ) -> Records:
-    """Rank the rows that learn the task over all trainings of a domain.
+    """Rank the rows that learn the task over the seeds of a domain.
 
-    A block is one training situation: budget pair, labelled subset and seed. Intervals come from resampled
-    subsets, seeds and patients.
+    A block is one seed, or one labelled subset and seed where these are crossed; a row's value in it is its
+    mean over label budgets. Intervals come from resampled blocks and patients.
 
     Parameters
     ----------
     scored : Scored
         The metric on the domain.
     protocol : Protocol
-        Its budget pairs are blocks.
+        Its budget pairs are averaged.
     order : sequence of Cell
         Gives the order of rows.
     rng : Generator
-        For resampling subsets and seeds.
+        For resampling blocks.
 
     Returns
     -------
@@ -47,18 +47,19 @@ def rank_records(
         Ranks, pairs of rows and cliques; all empty with fewer than two rows or blocks.
     """
     rows = list(dict.fromkeys(cell.row for cell in order if cell in scored.grids and not cell.trivial))
-    stacked = _stacked(scored, protocol, rows) if len(rows) > 1 else None
-    if stacked is None:
+    averaged = _averaged(scored, protocol, rows) if len(rows) > 1 else None
+    if averaged is None:
         return Records()
-    values, resampled = stacked
+    values, resampled = averaged
     whole = np.isfinite(values).all(axis=-1)
-    blocks = values[whole]
+    blocks, replicates = values[whole], resampled[:, whole]
     if len(blocks) < 2:
         return Records()
     column, confidence = scored.column, protocol.statistics.confidence
-    higher, alpha = column.higher_is_better, 1 - confidence
-    ranks, p_values = mean_ranks(blocks, higher), pairwise_wilcoxon_holm(blocks)
-    intervals = rank_intervals(_redrawn(resampled, whole, rng), higher, confidence)
+    higher, alpha = column.higher_is_better, protocol.statistics.alpha
+    ranks, p_values = mean_ranks(blocks, higher), pairwise_t_holm(blocks)
+    drawn = rng.integers(len(blocks), size=(len(replicates), len(blocks)))
+    intervals = rank_intervals(replicates[np.arange(len(replicates))[:, None], drawn], higher, confidence)
     groups = letters(ranks, p_values, alpha)
     overall = friedman(blocks, higher).p if len(rows) > 2 else math.nan
     return Records(
@@ -77,8 +78,10 @@ def rank_records(
     )
 
 
-def _stacked(scored: Scored, protocol: Protocol, rows: Sequence[str]) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return values by budget pair, subset, seed and row, and the same with resamples in front.
+def _averaged(
+    scored: Scored, protocol: Protocol, rows: Sequence[str]
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return means over budget pairs by block and row, and the same with resamples in front.
 
     Budget pairs at which a row has no cell are left out; None where none is left.
     """
@@ -87,22 +90,7 @@ def _stacked(scored: Scored, protocol: Protocol, rows: Sequence[str]) -> tuple[n
         cells = [cell_at(scored.grids, row, pair) for row in rows]
         present = [cell for cell in cells if cell is not None]
         if len(present) == len(rows):
-            stacks.append(np.stack([scored.values(cell) for cell in present], axis=-1))
-            resampled.append(np.stack([scored.resampled(cell) for cell in present], axis=-1))
-    return (np.stack(stacks), np.stack(resampled, axis=1)) if stacks else None
-
-
-def _redrawn(values: np.ndarray, whole: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Resample subsets and seeds of (resamples, pairs, subsets, seeds, rows) -> (resamples, blocks, rows)."""
-    count, pairs, subsets, seeds, rows = values.shape
-    if whole.all():
-        # Each factor is drawn by itself and applied to all levels of the other, as trainings are crossed.
-        drawn = rng.integers(subsets, size=(count, subsets))
-        seeded = rng.integers(seeds, size=(count, seeds))
-        each = np.arange(count)[:, None, None]
-        values = np.moveaxis(values, 1, 3)[each, drawn[:, :, None], seeded[:, None, :]]
-        return values.reshape(count, subsets * seeds * pairs, rows)
-    # With gaps there is no crossed grid left: blocks themselves are drawn.
-    blocks = values[:, whole]
-    chosen = rng.integers(blocks.shape[1], size=(count, blocks.shape[1]))
-    return blocks[np.arange(count)[:, None], chosen]
+            stacks.append(np.stack([scored.values(cell).ravel() for cell in present], axis=-1))
+            again = [scored.resampled(cell) for cell in present]
+            resampled.append(np.stack([own.reshape(len(own), -1) for own in again], axis=-1))
+    return (np.mean(stacks, axis=0), np.mean(resampled, axis=0)) if stacks else None

@@ -20,13 +20,14 @@ class Against:
     Attributes
     ----------
     difference, low, high : float
-        Mean difference over paired trainings and its interval, in the metric's unit.
+        Mean difference over paired trainings and its interval, in the metric's unit: that of the verdict
+        where there is one, else the plain one.
     p, p_holm : float
-        Two-sided, before and after Holm's correction.
+        Of no difference, two-sided, before and after Holm's correction within metric and domain.
     family : int
         Tests corrected together.
-    verdict : str
-        From :func:`mmbench.stats.verdicts.verdict`.
+    verdict : str or None
+        None where the comparison is exploratory: another metric, or behind a primary comparison that is open.
     """
 
     difference: float
@@ -35,7 +36,7 @@ class Against:
     p: float
     p_holm: float
     family: int
-    verdict: Verdict
+    verdict: Verdict | None = None
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,8 @@ class CellEstimate:
     trivial_value : float
         The best trivial baseline; NaN without any.
     clears_trivial : bool or None
-        Whether the whole interval is better than it; None where that cannot be said.
+        Whether the interval of the difference from each trivial baseline, paired by trainings and cases, is
+        on the good side of 0; None where that cannot be said.
     ceiling : float
         The same row with full labels; NaN without it.
     best : bool
@@ -111,11 +113,9 @@ class Comparison:
     rank_biserial : float
         Matched rank-biserial correlation over cases, positive where a is better; NaN for pooled metrics.
     p_holm : float
-        p corrected within its family; NaN before :func:`mmbench.analysis.comparisons.judged`.
+        p corrected over all pairs of rows at these budgets; NaN before it is.
     family : int
         Tests corrected together.
-    verdict : str
-        On a against b.
     """
 
     column: Column
@@ -131,7 +131,84 @@ class Comparison:
     signed_rank_p: float
     p_holm: float = math.nan
     family: int = 0
+
+
+@dataclass(frozen=True)
+class AtBudget:
+    """A row against the reference at one label budget.
+
+    Attributes
+    ----------
+    budgets : Budgets
+        Of the tasks that both learn.
+    cells : tuple of Cell
+        The row's cells.
+    difference : Estimate
+        Row - reference, in the metric's unit.
+    verdict : str or None
+        None where it was not tested, because the primary comparison before it is undecided.
+    """
+
+    budgets: Budgets
+    cells: tuple[Cell, ...]
+    difference: Estimate
+    verdict: Verdict | None = None
+
+
+@dataclass(frozen=True)
+class Primary:
+    """A row against the reference over all label budgets: one primary comparison.
+
+    Attributes
+    ----------
+    column : Column
+        The metric and the domain.
+    row, reference : str
+        What is compared, row - reference.
+    difference : Estimate
+        Mean over budgets, in the metric's unit; its interval is that of the verdict.
+    margin : float
+        Differences up to it do not matter.
+    budgets : tuple of AtBudget
+        The same at each budget.
+    correlation, saved : float
+        Between the two rows' trainings within budgets, and which share of the seeds that saved; NaN where
+        a row does not vary.
+    collapsed : tuple of str
+        Ids of collapsed runs among them.
+    without_collapsed : Estimate or None
+        The difference without these.
+    withheld : str
+        Why there is no verdict whatever the numbers are, or empty.
+    family : int
+        How many primary comparisons are corrected together.
+    level, p_verdict : float
+        Two-sided level of the interval, and the family's error at which the verdict would just fall.
+    verdict : str
+        On the row.
+    reason : str
+        Why nothing could be decided, where that is not for want of precision.
+    hangs : bool
+        Whether the verdict would be another without the collapsed runs.
+    """
+
+    column: Column
+    row: str
+    reference: str
+    difference: Estimate
+    margin: float
+    budgets: tuple[AtBudget, ...]
+    correlation: float
+    saved: float
+    collapsed: tuple[str, ...] = ()
+    without_collapsed: Estimate | None = None
+    withheld: str = ""
+    family: int = 0
+    level: float = math.nan
+    p_verdict: float = math.nan
     verdict: Verdict = "undecided"
+    reason: str = ""
+    hangs: bool = False
 
 
 @dataclass(frozen=True)
@@ -231,6 +308,7 @@ class Records:
     """Everything that is computed from per-case scores."""
 
     estimates: tuple[CellEstimate, ...] = ()
+    primary: tuple[Primary, ...] = ()
     comparisons: tuple[Comparison, ...] = ()
     ranks: tuple[MeanRank, ...] = ()
     rank_pairs: tuple[RankPair, ...] = ()

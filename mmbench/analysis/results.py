@@ -41,6 +41,10 @@ class RunFacts:
         Machine and versions, JSON values.
     created : str
         UTC, ISO 8601.
+    validation, last_gain : mapping of str to float
+        Scores of the sources' validation parts at the end, and what they gained in the last tenth.
+    loss_change : float
+        The largest relative change of a loss term; NaN where it is not known.
     """
 
     seconds: Mapping[str, float]
@@ -49,6 +53,9 @@ class RunFacts:
     selected_step: float
     environment: Mapping[str, Any]
     created: str
+    validation: Mapping[str, float]
+    last_gain: Mapping[str, float]
+    loss_change: float
 
 
 @dataclass(frozen=True)
@@ -144,6 +151,9 @@ class Results:
             selected_step=_number(content["selected_step"]),
             environment=content["environment"],
             created=max([content["created"], *created]),
+            validation={name: _number(value) for name, value in content["validation"].items()},
+            last_gain={name: _number(value) for name, value in content["last_gain"].items()},
+            loss_change=_number(content["loss_change"]),
         )
 
     def test_share(self, task: Task) -> float | None:

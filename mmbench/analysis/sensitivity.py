@@ -1,14 +1,13 @@
-"""Which verdicts against the reference depend on choices that papers leave out."""
+"""Which primary verdicts depend on choices that papers leave out."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from mmbench.analysis.analysis import Analysis, compute, question_of
-from mmbench.analysis.records import CellEstimate
+from mmbench.analysis.records import Primary
 from mmbench.analysis.results import Results
 from mmbench.evaluation.segmentation import segmentation_scores
 from mmbench.protocol.schema import MetricPolicy
@@ -32,12 +31,11 @@ class Flip:
 
     policy: str
     row: str
-    labels: str
     metric: str
     domain: str
-    verdict: str | None
+    verdict: str
     difference: float
-    other_verdict: str | None
+    other_verdict: str
     other_difference: float
 
 
@@ -70,7 +68,9 @@ def sensitivity(results: Results, analysis: Analysis) -> Sensitivity:
     analysis : Analysis
         Its numbers under the policy of the run.
     """
-    question = question_of(results, analysis.matrix)
+    import pandas as pd
+
+    question = question_of(results, analysis.matrix, analysis.collapsed)
     flips: list[Flip] = []
     tried: list[str] = []
     for name, policy, frame in _policies(results, results.scores, results.protocol.evaluation):
@@ -78,9 +78,14 @@ def sensitivity(results: Results, analysis: Analysis) -> Sensitivity:
             tried.append(NOT_KEPT)
             continue
         tried.append(name)
-        protocol = results.protocol.model_copy(update={"evaluation": policy})
-        other = compute(frame, replace(question, protocol=protocol))
-        flips += _flips(name, analysis.records.estimates, other.estimates)
+        statistics = results.protocol.statistics.model_copy(
+            update={"metrics": results.protocol.statistics.primary}
+        )
+        protocol = results.protocol.model_copy(update={"evaluation": policy, "statistics": statistics})
+        # The other task's scores, too: the family of verdicts is that of the whole report.
+        rest = results.scores[~results.scores["task"].isin(frame["task"].unique())]
+        other = compute(pd.concat([frame, rest]), replace(question, protocol=protocol))
+        flips += _flips(name, analysis.records.primary, other.primary)
     return Sensitivity(tuple(flips), tuple(dict.fromkeys(tried)))
 
 
@@ -131,23 +136,18 @@ def _scored_again(
     return pd.concat(frames)
 
 
-def _flips(policy: str, before: Sequence[CellEstimate], after: Sequence[CellEstimate]) -> Iterator[Flip]:
-    known = {(record.cell, record.column): record for record in before}
+def _flips(policy: str, before: Sequence[Primary], after: Sequence[Primary]) -> Iterator[Flip]:
+    known = {(record.row, record.column): record for record in before}
     for record in after:
-        old = known[record.cell, record.column]
+        old = known[record.row, record.column]
         if old.verdict != record.verdict:
             yield Flip(
                 policy=policy,
-                row=record.cell.row,
-                labels=record.cell.budgets.text,
+                row=record.row,
                 metric=record.column.metric,
                 domain=record.column.domain,
                 verdict=old.verdict,
-                difference=_difference(old),
+                difference=old.difference.value,
                 other_verdict=record.verdict,
-                other_difference=_difference(record),
+                other_difference=record.difference.value,
             )
-
-
-def _difference(record: CellEstimate) -> float:
-    return math.nan if record.against is None else record.against.difference

@@ -11,7 +11,7 @@ import typer
 from mmbench.cli.output import AllowMixed, Json, console, make_table, print_json
 
 if TYPE_CHECKING:
-    from mmbench.analysis.pairing import Answer
+    from mmbench.analysis.pairing import Answer, Answers
 
 Word = Annotated[str, typer.Argument(metavar="A", help="A row's name, or a results folder.")]
 Other = Annotated[str, typer.Argument(metavar="B", help="The row or folder to compare it with.")]
@@ -36,6 +36,9 @@ def compare(
     domain: Annotated[
         list[str] | None, typer.Option("--domain", metavar="NAME", help="These domains only; repeatable.")
     ] = None,
+    detail: Annotated[
+        bool, typer.Option("--detail", help="Also every metric and budget by itself, with all tests.")
+    ] = False,
     allow_mixed: AllowMixed = False,
     json: Json = False,
 ) -> None:
@@ -49,23 +52,49 @@ def compare(
     sides = sides_of(a, b, results=results, rows=method or ())
     answers = answer(sides, metrics=metric or (), domains=domain or (), allow_mixed=allow_mixed)
     if json:
-        print_json([{**one.as_json(), "mixed": list(answers.mixed)} for one in answers.found])
+        print_json(answers.as_json())
         return
-    _show(answers.found)
+    _show(answers)
+    if detail or not answers.primary:
+        _show_details(answers.found)
     for difference in answers.mixed:
         console().print(f"Mixed records differ in {difference}.", style="yellow", soft_wrap=True)
 
 
-def _show(answers: Sequence[Answer]) -> None:
-    from mmbench.report.answer import answer_notes, describe
+def _show(answers: Answers) -> None:
+    from mmbench.report.answer import answer_notes, pair_sentence
 
     out = console()
-    for one in answers:
-        out.print(describe(one), soft_wrap=True)
+    if not answers.primary:
+        return
+    for record in answers.primary:
+        out.print(pair_sentence(record), soft_wrap=True)
     out.print()
+    budgets = dict.fromkeys(one.budgets.text for record in answers.primary for one in record.budgets)
+    columns = ("A", "B", "metric", "domain", "A - B", "interval", *budgets, "verdict")
+    table = make_table(*columns, right=("A - B", "interval", *budgets), wrap=("A", "B", "domain"))
+    for record in answers.primary:
+        own, column = record.difference, record.column
+        single = {one.budgets.text: f"{one.difference.value:+.3f}" for one in record.budgets}
+        table.add_row(
+            *(record.row, record.reference, column.metric, column.domain, f"{own.value:+.3f}"),
+            f"{own.low:+.3f} {own.high:+.3f}",
+            *(single.get(text, "–") for text in budgets),
+            record.verdict,
+        )
+    out.print(table)
+    out.print()
+    for sentence in answer_notes(answers):
+        out.print(sentence, style="dim", soft_wrap=True)
+
+
+def _show_details(answers: Sequence[Answer]) -> None:
+    from mmbench.report.answer import detail_notes
+
+    out = console()
     numbers = ("of A", "of B", "A - B", "interval", "p", "p Holm", "p ranks", "P(A better)")
     table = make_table(
-        "A", "B", "metric", "domain", "labels", *numbers, "verdict", right=numbers, wrap=("A", "B", "domain")
+        "A", "B", "metric", "domain", "labels", *numbers, right=numbers, wrap=("A", "B", "domain")
     )
     for one in answers:
         test = one.comparison
@@ -75,11 +104,10 @@ def _show(answers: Sequence[Answer]) -> None:
             *(_number(value) for value in (test.estimate_a, test.estimate_b, own.value)),
             f"{own.low:+.3f} {own.high:+.3f}",
             *(_number(value) for value in (own.p, test.p_holm, test.signed_rank_p, test.superiority)),
-            test.verdict,
         )
     out.print(table)
     out.print()
-    for sentence in answer_notes(answers):
+    for sentence in detail_notes(answers):
         out.print(sentence, style="dim", soft_wrap=True)
 
 

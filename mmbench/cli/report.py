@@ -63,7 +63,7 @@ def report(
     if made.main is None:
         out.print("no run is finished, so there is nothing to report", style="yellow")
         return
-    print_terminal(made.main, out)
+    print_terminal(made.main, out, made.answer)
     out.print()
     if not made.fresh:
         out.print("nothing changed since the report was written", style="dim")

@@ -133,7 +133,7 @@ def _show(summary: RunSummary, quiet: bool) -> None:
     out = console()
     if summary.report.main is not None and not quiet:
         out.print()
-        print_terminal(summary.report.main, out)
+        print_terminal(summary.report.main, out, summary.report.answer)
         out.print()
     parts = [
         f"{summary.trained} trained",
@@ -177,6 +177,7 @@ def _as_json(summary: RunSummary) -> dict[str, object]:
         **counts,
         "errors": dict(summary.failed),
         "runs": [{"id": id, "run": what, "state": states[id]} for id, what in summary.descriptions.items()],
+        "answer": list(summary.report.answer),
         "report": str(summary.report.page) if summary.paths else None,
         "tables": [str(path) for path in summary.paths if path.parent.name == "tables"],
         "seconds": round(summary.seconds, 3),

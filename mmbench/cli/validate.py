@@ -96,10 +96,11 @@ def _show(found: Outlook) -> None:
     out.print(f"expected time   {with_workers} ({found.timed_by})", soft_wrap=True)
     kept = "unknown" if math.isnan(found.weights_bytes) else size(int(found.weights_bytes))
     out.print(f"weights         {kept} for all runs" if found.weights_bytes else "weights         not kept")
+    seed = found.seconds_per_seed
+    more = "" if math.isnan(seed) else f"; one more seed takes {duration(seed)}"
     out.print(
-        f"smallest p      {found.smallest_p:.3g} by the exact signed-rank test over "
-        f"{plural(found.trainings, 'training')}; after Holm over {found.family} comparisons "
-        f"{found.smallest_p_holm:.3g}; {found.trainings_needed} trainings reach 0.05",
+        f"question        {plural(found.family, 'primary comparison')} over all budgets, corrected together, "
+        f"with {plural(found.trainings, 'training')} per row and budget{more}",
         soft_wrap=True,
     )
     shared = ", ".join(f"{count} {kind}" for kind, count in found.leaks.items())
@@ -107,24 +108,18 @@ def _show(found: Outlook) -> None:
         f"leaks           {shared} between parts that must be apart ({found.pairs_searched} pairs searched)"
     )
     out.print()
-    table = make_table(
-        "domain",
-        "scope",
-        "cases",
-        "metric",
-        "one pair",
-        "after Holm",
-        "from",
-        right=("cases", "one pair", "after Holm"),
-    )
+    numbers = ("cases", "one pair", "corrected", "seeds needed")
+    table = make_table("domain", "scope", "metric", *numbers, "from", right=numbers)
     for one in found.detectable:
         sizes = ("none" if math.isinf(size) else f"{size:.3f}" for size in (one.alone, one.corrected))
-        table.add_row(one.domain, one.scope, str(one.cases), one.metric, *sizes, one.basis)
+        seeds = "over 100" if one.seeds is None else str(one.seeds)
+        table.add_row(one.domain, one.scope, one.metric, str(one.cases), *sizes, seeds, one.basis)
     out.print(table)
     out.print()
     out.print(
-        "one pair, after Holm: the smallest true difference that the report's t test finds in 80 of 100 such "
-        f"runs, alone and at Holm's first step over {found.family} comparisons; none: not even 1",
+        "one pair, corrected: the smallest true difference over all budgets that 80 of 100 such runs find "
+        f"significant, alone and at Holm's first step over {plural(found.family, 'primary comparison')}; "
+        "none: not even 1. seeds needed: to find a difference of two margins, corrected",
         style="dim",
         soft_wrap=True,
     )

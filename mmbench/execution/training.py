@@ -30,7 +30,7 @@ from mmbench.store.upkeep import quarantine
 from mmbench.training.build import build_method
 from mmbench.training.checkpoint import Checkpoint
 from mmbench.training.loop import History, train
-from mmbench.training.monitoring import Monitor, last_gain
+from mmbench.training.monitoring import Monitor, last_gain, loss_change
 from mmbench.training.selection import BestWeights, LastWeights, SelectionRule
 from mmbench.training.streams import StreamLoader, labeled_data, task_data
 
@@ -195,6 +195,7 @@ class RunTrainer:
             if scores
             else {},
             last_gain=last_gain(scores) if scores else {},
+            loss_change=loss_change(history.losses),
             last_losses={name: value for name, value in last.items() if name != "step"},
             method_source=self.registered.source_digest,
             distribution=self.registered.distribution,

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
+
 from mmbench.data.dataset import PARTS, Dataset
 from mmbench.data.leaks import LeakReport, check_leaks, protocol_parts
 from mmbench.data.loaded import cached_dataset
@@ -13,6 +15,7 @@ from mmbench.errors import Location, ProtocolError, located
 from mmbench.protocol.schema import Protocol
 from mmbench.protocol.specs import DomainDigest
 from mmbench.protocol.vocabulary import Budget, Task
+from mmbench.stats.blocks import effective_patients
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,17 @@ class ProtocolData:
             task: {
                 source.domain: len(source.rows("test", task)),
                 **{dataset.domain: len(dataset.rows(part, task)) for dataset, part in self.targets[task]},
+            }
+            for task, source in self.sources.items()
+        }
+
+    @property
+    def patients(self) -> dict[Task, dict[str, float]]:
+        """The effective number of patients evaluated, of the rarer class where there are classes."""
+        return {
+            task: {
+                dataset.domain: _effective(dataset, part, task)
+                for dataset, part in ((source, "test"), *self.targets[task])
             }
             for task, source in self.sources.items()
         }
@@ -105,6 +119,12 @@ def load_data(protocol: Protocol, data_root: Path | None, on_dataset: Callable[[
                     raise ProtocolError(f"{choice.dataset} has no cases for {task.value}")
             targets[task].append((dataset, choice.part))
     return ProtocolData(sources, targets)
+
+
+def _effective(dataset: Dataset, part: str, task: Task) -> float:
+    cases = dataset.cases.iloc[dataset.rows(part, task)]
+    positive = cases["label"].to_numpy(dtype=int) == 1 if task is Task.CLASSIFICATION else None
+    return effective_patients(pd.factorize(cases["patient_id"])[0], positive)
 
 
 def _digest(dataset: Dataset, part: str, *, in_domain: bool) -> DomainDigest:

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from mmbench.analysis.rows import compatible
-from mmbench.analysis.scored import grids_of, score
+from mmbench.analysis.scored import grids_of, needs_both_classes, score
 from mmbench.planning.plan import Plan
 from mmbench.protocol.metrics import MAIN_METRIC, METRICS
 from mmbench.protocol.vocabulary import Task
@@ -21,11 +21,11 @@ from mmbench.store.store import ResultStore
 
 RESAMPLES = 300
 ASSUMED = {
-    "accuracy": Noise(seed=0.05, patient=0.15, patient_training=0.40),
-    "dice": Noise(seed=0.02, patient=0.02, patient_training=0.03),
+    "auroc": Noise(seed=0.02, patient=0.25, patient_training=0.10, balance=0.6),
+    "dice": Noise(seed=0.01, patient=0.02, patient_training=0.02, balance=0.6),
 }
-"""Noise of the difference of two methods where nothing is recorded: about what the reference run
-``results/reference/cross_domain`` shows, whose single labelled subset says nothing of subsets."""
+"""Noise of the difference of two methods at one label budget where nothing is recorded: about what converged
+trainings on the phantom show."""
 
 
 def measured_noise(plan: Plan, store: ResultStore) -> dict[tuple[str, str], Noise]:
@@ -49,22 +49,22 @@ def measured_noise(plan: Plan, store: ResultStore) -> dict[tuple[str, str], Nois
     found = {}
     for block in blocks(frame):
         metric = METRICS[MAIN_METRIC[Task(block.task)]]
-        budgets = _budgets(plan, block)
-        if budgets:
-            found[metric.name, block.domain] = _mean(budgets, math.sqrt(block.patient_count))
+        by_row = _budgets(plan, block)
+        if by_row:
+            patients = block.effective_patients(by_class=needs_both_classes(metric))
+            found[metric.name, block.domain] = _mean(by_row, math.sqrt(patients))
     return found
 
 
-def _budgets(plan: Plan, block: Block) -> list[VarianceBudget]:
-    """Return where the variance of each difference from the reference comes from."""
+def _budgets(plan: Plan, block: Block) -> dict[str, list[VarianceBudget]]:
+    """Return where the variance of each row's difference from the reference comes from, budget by budget."""
     metric = METRICS[MAIN_METRIC[Task(block.task)]]
     rng = generator(plan.protocol.seed, "outlook", block.task, block.domain)
     weights = patient_weights(block.patients, RESAMPLES, rng)
     trivial = [label for label, summary in plan.methods.items() if summary.trivial]
-    scored = score(
-        block, metric, weights, plan.protocol, grids_of(block, trivial, crossed=plan.protocol.crossed)
-    )
-    budgets = []
+    grids = grids_of(block, trivial, crossed=plan.protocol.crossed)
+    scored = score(block, metric, weights, plan.protocol, grids)
+    found: dict[str, list[VarianceBudget]] = {}
     for cell in scored.grids:
         for other in scored.grids:
             meets = other.row == plan.protocol.reference_label and compatible(cell, other)
@@ -72,12 +72,13 @@ def _budgets(plan: Plan, block: Block) -> list[VarianceBudget]:
                 difference = scored.values(cell) - scored.values(other)
                 if np.isfinite(difference).sum() > 1:
                     resampled = scored.resampled(cell) - scored.resampled(other)
-                    budgets.append(variance_budget(difference, resampled))
-    return budgets
+                    found.setdefault(cell.row, []).append(variance_budget(difference, resampled))
+    return found
 
 
-def _mean(budgets: list[VarianceBudget], scale: float) -> Noise:
+def _mean(by_row: dict[str, list[VarianceBudget]], scale: float) -> Noise:
     """Return standard deviations from mean variances; those of patients per one patient."""
+    budgets = [budget for own in by_row.values() for budget in own]
     mean = {
         name: math.sqrt(float(np.nan_to_num(np.mean([budget.components[name] for budget in budgets]))))
         for name in budgets[0].components
@@ -88,4 +89,11 @@ def _mean(budgets: list[VarianceBudget], scale: float) -> Noise:
         subset_seed=mean["subset x seed"],
         patient=mean["case"] * scale,
         patient_training=mean["residual"] * scale,
+        balance=float(np.mean([_balance(own) for own in by_row.values()])),
     )
+
+
+def _balance(budgets: list[VarianceBudget]) -> float:
+    """Return how equal the variances between trainings are over budgets, see :class:`Noise`."""
+    own = np.array([np.nansum([b.subset, b.seed, b.subset_seed, b.residual]) for b in budgets])
+    return float(own.sum() ** 2 / (len(own) * (own**2).sum())) if own.any() else 1.0

@@ -4,32 +4,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from mmbench.analysis.facts import FEW_CASES
+from mmbench.analysis.primary import PRIMARY_SHARE
 from mmbench.data.subsets import labeled_rows
 from mmbench.errors import UserError
 from mmbench.planning.cost import run_cost
 from mmbench.planning.noise import ASSUMED, measured_noise
 from mmbench.planning.plan import Plan
-from mmbench.planning.work import Request, Work, take_stock
-from mmbench.protocol.metrics import MAIN_METRIC
+from mmbench.planning.work import Request, take_stock
+from mmbench.protocol.metrics import MAIN_METRIC, METRICS
 from mmbench.protocol.runs import RunSpec
 from mmbench.protocol.vocabulary import Task
-from mmbench.stats.power import (
-    Design,
-    minimum_detectable_difference,
-    pairs_needed,
-    smallest_p,
-)
+from mmbench.stats.power import Design, minimum_detectable_difference, seeds_needed
 from mmbench.store.store import ResultStore
 from mmbench.text import plural
 
-FEW_LABELS, FEW_TRAININGS = 5, 6
+FEW_LABELS, FEW_TRAININGS, MOST_SEEDS = 5, 5, 100
 MOST_SIBLINGS = 50
 """Runs read of each sibling folder: enough for a median."""
 
@@ -44,9 +39,13 @@ class Detectable:
         What is compared where.
     cases : int
         In the test part.
+    patients : float
+        Their effective number, of the rarer class where there are classes.
     alone, corrected : float
-        The difference if two methods are all that is compared, and at Holm's first step over the whole
-        family; infinite where no difference that the metric can show is found.
+        The difference over all budgets if two methods are all that is compared, and at Holm's first step
+        over the primary comparisons; infinite where no difference that the metric can show is found.
+    seeds : int or None
+        How many would find a difference of two margins, corrected; None if 100 do not.
     basis : str
         Where the noise is known from.
     """
@@ -55,8 +54,10 @@ class Detectable:
     domain: str
     scope: str
     cases: int
+    patients: float
     alone: float
     corrected: float
+    seeds: int | None
     basis: str
 
 
@@ -81,11 +82,9 @@ class Outlook:
     timed_by : str
         What the time rests on.
     trainings, family : int
-        Trainings per row, and tests corrected together.
-    smallest_p, smallest_p_holm : float
-        What the exact signed-rank test over trainings can reach, and after Holm's first step.
-    trainings_needed : int
-        How many trainings that test needs.
+        Trainings per row at each budget, and primary comparisons corrected together.
+    seconds_per_seed : float
+        Expected time that one more seed takes; NaN where it is not known.
     detectable : list of Detectable
         Per domain.
     leaks : dict of str to int
@@ -107,9 +106,7 @@ class Outlook:
     timed_by: str
     trainings: int
     family: int
-    smallest_p: float
-    smallest_p_holm: float
-    trainings_needed: int
+    seconds_per_seed: float
     detectable: list[Detectable]
     leaks: dict[str, int]
     pairs_searched: int
@@ -133,10 +130,13 @@ def outlook(plan: Plan, results: Path, workers: int) -> Outlook:
     store = ResultStore(results)
     work = take_stock(plan, store, Request())
     lacking = work.missing.values()
-    seconds, timed_by = _expected_seconds(plan, store, work, workers)
+    rate, timed_by = _seconds_per_cost(plan, store)
+    seconds = rate * sum(work.costs[run.id] for run in plan.runs if work.missing[run.id]) / workers
+    per_seed = rate * sum(_whole_cost(plan, run) for run in plan.runs) / workers / protocol.seeds
+    if not any(work.missing.values()):
+        seconds, timed_by = 0.0, "everything is recorded"
     trainings = protocol.trainings
     family = family_size(plan)
-    alpha = 1 - protocol.statistics.confidence
     overlaps = plan.leaks.to_json()["overlaps"]
     return Outlook(
         protocol=protocol.name,
@@ -150,50 +150,32 @@ def outlook(plan: Plan, results: Path, workers: int) -> Outlook:
         timed_by=timed_by,
         trainings=trainings,
         family=family,
-        smallest_p=smallest_p(trainings),
-        smallest_p_holm=min(1.0, family * smallest_p(trainings)),
-        trainings_needed=pairs_needed(family, alpha),
+        seconds_per_seed=per_seed,
         detectable=_detectable(plan, store, family),
         leaks={
             kind: sum(overlap["counts"][kind] for overlap in overlaps if overlap["apart"])
             for kind in ("patient", "identical", "near")
         },
         pairs_searched=len(overlaps),
-        warnings=_warnings(plan, trainings, family),
+        warnings=_warnings(plan, trainings),
         notes=list(plan.notes),
     )
 
 
 def family_size(plan: Plan) -> int:
-    """Return the largest number of comparisons with the reference that are corrected together."""
+    """Return the number of primary comparisons: rows other than the reference, primary metrics, domains."""
     protocol = plan.protocol
-    reference = protocol.reference_label
-    largest = 0
+    metrics = [METRICS[name].task for name in protocol.statistics.primary]
+    count = 0
     for task in protocol.tasks:
-        own = {
-            (run.label, tuple(sorted((t.value, str(b)) for t, b in run.budgets.items())))
-            for run in plan.runs
-            if task in run.budgets and not plan.methods[run.label].trivial
-        }
-        if not any(label == reference for label, _ in own):
-            continue
-        others = [budgets for label, budgets in own if label != reference]
-        if protocol.statistics.family == "budget":
-            by_budget: dict[Any, int] = {}
-            for budgets in others:
-                key = dict(budgets)[task.value]
-                by_budget[key] = by_budget.get(key, 0) + 1
-            largest = max(largest, max(by_budget.values(), default=0))
-        else:
-            largest = max(largest, len(others))
-    return largest
+        rows = {run.label for run in plan.runs if task in run.budgets and not plan.methods[run.label].trivial}
+        if protocol.reference_label in rows:
+            count += (len(rows) - 1) * metrics.count(task) * len(plan.domains[task])
+    return count
 
 
-def _expected_seconds(plan: Plan, store: ResultStore, work: Work, workers: int) -> tuple[float, str]:
-    """Scale the cost model by recorded runs: those of this protocol first, else any like them."""
-    missing = [run for run in plan.runs if work.missing[run.id]]
-    if not missing:
-        return 0.0, "everything is recorded"
+def _seconds_per_cost(plan: Plan, store: ResultStore) -> tuple[float, str]:
+    """Return seconds per unit of the cost model, by runs of this protocol first, else any like them."""
     rates = [rate for run in plan.runs if (rate := _rate(plan, store, run)) is not None]
     source = f"{plural(len(rates), 'recorded run')} of this protocol"
     if not rates:
@@ -201,7 +183,14 @@ def _expected_seconds(plan: Plan, store: ResultStore, work: Work, workers: int) 
         source = f"{plural(len(rates), 'recorded run')} of other protocols, scaled by the cost model"
     if not rates:
         return math.nan, "no recorded run tells how fast this machine is; run quickstart first"
-    return sum(work.costs[run.id] for run in missing) * float(np.median(rates)) / workers, source
+    return float(np.median(rates)), source
+
+
+def _whole_cost(plan: Plan, run: RunSpec) -> float:
+    """Return the cost of a run with its predictions, whether or not they are there."""
+    validated = {task: plan.validated(task) for task in run.budgets}
+    predicted = {task: sum(plan.cases[task].values()) for task in run.budgets}
+    return run_cost(run, plan.methods[run.label], validated=validated, predicted=predicted)
 
 
 def _rate(plan: Plan, store: ResultStore, run: RunSpec) -> float | None:
@@ -255,38 +244,46 @@ def weights_bytes(plan: Plan) -> float:
 
 
 def _detectable(plan: Plan, store: ResultStore, family: int) -> list[Detectable]:
-    protocol = plan.protocol
+    protocol, statistics = plan.protocol, plan.protocol.statistics
     measured = measured_noise(plan, store)
-    alpha = 1 - protocol.statistics.confidence
     found = []
     for task in protocol.tasks:
+        metric = MAIN_METRIC[task]
+        budgets = sum(pair.of(task) is not None for pair in protocol.budgets.combinations())
         for domain in plan.domains[task]:
-            cases = plan.cases[task][domain.domain]
-            metric = MAIN_METRIC[task]
-            noise = measured.get((metric, domain.domain))
-            basis = "noise of the recorded runs" if noise else "assumed noise"
-            alone, corrected = (
-                minimum_detectable_difference(
-                    Design(protocol.subsets or 1, protocol.seeds, cases, count, alpha),
-                    noise or ASSUMED[metric],
-                    largest=1.0,
+            recorded = measured.get((metric, domain.domain))
+            noise = recorded or ASSUMED[metric]
+            patients = plan.patients[task][domain.domain]
+            alone = Design(protocol.subsets or 1, protocol.seeds, patients, 1, statistics.alpha, budgets)
+            corrected = replace(alone, family=max(family, 1), alpha=PRIMARY_SHARE * statistics.alpha)
+            small = 2 * statistics.equivalence
+            found.append(
+                Detectable(
+                    metric=metric,
+                    domain=domain.domain,
+                    scope="in-domain" if domain.in_domain else "cross-domain",
+                    cases=plan.cases[task][domain.domain],
+                    patients=patients,
+                    alone=minimum_detectable_difference(alone, noise, largest=1.0),
+                    corrected=minimum_detectable_difference(corrected, noise, largest=1.0),
+                    seeds=seeds_needed(small, corrected, noise, most=MOST_SEEDS),
+                    basis="noise of the recorded runs" if recorded else "assumed noise",
                 )
-                for count in (1, max(family, 1))
             )
-            scope = "in-domain" if domain.in_domain else "cross-domain"
-            found.append(Detectable(metric, domain.domain, scope, cases, alone, corrected, basis))
     return found
 
 
-def _warnings(plan: Plan, trainings: int, family: int) -> list[str]:
-    protocol = plan.protocol
-    alpha = 1 - protocol.statistics.confidence
+def _warnings(plan: Plan, trainings: int) -> list[str]:
     found = []
-    if trainings < FEW_TRAININGS:
+    if trainings == 1:
         found.append(
-            f"{plural(trainings, 'training')} per row (seeds x subsets): the exact "
-            f"signed-rank test cannot reach p < {alpha:.2g}; {FEW_TRAININGS} are the fewest that can, "
-            f"{pairs_needed(family, alpha)} with Holm over {family} comparisons"
+            "1 training per row and budget: no verdict can be given, since nothing is known of another seed; "
+            f"{FEW_TRAININGS} seeds are a start"
+        )
+    elif trainings < FEW_TRAININGS:
+        found.append(
+            f"{trainings} trainings per row and budget: intervals are wide, and only large differences are "
+            f"found; {FEW_TRAININGS} seeds are a start"
         )
     for task, counts in plan.cases.items():
         found += [

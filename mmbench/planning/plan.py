@@ -17,7 +17,7 @@ from mmbench.planning.datasets import ProtocolData, load_data
 from mmbench.planning.methods import left_out, resolve_methods, runnable
 from mmbench.planning.subset_table import subset_table
 from mmbench.plugins.discovery import discover
-from mmbench.protocol.metrics import METRICS
+from mmbench.protocol.metrics import MAIN_METRIC, METRICS
 from mmbench.protocol.runs import MethodSummary, RunSpec, expand
 from mmbench.protocol.schema import Protocol
 from mmbench.protocol.specs import DomainDigest, ScoresSpec, predictions_of, scores_of
@@ -42,6 +42,8 @@ class Plan:
         Counts of shared patients and images between the parts.
     notes : tuple of str
         Facts about the data and the expansion that a reader of the results should know.
+    patients : mapping from Task to mapping from str to float
+        The effective number of independent patients among them, by domain.
     cases : mapping from Task to mapping from str to int
         Evaluated cases by task and domain.
     parts : mapping from Task to mapping from str to int
@@ -63,6 +65,7 @@ class Plan:
     leaks: LeakReport
     notes: tuple[str, ...] = ()
     cases: Mapping[Task, Mapping[str, int]] = field(default_factory=dict)
+    patients: Mapping[Task, Mapping[str, float]] = field(default_factory=dict)
     parts: Mapping[Task, Mapping[str, int]] = field(default_factory=dict)
     subsets: pd.DataFrame | None = None
     sources: Mapping[Task, Dataset] = field(default_factory=dict)
@@ -142,6 +145,7 @@ def make_plan(
         leaks=leaks,
         notes=(*_notes(data, leaks), *skipped, *uncovered),
         cases=data.cases,
+        patients=data.patients,
         parts=data.parts,
         subsets=subset_table(data.sources, seed=protocol.seed, subsets=len(protocol.subset_numbers)),
         sources=data.sources,
@@ -155,11 +159,19 @@ def _notes(data: ProtocolData, leaks: LeakReport) -> list[str]:
 
 
 def _check_metrics(protocol: Protocol) -> None:
-    for index, name in enumerate(protocol.statistics.metrics):
-        if name not in METRICS:
+    for key in ("metrics", "primary"):
+        for index, name in enumerate(getattr(protocol.statistics, key)):
+            if name not in METRICS:
+                raise ProtocolError(
+                    f"there is no metric {name!r}; {suggestion(name, METRICS)}",
+                    at=("statistics", key, index),
+                )
+    tasks = {METRICS[name].task for name in protocol.statistics.primary}
+    for task in protocol.tasks:
+        if task not in tasks:
             raise ProtocolError(
-                f"there is no metric {name!r}; {suggestion(name, METRICS)}",
-                at=("statistics", "metrics", index),
+                f"no primary metric is of {task.value}; add one, such as {MAIN_METRIC[task]}",
+                at=("statistics", "primary"),
             )
 
 

@@ -196,7 +196,7 @@ _ALL = (
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _ALL}
 """Every metric by name, in the order of tables."""
 
-MAIN_METRIC = {Task.CLASSIFICATION: "accuracy", Task.SEGMENTATION: "dice"}
+MAIN_METRIC = {Task.CLASSIFICATION: "auroc", Task.SEGMENTATION: "dice"}
 """The metric that stands for a task in status lines, figures and forecasts."""
 
 

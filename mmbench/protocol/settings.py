@@ -162,13 +162,22 @@ class Statistics(Strict):
     """Region of practical equivalence: differences of a score up to this size do not matter."""
     distance_equivalence: float = Field(default=0.01, ge=0, le=1)
     """The same for surface distances, as a share of the image's diagonal."""
-    family: Literal["domain", "budget"] = "domain"
-    """Tests corrected together (Holm): the rows against the reference within one metric and domain, over
-    all budgets; or within one metric, domain and budget."""
     resamples: int = Field(default=1000, ge=100, le=100_000)
     """Patient resamples behind the intervals."""
     metrics: list[str] = Field(
         default=["accuracy", "f1_normal", "f1_pneumonia", "auroc", "dice", "hausdorff", "hd95", "ssim"],
         min_length=1,
     )
-    """What methods are compared by. Every metric gets an interval; these are tested."""
+    """What methods are compared by. Every metric gets an interval; these get differences, too."""
+    primary: list[str] = Field(default=["auroc", "dice"], min_length=1)
+    """The metrics of the primary question, the only ones that verdicts are given on."""
+
+    @property
+    def alpha(self) -> float:
+        """The significance level."""
+        return 1 - self.confidence
+
+    @property
+    def compared(self) -> list[str]:
+        """What methods are compared by, the primary metrics included."""
+        return list(dict.fromkeys([*self.primary, *self.metrics]))

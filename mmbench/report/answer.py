@@ -1,54 +1,172 @@
-"""The answer of a comparison in words."""
+"""The answer in words: who is better, equivalent or undecided, and what would settle the rest."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from mmbench.analysis.pairing import Answer
+from mmbench.analysis.primary import settled
 from mmbench.protocol.metrics import METRICS
+from mmbench.report.text import plain, signed
+from mmbench.text import plural
 
-VERDICTS = {
-    "better": "{a} is better.",
-    "worse": "{a} is worse.",
-    "equivalent": "Equivalent: any difference is too small to matter.",
-    "undecided": "Undecided: these trainings and cases do not show which is better.",
-}
-"""What a verdict on row a against row b says."""
+if TYPE_CHECKING:
+    from mmbench.analysis.analysis import Analysis
+    from mmbench.analysis.pairing import Answer, Answers
+    from mmbench.analysis.records import Primary
+    from mmbench.analysis.rows import Column
+
+ORDER = ("better", "equivalent", "undecided", "worse")
+HOUR = 3600.0
 
 
-def describe(answer: Answer) -> str:
-    """Return a comparison in words."""
-    test, own = answer.comparison, answer.comparison.difference
-    column = test.column
-    level = f"{100 * answer.protocol.statistics.confidence:g} % interval"
-    where = f"{METRICS[column.metric].title}, {column.domain} ({column.scope}), {test.budgets.text} labels"
-    course = "no difference"
-    if own.value:
-        way = "higher" if own.value > 0 else "lower"
-        course = f"{test.row_a} is {way} by {abs(own.value):.3f}"
-    return (
-        f"{where}: {course} ({level} of the difference {own.low:+.3f} to {own.high:+.3f}, over "
-        f"{own.over}). {VERDICTS[test.verdict].format(a=test.row_a, b=test.row_b)}"
+def summary_lines(analysis: Analysis) -> list[str]:
+    """Return what a report says of its primary question, the most important first."""
+    records = analysis.records.primary
+    if not records:
+        return []
+    protocol, facts = analysis.protocol, analysis.facts
+    done = [record for record in records if record.verdict != "undecided"]
+    over = plural(len(protocol.budgets.combinations()), "label budget")
+    head = (
+        f"Against {plain(protocol.reference_label)}, over {over} and {plural(facts.seeds, 'seed')}: "
+        f"{len(done)} of {plural(len(records), 'comparison')} decided."
     )
+    return [head, *_by_column(records), *_settling(analysis), *_luck(records), *_doubts(analysis)]
 
 
-def answer_notes(answers: Sequence[Answer]) -> list[str]:
-    """Return what the numbers of several comparisons are, one sentence each."""
-    first, statistics = answers[0].comparison, answers[0].protocol.statistics
+def _by_column(records: Sequence[Primary]) -> list[str]:
+    by_column: dict[Column, list[Primary]] = {}
+    for record in records:
+        by_column.setdefault(record.column, []).append(record)
+    found = []
+    for column, own in by_column.items():
+        parts = []
+        for verdict in ORDER:
+            rows = [_named(record) for record in own if record.verdict == verdict]
+            if rows:
+                parts.append(f"{verdict} {', '.join(rows)}")
+        where = f"{METRICS[column.metric].title}, {plain(column.domain)} ({column.scope})"
+        found.append(f"{where}: {'; '.join(parts)}.")
+    return found
+
+
+def _named(record: Primary) -> str:
+    own = record.difference
+    doubt = ", hangs on collapsed runs" if record.hangs else ""
+    if math.isnan(own.value):
+        return f"{plain(record.row)} (undefined)"
+    return f"{plain(record.row)} ({own.value:+.3f} [{own.low:+.3f}, {own.high:+.3f}]{doubt})"
+
+
+def _settling(analysis: Analysis) -> list[str]:
+    """Say what one more hour would settle, from the time that the recorded runs took."""
+    seeds = analysis.protocol.seeds
+    seconds = sum(run.seconds for run in analysis.runs if not math.isnan(run.seconds)) / seeds
+    undecided = [record for record in analysis.records.primary if record.verdict == "undecided"]
+    if not undecided or seconds <= 0 or analysis.protocol.trainings < 2:
+        return []
+    more = HOUR / seconds
+    soon = settled(undecided, (seeds + more) / seeds)
+    names = ", ".join(f"{plain(r.row)} in {r.column.heading} on {plain(r.column.domain)}" for r in soon)
+    said = (
+        f"about {len(soon)} of the {len(undecided)} undecided: {names}" if soon else "probably none of them"
+    )
+    count = f"{more:.1f}" if more < 10 else f"{more:.0f}"
+    return [f"One more hour of one worker ({count} more seeds) would settle {said}."]
+
+
+def _luck(records: Sequence[Primary]) -> list[str]:
+    """Say what common random numbers saved, per metric."""
+    by_metric: dict[str, list[Primary]] = {}
+    for record in records:
+        if not math.isnan(record.saved):
+            by_metric.setdefault(record.column.heading, []).append(record)
+    found = [
+        f"{100 * sum(r.saved for r in own) / len(own):.0f} % of the seeds in {heading} (correlation between "
+        f"methods {sum(r.correlation for r in own) / len(own):.2f})"
+        for heading, own in by_metric.items()
+    ]
+    return [f"Common random numbers saved {' and '.join(found)}."] if found else []
+
+
+def _doubts(analysis: Analysis) -> list[str]:
+    found = [f"Collapsed: {plain(run.text)}." for run in analysis.collapsed]
+    improving = [one.text for one in analysis.convergence if one.improving]
+    if improving:
+        found.append(f"Still improving when training ended: {plain('; '.join(improving))}.")
+    return found
+
+
+def pair_sentence(record: Primary) -> str:
+    """Return a primary comparison of two rows in words."""
+    own, column = record.difference, record.column
+    where = f"{METRICS[column.metric].title}, {plain(column.domain)} ({column.scope})"
+    a, b = plain(record.row), plain(record.reference)
+    interval = f"[{own.low:+.3f}, {own.high:+.3f}]"
+    if record.verdict == "equivalent":
+        said = f"{a} and {b} are equivalent: {own.value:+.3f} {interval}, within ±{record.margin:g}"
+    elif record.verdict == "undecided":
+        cause = f" ({record.reason})" if record.reason else ""
+        said = f"undecided{cause}: {own.value:+.3f} {interval}"
+    else:
+        said = f"{a} is {record.verdict} than {b} by {abs(own.value):.3f} {interval}"
+    return f"{where}: {said}."
+
+
+def primary_texts(record: Primary) -> list[str]:
+    """Return a comparison's entries: metric, domain, A, B, A - B, interval, verdict, single budgets."""
+    own = record.difference
+    single = (
+        f"{one.budgets.text} {signed(one.difference.value)}{f' {one.verdict}' if one.verdict else ''}"
+        for one in record.budgets
+    )
     return [
+        *(record.column.heading, record.column.domain, record.row, record.reference),
+        signed(own.value),
+        f"{signed(own.low)} to {signed(own.high)}",
+        record.verdict,
+        ", ".join(single),
+    ]
+
+
+def answer_notes(answers: Answers) -> list[str]:
+    """Return what the numbers of a comparison are, one sentence each."""
+    statistics, records = answers.protocol.statistics, answers.primary
+    size = records[0].family if records else 0
+    return [
+        f"A verdict is on all label budgets together; its interval is corrected over the {size} primary "
+        f"comparisons that could be asked for (Holm), and lies on one side of ±{statistics.equivalence:g}.",
+        *answers.notes,
+    ]
+
+
+def detail_notes(answers: Sequence[Answer]) -> list[str]:
+    """Return what the numbers of the details are, one sentence each."""
+    if not answers:
+        return []
+    families = sorted({one.comparison.family for one in answers})
+    sizes = f"{families[0]} to {families[-1]}" if len(families) > 1 else str(families[0])
+    trainings = sorted({one.comparison.difference.trainings for one in answers})
+    pairs = f"{trainings[0]} to {trainings[-1]}" if len(trainings) > 1 else str(trainings[0])
+    return [
+        "Single budgets and other metrics are exploratory and have no verdict.",
         "p: t test over trainings and patients, dual to the interval. p Holm: corrected over the "
-        f"{first.family} comparisons of one metric shown. p ranks: exact signed-rank test over "
-        f"{first.difference.trainings} pairs of trainings.",
-        f"Differences up to {statistics.equivalence:g} (distances: "
-        f"{100 * statistics.distance_equivalence:g} % of the image's diagonal) are too small to matter.",
+        f"{sizes} comparisons of one metric, all rows, domains and budgets. p ranks: exact signed-rank test "
+        f"over {pairs} pairs of trainings.",
         *(_by_training(one) for one in answers if one.case_tests.p),
     ]
 
 
 def _by_training(answer: Answer) -> str:
     test, p = answer.comparison, answer.case_tests.p
-    small = sum(value < 1 - answer.protocol.statistics.confidence for value in p)
+    where = f"{answer.case_tests.name}, {test.column.metric} on {test.column.domain} at {test.budgets.text}"
+    known = [value for value in p if not math.isnan(value)]
+    if not known:
+        return f"{where}, each pair of trainings by itself: undefined."
+    small = sum(value < answer.protocol.statistics.alpha for value in known)
     return (
-        f"{answer.case_tests.name}, {test.column.metric} on {test.column.domain} at {test.budgets.text}, "
-        f"each pair of trainings by itself: {small} of {len(p)} differ (p from {min(p):.2g} to {max(p):.2g})."
+        f"{where}, each pair of trainings by itself: {small} of {len(known)} differ (p from "
+        f"{min(known):.2g} to {max(known):.2g})."
     )

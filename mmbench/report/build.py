@@ -46,6 +46,8 @@ class Report:
         written.
     paths : tuple of Path
         The files of the report.
+    answer : tuple of str
+        The primary question's answer in words, one sentence each.
     fresh : bool
         Whether they were written now; otherwise nothing had changed since.
     """
@@ -55,6 +57,7 @@ class Report:
     folder: Path
     matrix: Matrix | None = None
     paths: tuple[Path, ...] = ()
+    answer: tuple[str, ...] = ()
     fresh: bool = False
 
     @property
@@ -89,6 +92,7 @@ class Report:
             "results": str(self.results),
             "page": None if self.matrix is None else str(self.page),
             "files": [str(path) for path in self.paths],
+            "answer": list(self.answer),
             "captions": [] if self.main is None else list(self.main.notes),
             "rows": rows,
         }
@@ -157,21 +161,26 @@ def make_report(
         return Report(name, results, folder)
     if not allow_mixed:
         found.refuse(found.mixtures)
-    paths = None if force else _known(folder, _inputs(found), extras)
+    written = None if force else _known(folder, _inputs(found), extras)
     fresh = False
-    if paths is None:
+    if written is None:
         # Runs that share a results folder end at the same moment and all come here.
         with waited_lease(folder, WRITING):
             found = found.again()
             inputs = _inputs(found)
-            paths = None if force else _known(folder, inputs, extras)
-            if paths is None:
-                paths, fresh = _write(found, folder, inputs, extras or Extras()), True
-    return Report(name, results, folder, stored_matrix(found), paths, fresh)
+            written = None if force else _known(folder, inputs, extras)
+            if written is None:
+                written, fresh = _write(found, folder, inputs, extras or Extras()), True
+    return Report(name, results, folder, stored_matrix(found), *written, fresh)
 
 
-def _write(results: Results, folder: Path, inputs: str, extras: Extras) -> tuple[Path, ...]:
+Written = tuple[tuple[Path, ...], tuple[str, ...]]
+"""The files of a report, and its answer in words."""
+
+
+def _write(results: Results, folder: Path, inputs: str, extras: Extras) -> Written:
     from mmbench.analysis.analysis import analyse
+    from mmbench.report.answer import summary_lines
     from mmbench.report.figures import draw_figures
     from mmbench.report.html import render_html
     from mmbench.report.tables import write_tables
@@ -196,13 +205,15 @@ def _write(results: Results, folder: Path, inputs: str, extras: Extras) -> tuple
     )
     write_text(page, text)
     paths = [page, *paths]
+    answer = tuple(summary_lines(analysis))
     stamp = {
+        "answer": answer,
         "inputs": inputs,
         "extras": digest_json(extras.key),
         "files": [path.relative_to(folder).as_posix() for path in paths],
     }
     write_text(folder / STAMP, json.dumps(stamp, indent=1) + "\n")
-    return tuple(paths)
+    return tuple(paths), answer
 
 
 def _extra_frames(
@@ -236,13 +247,14 @@ def _inputs(results: Results) -> str:
     )
 
 
-def _known(folder: Path, inputs: str, extras: Extras | None) -> tuple[Path, ...] | None:
-    """Return the files of the report that is there, if it is whole and of these inputs."""
+def _known(folder: Path, inputs: str, extras: Extras | None) -> Written | None:
+    """Return what is known of the report that is there, if it is whole and of these inputs."""
     try:
         stamp = json.loads((folder / STAMP).read_text(encoding="utf-8"))
         paths = tuple(folder / name for name in stamp["files"])
+        answer = tuple(stamp["answer"])
         same = stamp["inputs"] == inputs
         same &= extras is None or stamp["extras"] == digest_json(extras.key)
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return paths if same and all(path.is_file() for path in paths) else None
+    return (paths, answer) if same and all(path.is_file() for path in paths) else None

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
-from mmbench.analysis.records import CellEstimate
+from mmbench.analysis.records import Primary
+from mmbench.report.answer import primary_texts
 from mmbench.report.marks import BELOW_TRIVIAL, BETTER, EQUIVALENT, SIGNIFICANT, WORSE
 from mmbench.report.table import MODEL, TRAININGS, Entry, Line, Table
-from mmbench.report.text import number, plain, signed
+from mmbench.report.text import plain
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -69,36 +70,21 @@ def latex_table(table: Table, label: str = "tab:main") -> str:
     return _wrapped(spec, [*heads, _row(names)], rows, f"{latex_text(table.title)}. {notes}", label)
 
 
-def latex_comparisons(
-    estimates: Iterable[CellEstimate], reference: str, title: str, label: str = "tab:comparisons"
-) -> str:
-    """Return a table of the comparisons with the reference, the other row as A.
+def latex_primary(records: Iterable[Primary], title: str, label: str = "tab:primary") -> str:
+    """Return a table of the primary comparisons, each with its verdict and the single budgets behind it.
 
     Parameters
     ----------
-    estimates : iterable of CellEstimate
-        Those without a comparison are left out.
-    reference : str
-        The reference method's row.
+    records : iterable of Primary
+        What to show.
     title : str
         Its caption.
     label : str
         For references.
     """
-    heads = ["Metric", "Domain", "Labels", "A", "B", "$A-B$", "Interval", "$p$", r"$p_\mathrm{Holm}$"]
-    rows = []
-    for record in estimates:
-        test, column = record.against, record.column
-        if test is not None:
-            naming = (column.heading, column.domain, record.cell.budgets.text, record.cell.row, reference)
-            texts = [
-                *map(latex_text, naming),
-                f"${signed(test.difference)}$",
-                f"$[{signed(test.low)}, {signed(test.high)}]$",
-                *(number(test.p), number(test.p_holm), test.verdict),
-            ]
-            rows.append(_row(texts))
-    return _wrapped("lllllrrrrl", [_row([*heads, "Verdict"])], rows, latex_text(title), label)
+    heads = ["Metric", "Domain", "A", "B", "$A-B$", "Interval", "Verdict", "At single budgets"]
+    rows = [_row(map(latex_text, primary_texts(record))) for record in records]
+    return _wrapped("llllrrll", [_row(heads)], rows, latex_text(title), label)
 
 
 def _texts(table: Table, line: Line) -> list[str]:

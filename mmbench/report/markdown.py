@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from mmbench.analysis.records import CellEstimate
+from mmbench.analysis.records import Primary
+from mmbench.report.answer import primary_texts
 from mmbench.report.table import (
     LABELS_CLASSIFICATION,
     LABELS_SEGMENTATION,
@@ -15,7 +16,7 @@ from mmbench.report.table import (
     Line,
     Table,
 )
-from mmbench.report.text import number, plain, signed
+from mmbench.report.text import plain
 
 _SPECIAL = re.compile(r"([\\`*\[\]|~#])")
 
@@ -39,21 +40,11 @@ def markdown_table(table: Table) -> str:
     return f"{_titled(table.title, rows)}\n{listed}\n"
 
 
-def markdown_comparisons(estimates: Iterable[CellEstimate], reference: str, title: str) -> str:
-    """Return the comparisons with the reference, the other row as A; estimates without one are left out."""
-    heads = ["metric", "domain", "labels", "A", "B", "A - B", "interval", "p", "p Holm", "verdict"]
-    rows = [_row(heads), _rule(len(heads), left=5)]
-    for record in estimates:
-        test = record.against
-        if test is not None:
-            texts = [
-                *(record.column.heading, record.column.domain, record.cell.budgets.text),
-                *(record.cell.row, reference),
-                signed(test.difference),
-                f"{signed(test.low)} to {signed(test.high)}",
-                *(number(test.p), number(test.p_holm), test.verdict),
-            ]
-            rows.append(_row(map(markdown_text, texts)))
+def markdown_primary(records: Iterable[Primary], title: str) -> str:
+    """Return the primary comparisons, each with its verdict and the single budgets behind it."""
+    heads = ["metric", "domain", "A", "B", "A - B", "interval", "verdict", "at single budgets"]
+    rows = [_row(heads), _rule(len(heads), left=4)]
+    rows += [_row(map(markdown_text, primary_texts(record))) for record in records]
     return _titled(title, rows)
 
 

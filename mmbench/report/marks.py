@@ -19,7 +19,8 @@ def marks_of(record: CellEstimate, alpha: float) -> str:
     """
     found, against = "", record.against
     if against is not None:
-        found = {"better": BETTER, "worse": WORSE, "equivalent": EQUIVALENT}.get(against.verdict, "")
-        if against.verdict in ("undecided", "equivalent") and against.p_holm < alpha:
+        words = {"better": BETTER, "worse": WORSE, "equivalent": EQUIVALENT}
+        found = words.get(against.verdict or "", "")
+        if against.verdict is None and against.p_holm < alpha:
             found += SIGNIFICANT
     return found + (BELOW_TRIVIAL if record.clears_trivial is False else "")

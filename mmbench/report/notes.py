@@ -23,7 +23,7 @@ def spread_notes(matrix: Matrix) -> list[str]:
 
 
 def interval_notes(analysis: Analysis) -> list[str]:
-    """Return the sentences under means with intervals and marks."""
+    """Return the sentences under means with intervals and marks; the answer is the first."""
     cells = analysis.matrix.cells
     ceilings = any(cell.classification == cell.segmentation == "full" for cell in cells)
     return [
@@ -154,27 +154,23 @@ def _abbreviations(columns: Sequence[Column]) -> str:
 def _legend(analysis: Analysis) -> list[str]:
     """Return what intervals and marks mean, one sentence each."""
     statistics, reference = analysis.protocol.statistics, analysis.protocol.reference_label
-    estimates = analysis.records.estimates
     level = f"{100 * statistics.confidence:g} %"
-    sizes = sorted({record.against.family for record in estimates if record.against is not None})
-    sizes = [size for size in sizes if size > 0]
-    count = str(sizes[0]) if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}" if sizes else "0"
-    family = (
-        "metric and domain, all budgets" if statistics.family == "domain" else "metric, domain and budget"
-    )
-    over = {record.estimate.over for record in estimates}
+    over = {record.estimate.over for record in analysis.records.estimates}
     listed = "; ".join(sorted(text for text in over if text and "one training" not in text))
+    headings = " and ".join(METRICS[name].heading for name in statistics.primary)
+    size = len(analysis.records.primary)
     return [
         f"[low, high]: {level} interval over {listed or 'cases of one training'} "
         "(trainings and patients as samples); trivial baselines that no seed changes over cases alone.",
-        f"Against {reference}: {BETTER} better, {WORSE} worse (significant after Holm, and the whole "
-        f"interval of the difference beyond ±{statistics.equivalence:g}, for distances "
-        f"{100 * statistics.distance_equivalence:g} % of the image's diagonal), {EQUIVALENT} equivalent "
-        f"(whole interval within), no mark undecided. {SIGNIFICANT} significant, but the difference may be "
-        "too small to matter.",
-        f"Holm's family: the comparisons with {reference} in one {family}: {count} tests.",
-        f"Bold: best mean at these budgets; no test. {BELOW_TRIVIAL} interval does not clear the best "
-        "trivial baseline.",
+        f"Verdicts on {headings} against {reference}: {plural(size, 'primary comparison')} over all label "
+        f"budgets are corrected together (Holm, four fifths of {100 * statistics.alpha:g} %); single budgets "
+        "are tested with the last fifth, behind a decided one only. Everything else is exploratory.",
+        f"{BETTER} better, {WORSE} worse: the whole corrected interval of the difference beyond "
+        f"±{statistics.equivalence:g} (distances: {100 * statistics.distance_equivalence:g} % of the image's "
+        f"diagonal); {EQUIVALENT} equivalent: within. {SIGNIFICANT} p after Holm within metric and domain "
+        f"below {statistics.alpha:g}, exploratory.",
+        f"Bold: best mean at these budgets; no test. {BELOW_TRIVIAL} not better than every trivial baseline "
+        "(paired, each by itself).",
     ]
 
 
@@ -183,7 +179,7 @@ def _ties(analysis: Analysis) -> list[str]:
     counts: dict[Column, list[bool]] = {}
     for record in analysis.records.estimates:
         metric = record.column.metric
-        tested = metric in MAIN_METRICS and metric in analysis.protocol.statistics.metrics
+        tested = metric in MAIN_METRICS and metric in analysis.protocol.statistics.compared
         if tested and not record.cell.trivial:
             counts.setdefault(record.column, []).append(record.tied_best)
     listed = "; ".join(

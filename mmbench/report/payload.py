@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from mmbench.analysis.analysis import Analysis
-from mmbench.analysis.records import Against, CellEstimate
+from mmbench.analysis.records import CellEstimate, Primary
 from mmbench.analysis.rows import Budgets, Column
-from mmbench.protocol.metrics import MAIN_METRIC, METRICS
+from mmbench.protocol.metrics import METRICS
 from mmbench.protocol.vocabulary import Task
+from mmbench.report.answer import summary_lines
 from mmbench.report.marks import marks_of
 from mmbench.report.notes import policy_sentence, selection_sentence
 from mmbench.report.table import Line, Table, interval_table
@@ -42,7 +43,10 @@ def page_context(
         "policy": policy_sentence(table.columns, analysis.protocol),
         "selection": selection_sentence(analysis.protocol),
         "states": {state: states.count(state) for state in ("finished", "failed", "missing")},
+        "answer": summary_lines(analysis),
         "summary": summary(analysis),
+        "primary": _primary(analysis),
+        "convergence": [vars(one) for one in analysis.convergence],
         "filters": _filters(analysis),
         "main": _main(table),
         "notes": table.notes,
@@ -66,35 +70,60 @@ def embedded(value: Any) -> str:
 
 
 def summary(analysis: Analysis) -> list[Json]:
-    """Return, per main metric and domain, which cells differ from the reference, in words."""
-    by_column: dict[Column, list[tuple[CellEstimate, Against]]] = {}
-    for record in analysis.records.estimates:
-        if record.column.metric in MAIN_METRIC.values() and record.against is not None:
-            by_column.setdefault(record.column, []).append((record, record.against))
+    """Return, per primary metric and domain, the verdict on each row, in words."""
+    by_column: dict[Column, list[Primary]] = {}
+    for record in analysis.records.primary:
+        by_column.setdefault(record.column, []).append(record)
     return [_verdicts(column, judged) for column, judged in by_column.items()]
 
 
-def _verdicts(column: Column, judged: list[tuple[CellEstimate, Against]]) -> Json:
+def _verdicts(column: Column, judged: list[Primary]) -> Json:
     groups: dict[str, list[str]] = {}
-    for record, against in judged:
-        text = f"{plain(record.cell.row)} at {record.cell.budgets.text}"
-        if against.verdict in ("better", "worse"):
-            interval = f"[{signed(against.low)}, {signed(against.high)}]"
-            text += f" by {abs(against.difference):.3f} {interval}"
-        groups.setdefault(against.verdict, []).append(text)
+    for record in judged:
+        own = record.difference
+        text = plain(record.row)
+        if not math.isnan(own.value):
+            text += f" {signed(own.value)} [{signed(own.low)}, {signed(own.high)}]"
+        doubt = record.reason or ("hangs on collapsed runs" if record.hangs else "")
+        groups.setdefault(record.verdict, []).append(f"{text} ({doubt})" if doubt else text)
     return {
         "domain": column.domain,
         "scope": column.scope,
         "metric": METRICS[column.metric].title,
         "task": column.task.value,
-        "total": len(judged),
         "groups": [
             {"verdict": verdict, "items": groups[verdict]}
-            for verdict in ("better", "worse", "equivalent")
+            for verdict in ("better", "worse", "equivalent", "undecided")
             if verdict in groups
         ],
-        "undecided": len(groups.get("undecided", [])),
     }
+
+
+def _primary(analysis: Analysis) -> list[Json]:
+    return [
+        {
+            "row": plain(record.row),
+            **_column(record.column),
+            "difference": _json(record.difference.value),
+            "low": _json(record.difference.low),
+            "high": _json(record.difference.high),
+            "p": _json(record.difference.p),
+            "saved": _json(record.saved),
+            "correlation": _json(record.correlation),
+            "verdict": record.verdict,
+            "budgets": [
+                {
+                    "budget": one.budgets.text,
+                    "difference": _json(one.difference.value),
+                    "low": _json(one.difference.low),
+                    "high": _json(one.difference.high),
+                    "verdict": one.verdict or "",
+                }
+                for one in record.budgets
+            ],
+        }
+        for record in analysis.records.primary
+    ]
 
 
 def _filters(analysis: Analysis) -> dict[str, list[str]]:
@@ -166,7 +195,7 @@ def _tooltip(record: CellEstimate | None) -> str:
         parts.append(
             f"difference from the reference {signed(against.difference)} "
             f"[{signed(against.low)}, {signed(against.high)}], "
-            f"p after Holm {number(against.p_holm)}: {against.verdict}"
+            f"p after Holm {number(against.p_holm)}: {against.verdict or 'exploratory'}"
         )
     if not record.cell.trivial:
         ending = "no significant difference from the best" if record.tied_best else "differs from the best"
@@ -204,7 +233,6 @@ def _comparisons(analysis: Analysis) -> list[Json]:
             "budget": test.budgets.text,
             **_column(test.column),
             "family": test.family,
-            "verdict": test.verdict,
             "difference": _json(test.difference.value),
             "low": _json(test.difference.low),
             "high": _json(test.difference.high),

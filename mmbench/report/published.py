@@ -35,7 +35,8 @@ class PublishedComparison:
     difference, difference_low, difference_high : float
         Ours - printed.
     agreement : str
-        ``agrees`` where the difference's interval covers 0, else ``differs``; says so where the data are
+        ``compatible`` where the difference's whole interval lies within the margin of equivalence and half
+        a printed digit, ``differs`` where it lies beyond, else ``too imprecise to say``; tells where data are
         not the same.
     """
 
@@ -104,7 +105,7 @@ def _compared(record: CellEstimate, claim: Claim, protocol: Protocol) -> Publish
         printed_low, printed_high = interval.low, interval.high
     difference = own.value - claim.value
     half = _half_width(record, claim, confidence)
-    agreement = "no interval" if math.isnan(half) else "agrees" if abs(difference) <= half else "differs"
+    agreement = _agreement(abs(difference), half, protocol.statistics.equivalence + claim.half_unit)
     if not _same_data(record, claim, protocol):
         agreement += " (other data)"
     return PublishedComparison(
@@ -128,6 +129,14 @@ def _compared(record: CellEstimate, claim: Claim, protocol: Protocol) -> Publish
     )
 
 
+def _agreement(difference: float, half: float, margin: float) -> str:
+    if math.isnan(half):
+        return "no interval"
+    if difference + half <= margin:
+        return "compatible"
+    return "differs" if difference - half > margin else "too imprecise to say"
+
+
 def _half_width(record: CellEstimate, claim: Claim, confidence: float) -> float:
     """Return half the width of the difference's interval; NaN where ours has none."""
     from scipy import stats
@@ -139,7 +148,7 @@ def _half_width(record: CellEstimate, claim: Claim, confidence: float) -> float:
     variance = claim.value * (1 - claim.value) / claim.cases if claim.metric == "accuracy" else 0.0
     printed_half = float(stats.norm.ppf((1 + confidence) / 2)) * math.sqrt(variance)
     own_half = max(own.high - own.value, own.value - own.low)
-    return math.hypot(own_half, printed_half) + claim.half_unit
+    return math.hypot(own_half, printed_half)
 
 
 def _same_data(record: CellEstimate, claim: Claim, protocol: Protocol) -> bool:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from mmbench.analysis.analysis import Analysis
 from mmbench.files import write_bytes, write_text
 from mmbench.report.csv_files import csv_table, wide_frame, write_long_csv
-from mmbench.report.latex import latex_comparisons, latex_table
-from mmbench.report.markdown import markdown_comparisons, markdown_table
+from mmbench.report.latex import latex_primary, latex_table
+from mmbench.report.markdown import markdown_primary, markdown_table
 from mmbench.report.table import interval_table, spread_table
 
 if TYPE_CHECKING:
@@ -30,14 +30,14 @@ def write_tables(analysis: Analysis, folder: Path) -> list[Path]:
     -------
     list of Path
         ``main`` (intervals and marks; md, csv, tex), ``spread`` (mean and deviation over trainings; md,
-        csv), ``estimates`` and ``comparisons`` (long; csv, parquet, and the comparisons with the
-        reference as md and tex), ``ranks``, ``variance`` (csv), ``cases`` (one line per training and
-        case; csv, parquet).
+        csv), ``primary`` (the comparisons with verdicts; md, csv, tex), ``estimates`` and ``comparisons``
+        (of every pair, exploratory; long; csv, parquet), ``ranks``, ``variance`` (csv), ``cases`` (one
+        line per training and case; csv, parquet).
     """
     main, spread = interval_table(analysis), spread_table(analysis.matrix)
-    tested = analysis.records.estimates
+    primary = analysis.records.primary
     reference = analysis.protocol.reference_label
-    title = f"{analysis.protocol.name}: against {reference}"
+    title = f"{analysis.protocol.name}: against {reference}, over all label budgets"
     texts = {
         "main.md": markdown_table(main),
         "main.csv": csv_table(wide_frame(main)),
@@ -46,8 +46,9 @@ def write_tables(analysis: Analysis, folder: Path) -> list[Path]:
         "spread.csv": csv_table(wide_frame(spread)),
         "estimates.csv": csv_table(analysis.estimates),
         "comparisons.csv": csv_table(analysis.comparisons),
-        "comparisons.md": markdown_comparisons(tested, reference, title),
-        "comparisons.tex": latex_comparisons(tested, reference, f"{title}; {_family(analysis)}"),
+        "primary.csv": csv_table(analysis.primary),
+        "primary.md": markdown_primary(primary, title),
+        "primary.tex": latex_primary(primary, f"{title}; {_family(analysis)}"),
         "ranks.csv": csv_table(analysis.ranks),
         "variance.csv": csv_table(analysis.variance),
     }
@@ -76,9 +77,8 @@ def write_cases(analysis: Analysis, folder: Path) -> list[Path]:
 
 
 def _family(analysis: Analysis) -> str:
-    statistics = analysis.protocol.statistics
-    within = "metric and domain" if statistics.family == "domain" else "metric, domain and budget"
-    return f"p after Holm within one {within}, {100 * statistics.confidence:g} % intervals"
+    size = len(analysis.records.primary)
+    return f"intervals corrected over {size} comparisons (Holm)"
 
 
 def _parquet(frame: pd.DataFrame, path: Path) -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mmbench.analysis.rows import Column
@@ -14,10 +14,14 @@ if TYPE_CHECKING:
     from rich.table import Table as Drawn
 
 
-def print_terminal(table: Table, console: Console) -> None:
-    """Print the table and its notes."""
+def print_terminal(table: Table, console: Console, answer: Sequence[str] = ()) -> None:
+    """Print the answer, the table and its notes."""
     from rich.text import Text
 
+    for place, sentence in enumerate(answer):
+        console.print(Text(sentence, style="" if place else "bold"), soft_wrap=True)
+    if answer:
+        console.print()
     console.print(Text(plain(table.title), style="bold"))
     for part in terminal_tables(table, console):
         console.print(part)

@@ -51,6 +51,29 @@ class Block:
         """Number of patients."""
         return int(self.patients.max()) + 1 if len(self.patients) else 0
 
+    def effective_patients(self, *, by_class: bool) -> float:
+        """Return how many independent patients the cases amount to, see :func:`effective_patients`."""
+        positive = self.scores["label"][0] > 0.5 if by_class else None
+        return effective_patients(self.patients, positive)
+
+
+def effective_patients(patients: np.ndarray, positive: np.ndarray | None = None) -> float:
+    """Return how many patients with one case each would say as much: (sum n)^2 / sum n^2 (Kish 1965).
+
+    Parameters
+    ----------
+    patients : ndarray
+        Codes of the cases' patients, integers from 0, shape (N,).
+    positive : ndarray, optional
+        bool, shape (N,): where given, each class is counted by itself, and the smaller number returned.
+    """
+    parts = [patients] if positive is None else [patients[positive], patients[~positive]]
+    return min(_kish(np.bincount(part)) if len(part) else 0.0 for part in parts)
+
+
+def _kish(counts: np.ndarray) -> float:
+    return float(counts.sum() ** 2 / (counts**2).sum())
+
 
 def blocks(scores: pd.DataFrame) -> list[Block]:
     """Cut a frame of per-case scores into blocks, one per domain and task.

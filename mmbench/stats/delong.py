@@ -45,7 +45,7 @@ def delong_test(labels: np.ndarray, a: np.ndarray, b: np.ndarray) -> DeLong:
     Returns
     -------
     DeLong
-        With NaN where a class has fewer than two cases.
+        With NaN where a class has fewer than two cases, or where areas differ and no case varies.
     """
     from scipy import special
 
@@ -63,7 +63,8 @@ def delong_test(labels: np.ndarray, a: np.ndarray, b: np.ndarray) -> DeLong:
     variance = float(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1])
     gap = areas[0] - areas[1]
     if variance <= 1e-18:
-        statistic, p = (0.0, 1.0) if gap == 0 else (math.inf, 0.0)
+        # Without a spread to compare it with, a gap says nothing of other cases.
+        statistic, p = (0.0, 1.0) if gap == 0 else (math.nan, math.nan)
     else:
         statistic = gap / math.sqrt(variance)
         p = float(2 * special.ndtr(-abs(statistic)))

@@ -11,17 +11,31 @@ different certainty, three trainings with two degrees of freedom and a hundred p
 critical value is Cochran's (1964, doi:10.2307/2528003), each part's own t weighted by its variance. Hillis'
 single degrees of freedom (2007, doi:10.1002/sim.2532) are too many where three trainings happen to agree. An
 interval over trainings and patients is also never narrower than that of the patients alone with these
-trainings: accuracies of two seeds can be equal by chance. ``python -m benchmarks.validity`` shows what
-intervals cover, beside a percentile bootstrap, which takes three seeds for the whole population.
+trainings: accuracies of two seeds can be equal by chance. Where nothing varies at all, neither trainings nor
+cases, the interval is what so many patients without a single exception allow.
+
+Trainings at several label budgets are independent replications: a mean over budgets has the mean of their
+variances over the square of their number, with Satterthwaite's degrees of freedom, B (S - 1) at most.
+``python -m benchmarks.validity`` shows what intervals cover, beside a percentile bootstrap, which takes three
+seeds for the whole population.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a variance, and with how many degrees of freedom it is known."""
+
+    variance: float
+    df: float
 
 
 @dataclass(frozen=True)
@@ -45,6 +59,12 @@ class Estimate:
         How many trainings entered.
     over : str
         What the interval generalises over.
+    bounds : tuple of tuple of Part
+        Variances of the mean, each a sum of parts; the interval is the widest that one of them gives.
+    patients : float
+        The effective number of independent patients.
+    reach : float
+        The largest possible difference of two values; infinite where there is none.
     """
 
     value: float
@@ -55,52 +75,130 @@ class Estimate:
     p: float
     trainings: int
     over: str
+    bounds: tuple[tuple[Part, ...], ...] = ()
+    patients: float = math.nan
+    reach: float = math.inf
 
     @property
     def has_interval(self) -> bool:
         """Whether there was anything to tell the uncertainty from."""
         return self.df > 0
 
+    @property
+    def generalises(self) -> bool:
+        """Whether the interval is over trainings, too, and not over the cases of single ones."""
+        return len(self.bounds) > 1
+
+    @property
+    def constant(self) -> bool:
+        """Whether nothing varied: every training and every case says the same."""
+        return self.has_interval and not any(part.variance for parts in self.bounds for part in parts)
+
+    def half_width(self, alpha: float) -> float:
+        """Return half the width of the interval at a two-sided level; NaN where there is none."""
+        if not self.has_interval:
+            return math.nan
+        if self.constant:
+            # Without an exception in n patients, at most a share 1 - (alpha / 2)^(1 / n) of all differ
+            # (Clopper and Pearson 1934), and no patient can move the mean by more than the reach.
+            return float(self.reach * -math.expm1(math.log(alpha / 2) / self.patients))
+        return max(critical_value(alpha, parts) * _error(parts) for parts in self.bounds)
+
+    def p_of(self, distance: float) -> float:
+        """Return the level at which the interval reaches just a distance (>= 0) to either side."""
+        if not self.has_interval or math.isnan(distance):
+            return math.nan
+        if self.constant:
+            share = min(distance / self.reach, 1.0)
+            return float(min(1.0, 2 * (1 - share) ** self.patients))
+        return max(_p_value(distance, parts) for parts in self.bounds)
+
+    def at(self, alpha: float) -> Self:
+        """Return the same estimate with the interval of another level."""
+        half = self.half_width(alpha)
+        return replace(self, low=self.value - half, high=self.value + half)
+
+    def turned(self) -> Self:
+        """Return the estimate of the negative value."""
+        return replace(self, value=-self.value, low=-self.high, high=-self.low)
+
+    def after(self, factor: float) -> Self:
+        """Return what the estimate would be with ``factor`` times as many trainings, of the same spread."""
+        if len(self.bounds) < 2:
+            return self
+        (of_trainings, *rest), *others = self.bounds
+        more = Part(of_trainings.variance / factor, of_trainings.df * factor)
+        return replace(self, bounds=((more, *rest), *others))
+
 
 def mixed_estimate(
-    values: np.ndarray, covariance: np.ndarray, patients: int, confidence: float = 0.95
+    values: np.ndarray, covariance: np.ndarray, patients: float, confidence: float = 0.95
 ) -> Estimate:
-    """Return the mean over trainings with an interval over trainings and patients.
+    """Return the mean over the trainings of one label budget, with an interval over trainings and patients.
 
     Parameters
     ----------
     values : ndarray
         The metric, or a difference of two methods' metrics, shape (subsets, seeds); NaN where a training
         is missing. Only a grid of subsets and seeds without gaps enters: whoever has most gaps is left out.
+    covariance, patients, confidence
+        As for :func:`mean_estimate`.
+    """
+    return mean_estimate([values], covariance, patients, confidence)
+
+
+def mean_estimate(
+    grids: Sequence[np.ndarray],
+    covariance: np.ndarray,
+    patients: float,
+    confidence: float = 0.95,
+    reach: float = math.inf,
+) -> Estimate:
+    """Return the mean over independent label budgets, with an interval over trainings and patients.
+
+    Parameters
+    ----------
+    grids : sequence of ndarray
+        The metric, or a difference, one grid of shape (subsets, seeds) per budget; NaN where a training is
+        missing. Of each, the part without gaps enters (:func:`complete_part`).
     covariance : ndarray
-        Of ``values`` (flattened) under resampling of patients, shape (subsets * seeds, subsets * seeds).
-    patients : int
-        How many patients were resampled; the degrees of freedom of a single training.
+        Of all values (grids flattened, one after another) under resampling of patients, square.
+    patients : float
+        How many independent patients were resampled, in effect; their degrees of freedom are one less.
     confidence : float
         In (0, 1).
+    reach : float
+        The largest possible difference of two values.
+
+    Returns
+    -------
+    Estimate
+        NaN if a budget has no training; without an interval if a budget out of several has one training,
+        which tells nothing of others.
     """
-    subsets, seeds = complete_part(values)
-    grid = values[np.ix_(subsets, seeds)]
-    if grid.size == 0:
+    chosen, kept, start = [], [], 0
+    for values in grids:
+        subsets, seeds = complete_part(values)
+        chosen.append(start + (subsets[:, None] * values.shape[1] + seeds[None, :]).ravel())
+        kept.append(values[np.ix_(subsets, seeds)])
+        start += values.size
+    if not kept or any(grid.size == 0 for grid in kept):
         return Estimate(math.nan, math.nan, math.nan, math.nan, 0.0, math.nan, 0, "")
-    chosen = (subsets[:, None] * values.shape[1] + seeds[None, :]).ravel()
-    bounds = _bounds(grid, covariance[np.ix_(chosen, chosen)], patients)
-    value, over = float(grid.mean()), described(*grid.shape)
-    if not all(part.df > 0 and part.variance >= 0 for parts in bounds for part in parts):
-        return Estimate(value, math.nan, math.nan, math.nan, 0.0, math.nan, grid.size, over)
-    errors = [math.sqrt(sum(part.variance for part in parts)) for parts in bounds]
-    half = max(critical_value(1 - confidence, parts) * se for parts, se in zip(bounds, errors, strict=True))
-    p = max(_p_value(value, parts) for parts in bounds)
+    value, count = float(np.mean([grid.mean() for grid in kept])), sum(grid.size for grid in kept)
+    over = described(kept)
+    blocks = [[covariance[np.ix_(one, other)] for other in chosen] for one in chosen]
+    bounds = _bounds(kept, blocks, patients)
+    if not bounds or not all(part.df > 0 and part.variance >= 0 for parts in bounds for part in parts):
+        return Estimate(value, math.nan, math.nan, math.nan, 0.0, math.nan, count, over)
+    # With every part at 0 the reach decides; elsewhere the freedom of what varies between trainings counts.
     df = next((part.df for part in bounds[0] if part.variance > 0), bounds[-1][-1].df)
-    return Estimate(value, value - half, value + half, max(errors), df, p, grid.size, over)
+    error = max(_error(parts) for parts in bounds)
+    found = Estimate(value, value, value, error, df, math.nan, count, over, bounds, patients, reach)
+    return replace(found.at(1 - confidence), p=found.p_of(abs(value)))
 
 
-@dataclass(frozen=True)
-class Part:
-    """A part of a variance, and with how many degrees of freedom it is known."""
-
-    variance: float
-    df: float
+def _error(parts: Sequence[Part]) -> float:
+    return math.sqrt(sum(part.variance for part in parts))
 
 
 def critical_value(alpha: float, parts: Sequence[Part]) -> float:
@@ -137,16 +235,22 @@ def _p_value(value: float, parts: Sequence[Part]) -> float:
     return math.exp((low + high) / 2)
 
 
-def described(subsets: int, seeds: int) -> str:
-    """Say in words what an interval over so many subsets and seeds generalises over."""
-    if subsets * seeds == 1:
-        return "cases of one training"
+def described(grids: Sequence[np.ndarray]) -> str:
+    """Say in words what an interval over grids of (subsets, seeds), one per budget, generalises over."""
+    subsets, seeds = (_counts({grid.shape[axis] for grid in grids}) for axis in (0, 1))
+    each = "each of " if len(grids) > 1 else ""
+    if all(grid.size == 1 for grid in grids):
+        return f"cases of one training{f' at each of {len(grids)} budgets' if each else ''}"
     parts = ["cases"]
-    if seeds > 1:
+    if seeds != "1":
         parts.append(f"{seeds} seeds")
-    if subsets > 1:
+    if subsets != "1":
         parts.append(f"{subsets} labelled subsets")
-    return f"{', '.join(parts[:-1])} and {parts[-1]}"
+    return f"{', '.join(parts[:-1])} and {parts[-1]}{f' at {each}{len(grids)} budgets' if each else ''}"
+
+
+def _counts(numbers: set[int]) -> str:
+    return str(min(numbers)) if len(numbers) == 1 else f"{min(numbers)} to {max(numbers)}"
 
 
 def training_variance(grid: np.ndarray) -> tuple[float, list[tuple[float, int]]]:
@@ -179,20 +283,34 @@ def training_variance(grid: np.ndarray) -> tuple[float, list[tuple[float, int]]]
     return total / count, [(of_subset / count, subsets - 1), (of_seed / count, seeds - 1)]
 
 
-def _bounds(grid: np.ndarray, covariance: np.ndarray, patients: int) -> list[list[Part]]:
-    """Return the variance of the mean in parts: over trainings and patients, and over patients alone."""
-    if grid.size == 1:
-        return [[Part(float(covariance[0, 0]), patients - 1)]]
+def _bounds(
+    grids: Sequence[np.ndarray], blocks: Sequence[Sequence[np.ndarray]], patients: float
+) -> tuple[tuple[Part, ...], ...]:
+    """Return the variance of the mean in parts: over trainings and patients, and over patients alone.
+
+    Empty where it cannot be told: one budget out of several has a single training.
+    """
+    budgets = len(grids)
+    whole = float(np.mean([[block.mean() for block in row] for row in blocks]))
+    if budgets == 1 and grids[0].size == 1:
+        return ((Part(whole, patients - 1),),)
+    if any(grid.size == 1 for grid in grids):
+        return ()
     # Off the diagonal is what patients do to two trainings alike, Obuchowski and Rockette's Cov; the
     # diagonal's excess over it is a training's own case noise, which shrinks with the number of trainings.
-    shared = float(covariance[~np.eye(grid.size, dtype=bool)].mean())
-    own = max(float(np.diag(covariance).mean()) - shared, 0.0) / grid.size
-    variance, squares = training_variance(grid)
+    shared = np.array([[block.mean() for block in row] for row in blocks])
+    for place, grid in enumerate(grids):
+        shared[place, place] = blocks[place][place][~np.eye(grid.size, dtype=bool)].mean()
+    common = max(float(shared.mean()), 0.0)
+    own = max(whole - float(shared.mean()), 0.0)
+    variances = [training_variance(grid) for grid in grids]
+    variance = sum(part for part, _ in variances) / budgets**2
+    squares = [(square / budgets**2, df) for _, own in variances for square, df in own]
     # Satterthwaite's rule for the sum of the mean squares, without the one that is taken off.
     uncertain = sum(square**2 / df for square, df in squares)
     df = sum(square for square, _ in squares) ** 2 / uncertain if uncertain > 0 else 1.0
-    of_patients = Part(max(shared, 0.0), patients - 1)
-    return [[Part(variance, df), of_patients], [Part(of_patients.variance + own, patients - 1)]]
+    of_patients = Part(common, patients - 1)
+    return (Part(variance, df), of_patients), (Part(common + own, patients - 1),)
 
 
 def complete_part(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

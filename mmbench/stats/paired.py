@@ -63,6 +63,7 @@ def signed_rank_exact(differences: np.ndarray) -> TestResult:
     differences : ndarray
         Shape (R,); beyond 25 the normal approximation with ties is used.
     """
+    differences = _to_rounding(differences)
     p = float(signed_rank_p(differences[None])[0])
     ranks = midranks(np.abs(differences)) if len(differences) else np.zeros(0)
     return TestResult("exact signed-rank, Pratt", float(ranks[differences > 0].sum()), p, len(differences))
@@ -87,7 +88,17 @@ def signed_rank_p(differences: np.ndarray) -> np.ndarray:
     return np.array([_signed_rank(row) for row in differences])
 
 
+ROUNDING = 9
+"""Decimals to which differences of scores are told apart: k / n and k' / n differ by rounding otherwise."""
+
+
+def _to_rounding(values: np.ndarray) -> np.ndarray:
+    """Return values as ranks see them; adding 0 makes -0 equal to 0."""
+    return np.round(values, ROUNDING) + 0.0
+
+
 def _signed_rank(row: np.ndarray) -> float:
+    row = _to_rounding(row)
     # Doubled ranks are whole numbers, ties or not.
     doubled = np.rint(2 * midranks(np.abs(row))).astype(int)
     signed = tuple(sorted(doubled[row != 0].tolist()))
@@ -184,6 +195,7 @@ def rank_biserial(differences: np.ndarray) -> float:
     """
     if not len(differences):
         return math.nan
+    differences = _to_rounding(differences)
     kept = differences[differences != 0]
     if not len(kept):
         return 0.0

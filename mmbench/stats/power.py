@@ -3,29 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-
-from mmbench.stats.paired import smallest_signed_rank_p as smallest_p
-
-__all__ = ["Design", "Noise", "minimum_detectable_difference", "pairs_needed", "power", "smallest_p"]
-
-
-def pairs_needed(family: int, alpha: float = 0.05) -> int:
-    """Return how many trainings the exact signed-rank test needs to pass Holm's first step.
-
-    Parameters
-    ----------
-    family : int
-        Tests corrected together.
-    alpha : float
-        Significance level.
-    """
-    count = 1
-    while max(family, 1) * smallest_p(count) >= alpha:
-        count += 1
-    return count
 
 
 @dataclass(frozen=True)
@@ -35,20 +15,24 @@ class Design:
     Attributes
     ----------
     subsets, seeds : int
-        Trainings of each method are all combinations.
-    patients : int
-        In the target's test part.
+        Trainings of each method at each label budget: all combinations, or one labelled subset per seed,
+        which counts as 1.
+    patients : float
+        In the target's test part; the effective number where patients have several cases.
     family : int
         Tests corrected together.
     alpha : float
-        Significance level.
+        Significance level of the family.
+    budgets : int
+        Independent label budgets that are averaged.
     """
 
     subsets: int
     seeds: int
-    patients: int
+    patients: float
     family: int = 1
     alpha: float = 0.05
+    budgets: int = 1
 
 
 @dataclass(frozen=True)
@@ -64,6 +48,9 @@ class Noise:
         Of a patient's difference, the same in every training.
     patient_training : float
         Of a patient's difference, another in every training.
+    balance : float
+        In (0, 1]: how equal the variances between trainings are at the budgets that are averaged,
+        (sum v)^2 / (B sum v^2). Their degrees of freedom shrink by it (Satterthwaite).
     """
 
     subset: float = 0.0
@@ -71,12 +58,13 @@ class Noise:
     subset_seed: float = 0.0
     patient: float = 0.0
     patient_training: float = 0.0
+    balance: float = 1.0
 
 
 def power(difference: float, design: Design, noise: Noise) -> float:
     """Return the probability that a true difference is significant at Holm's first step.
 
-    The t test of :func:`mmbench.stats.mixed.mixed_estimate`, whose variance is estimated: its
+    The t test of :func:`mmbench.stats.mixed.mean_estimate`, whose variance is estimated: its
     distribution is averaged over the estimate's own scatter, drawn once with a fixed stream.
 
     Parameters
@@ -113,6 +101,20 @@ def minimum_detectable_difference(
     return float(optimize.brentq(lambda gap: power(gap, design, noise) - wanted, 0.0, largest, xtol=1e-6))
 
 
+def seeds_needed(
+    difference: float, design: Design, noise: Noise, wanted: float = 0.8, most: int = 200
+) -> int | None:
+    """Return the fewest seeds that find a true difference with the wanted power; None if ``most`` do not."""
+    low, high = 1, most
+    if power(difference, replace(design, seeds=most), noise) < wanted:
+        return None
+    while high - low > 1:
+        middle = (low + high) // 2
+        enough = power(difference, replace(design, seeds=middle), noise) >= wanted
+        low, high = (low, middle) if enough else (middle, high)
+    return high
+
+
 def _mean_variance(design: Design, noise: Noise) -> tuple[dict[str, float], float]:
     """Return the variance of the mean difference between trainings, by factor, and that of the patients."""
     count = design.subsets * design.seeds
@@ -122,7 +124,8 @@ def _mean_variance(design: Design, noise: Noise) -> tuple[dict[str, float], floa
         "seed": noise.seed**2 / design.seeds,
         "rest": single / count,
     }
-    return between, noise.patient**2 / design.patients
+    # Budgets are independent replications of trainings, not of patients.
+    return {name: size / design.budgets for name, size in between.items()}, noise.patient**2 / design.patients
 
 
 def _limits(design: Design, noise: Noise, samples: int = 4000) -> np.ndarray:
@@ -134,34 +137,37 @@ def _limits(design: Design, noise: Noise, samples: int = 4000) -> np.ndarray:
     count = subsets * seeds
     level = 1 - design.alpha / max(design.family, 1) / 2
     between, shared = _mean_variance(design, noise)
-    if count == 1:
+    of_patients = design.patients - 1
+    if count == 1 or of_patients <= 0:
         # The spread between trainings is there but cannot be seen: cases alone make the interval.
-        seen = noise.patient**2 / design.patients + noise.patient_training**2 / design.patients
-        df = design.patients - 1
-        spread = seen * rng.chisquare(df, samples) / df
-        return np.sqrt(spread) * float(stats.t.ppf(level, df))
+        seen = (noise.patient**2 + noise.patient_training**2) / design.patients
+        if of_patients <= 0 or design.budgets > 1:
+            return np.full(samples, np.inf)
+        spread = seen * rng.chisquare(of_patients, samples) / of_patients
+        return np.sqrt(spread) * float(stats.t.ppf(level, of_patients))
+    budgets = max(1.0, design.budgets * noise.balance)
     if min(subsets, seeds) == 1:
-        whole = sum(between.values())
-        parts = [(whole * rng.chisquare(count - 1, samples) / (count - 1), count - 1)]
+        freedom = budgets * (count - 1)
+        parts = [(sum(between.values()) * rng.chisquare(freedom, samples) / freedom, freedom)]
         variance = parts[0][0]
     else:
         scale = {
-            "subset": (between["subset"] + between["rest"], subsets - 1),
-            "seed": (between["seed"] + between["rest"], seeds - 1),
-            "rest": (between["rest"], (subsets - 1) * (seeds - 1)),
+            "subset": (between["subset"] + between["rest"], budgets * (subsets - 1)),
+            "seed": (between["seed"] + between["rest"], budgets * (seeds - 1)),
+            "rest": (between["rest"], budgets * (subsets - 1) * (seeds - 1)),
         }
         squares = {name: size * rng.chisquare(df, samples) / df for name, (size, df) in scale.items()}
         both = squares["subset"] + squares["seed"] - squares["rest"]
         variance = np.maximum.reduce([both, squares["subset"], squares["seed"]])
-        parts = [(squares["subset"], subsets - 1), (squares["seed"], seeds - 1)]
+        parts = [(squares[name], scale[name][1]) for name in ("subset", "seed")]
     uncertain = np.add.reduce([part**2 / df for part, df in parts])
     whole = np.add.reduce([part for part, _ in parts])
-    freedom = np.where(uncertain > 0, whole**2 / np.maximum(uncertain, 1e-300), count - 1)
-    of_trainings, of_patients = stats.t.ppf(level, freedom), stats.t.ppf(level, design.patients - 1)
+    df = np.where(uncertain > 0, whole**2 / np.maximum(uncertain, 1e-300), count - 1)
+    critical, case_critical = stats.t.ppf(level, df), float(stats.t.ppf(level, of_patients))
     total = np.maximum(variance + shared, 1e-300)
-    alone = shared + noise.patient_training**2 / design.patients / count
+    alone = shared + noise.patient_training**2 / design.patients / (count * design.budgets)
     # As in mmbench.stats.mixed: Cochran's critical value, and never less than patients alone would ask.
     limits: np.ndarray = np.maximum(
-        (variance * of_trainings + shared * of_patients) / np.sqrt(total), of_patients * np.sqrt(alone)
+        (variance * critical + shared * case_critical) / np.sqrt(total), case_critical * np.sqrt(alone)
     )
     return limits

@@ -1,9 +1,9 @@
 """Ranks of methods over blocks, and between which a test finds a difference.
 
-A block is one training situation on one domain: every method has a value in it. The cliques of the
-critical-difference diagram come from pairwise Wilcoxon tests with Holm's correction, not from Nemenyi's
-test, whose verdict on two methods depends on the others in the pool (Benavoli et al. 2016,
-http://jmlr.org/papers/v17/benavoli16a.html).
+A block is one seed on one domain: every method has a value in it, its mean over label budgets. The cliques
+of the critical-difference diagram come from pairwise t tests over blocks with Holm's correction: rank tests
+of so few blocks cannot be significant, and Nemenyi's verdict on two methods depends on the others in the pool
+(Benavoli et al. 2016, http://jmlr.org/papers/v17/benavoli16a.html).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import string
 import numpy as np
 
 from mmbench.stats.multiplicity import holm
-from mmbench.stats.paired import TestResult, signed_rank_p
+from mmbench.stats.paired import TestResult
 
 
 def mean_ranks(values: np.ndarray, higher_is_better: bool) -> np.ndarray:
@@ -31,14 +31,14 @@ def mean_ranks(values: np.ndarray, higher_is_better: bool) -> np.ndarray:
     Returns
     -------
     ndarray
-        In [1, methods], shape (..., methods).
+        In [1, methods], shape (..., methods); NaN where a value is undefined, which is neither good nor bad.
     """
     signed = -values if higher_is_better else values
     # How many are better, and half of those as good: the midrank, for all blocks at once.
     better = (signed[..., None, :] < signed[..., :, None]).sum(-1)
     equal = (signed[..., None, :] == signed[..., :, None]).sum(-1)
-    ranks: np.ndarray = (better + (equal + 1) / 2).mean(axis=-2)
-    return ranks
+    ranks: np.ndarray = np.where(np.isnan(signed).any(-1, keepdims=True), np.nan, better + (equal + 1) / 2)
+    return ranks.mean(axis=-2)  # type: ignore[no-any-return]
 
 
 def friedman(values: np.ndarray, higher_is_better: bool = True) -> TestResult:
@@ -60,25 +60,32 @@ def friedman(values: np.ndarray, higher_is_better: bool = True) -> TestResult:
     return TestResult("Friedman", float(found.statistic), float(found.pvalue), blocks)
 
 
-def pairwise_wilcoxon_holm(values: np.ndarray) -> np.ndarray:
-    """Return p of every pair's signed-rank test over blocks, corrected by Holm over all pairs.
+def pairwise_t_holm(values: np.ndarray) -> np.ndarray:
+    """Return p of every pair's paired t test over blocks, corrected by Holm over all pairs.
 
     Parameters
     ----------
     values : ndarray
-        Shape (blocks, methods).
+        Shape (blocks, methods), at least two blocks.
 
     Returns
     -------
     ndarray
-        Symmetric, 1 on the diagonal, shape (methods, methods).
+        Symmetric, 1 on the diagonal and for pairs that never differ, shape (methods, methods).
     """
-    methods = values.shape[1]
+    from scipy import special
+
+    blocks, methods = values.shape
     pairs = list(itertools.combinations(range(methods), 2))
     found = np.ones((methods, methods))
     if pairs:
         differences = np.stack([values[:, a] - values[:, b] for a, b in pairs])
-        for (a, b), p in zip(pairs, holm(signed_rank_p(differences)), strict=True):
+        means = np.abs(differences.mean(1))
+        errors = differences.std(1, ddof=1) / math.sqrt(blocks)
+        # Without any spread a difference is either none or certain.
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratios = np.where(means > 0, means / errors, 0.0)
+        for (a, b), p in zip(pairs, holm(2 * special.stdtr(blocks - 1, -ratios)), strict=True):
             found[a, b] = found[b, a] = p
     return found
 
@@ -91,7 +98,7 @@ def cliques(ranks: np.ndarray, p_holm: np.ndarray, alpha: float = 0.05) -> list[
     ranks : ndarray
         Mean ranks, shape (methods,).
     p_holm : ndarray
-        From :func:`pairwise_wilcoxon_holm`.
+        From :func:`pairwise_t_holm`.
     alpha : float
         Significance level.
 
@@ -135,7 +142,8 @@ def rank_intervals(replicates: np.ndarray, higher_is_better: bool, confidence: f
     Parameters
     ----------
     replicates : ndarray
-        Values with subsets, seeds and patients resampled, shape (resamples, blocks, methods).
+        Values with blocks and patients resampled, shape (resamples, blocks, methods); resamples with an
+        undefined value are left out.
     higher_is_better : bool
         The metric's direction.
     confidence : float
@@ -147,6 +155,9 @@ def rank_intervals(replicates: np.ndarray, higher_is_better: bool, confidence: f
         Low and high, shape (methods, 2).
     """
     ranks = mean_ranks(replicates, higher_is_better)
+    ranks = ranks[np.isfinite(ranks).all(axis=-1)]
+    if not len(ranks):
+        return np.full((replicates.shape[-1], 2), np.nan)
     tail = (1 - confidence) / 2
     ends: np.ndarray = np.quantile(ranks, [tail, 1 - tail], axis=0).T
     return ends

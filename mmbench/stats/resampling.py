@@ -36,12 +36,22 @@ class Replicates:
 
     @property
     def covariance(self) -> np.ndarray:
-        """Between trainings, over the resamples in which all are defined, shape (runs, runs)."""
+        """Between trainings, shape (runs, runs); NaN for those without a value.
+
+        Each pair's is over the resamples in which both are defined, so that one training that is often
+        undefined takes nothing from the others.
+        """
         defined = np.isfinite(self.observed)
-        kept = self.resampled[np.isfinite(self.resampled[:, defined]).all(axis=1)]
+        whole = defined & np.isfinite(self.resampled).all(axis=0)
         found = np.full((len(self.observed),) * 2, np.nan)
-        if len(kept) > 1:
-            found[np.ix_(defined, defined)] = np.cov(kept[:, defined], rowvar=False)
+        if len(self.resampled) > 1:
+            found[np.ix_(whole, whole)] = np.atleast_2d(np.cov(self.resampled[:, whole], rowvar=False))
+            for place in np.flatnonzero(defined & ~whole):
+                for other in np.flatnonzero(defined):
+                    pair = self.resampled[:, [place, other]]
+                    pair = pair[np.isfinite(pair).all(axis=1)]
+                    if len(pair) > 1:
+                        found[place, other] = found[other, place] = np.cov(pair, rowvar=False)[0, 1]
         return found
 
 

@@ -108,6 +108,9 @@ class RunRecord(Made):
     """Scores of the sources' validation parts at the end, by metric; empty where they were not validated."""
     last_gain: dict[str, Measured] = Field(default_factory=dict)
     """What these scores gained in the last tenth of the training, by metric."""
+    loss_change: Measured = None
+    """The largest relative change of a loss term's mean, first tenth of the training to last; None without
+    losses."""
     last_losses: dict[str, Measured] = Field(default_factory=dict)
     """Loss terms of the last step, by name."""
     method_source: str = ""

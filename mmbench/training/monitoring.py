@@ -81,6 +81,24 @@ def last_gain(scores: Scores) -> dict[str, float]:
     return {name: value - before[-1][name] for name, value in scores[-1].items() if name != "step"}
 
 
+def loss_change(losses: Scores) -> float:
+    """Return the largest relative change of a loss term's mean, first tenth of a training to last.
+
+    Terms are all columns but ``step``; NaN without losses.
+    """
+    part = -(-len(losses) // 10)
+    changes = [
+        abs(_average(losses[-part:], name) - before) / max(abs(before), 1e-12)
+        for name in (losses[0] if losses else ())
+        if name != "step" and (before := _average(losses[:part], name)) == before
+    ]
+    return max(changes, default=math.nan)
+
+
+def _average(rows: Scores, name: str) -> float:
+    return sum(row[name] for row in rows) / len(rows)
+
+
 def _mean(row: Mapping[str, float]) -> float:
     values = [value for name, value in row.items() if name != "step"]
     return sum(values) / len(values)

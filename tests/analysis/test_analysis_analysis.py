@@ -60,7 +60,7 @@ def test_differences_are_paired_by_training_and_case(made_up, analysis):
 
 
 def test_p_values_are_corrected_over_one_metric_and_domain(analysis):
-    against = chosen(analysis.estimates, metric="dice", domain="county").dropna(subset=["verdict"])
+    against = chosen(analysis.estimates, metric="dice", domain="county").dropna(subset=["p_holm"])
     assert len(against) == 4  # two rows at two budgets
     assert set(against["family"]) == {4}
     expected = multipletests(against["p"], method="holm")[1]
@@ -74,14 +74,50 @@ def test_pairs_are_corrected_over_one_metric_domain_and_budget(analysis):
 
 
 def test_the_verdicts_are_those_that_were_made_up(analysis):
-    dice = chosen(analysis.estimates, metric="dice").dropna(subset=["verdict"])
+    dice = chosen(analysis.primary, metric="dice", budget="all")
     verdicts = dice.groupby("row")["verdict"].agg(set)
     assert verdicts["stronger"] == {"better"}
-    assert "better" not in verdicts["alike"]
-    assert "worse" not in verdicts["alike"]
-    distance = chosen(analysis.estimates, metric="hausdorff", row="stronger").dropna(subset=["verdict"])
-    assert (distance["difference"] < 0).all()
-    assert "worse" not in set(distance["verdict"])
+    assert not verdicts["alike"] & {"better", "worse"}
+    # Two rows, two domains, AUROC and Dice: one family, whatever the domain.
+    assert set(chosen(analysis.primary, budget="all")["family"]) == {8}
+    assert len(chosen(analysis.primary, budget="all")) == 8
+
+
+def test_single_budgets_are_tested_behind_a_decided_comparison_only(analysis):
+    behind = analysis.primary[analysis.primary["budget"] != "all"]
+    opened = {
+        (line["row"], line["domain"], line["metric"]): line["verdict"] != "undecided"
+        for line in chosen(analysis.primary, budget="all").to_dict("records")
+    }
+    assert set(opened.values()) == {True, False}
+    for line in behind.to_dict("records"):
+        assert (line["verdict"] is not None) == opened[line["row"], line["domain"], line["metric"]]
+    # A cell's verdict is that of its budget; other metrics and open comparisons have none.
+    cells = analysis.estimates.dropna(subset=["verdict"])
+    assert set(cells["metric"]) <= {"dice", "auroc"}
+    for cell in cells.to_dict("records"):
+        (line,) = chosen(
+            behind,
+            row=cell["row"],
+            domain=cell["domain"],
+            metric=cell["metric"],
+            budget=f"{cell['budget_classification']}/{cell['budget_segmentation']}",
+        ).to_dict("records")  # fmt: skip
+        assert (cell["verdict"], cell["difference_low"]) == (line["verdict"], line["low"])
+
+
+def test_a_primary_comparison_is_the_mean_over_budgets_of_paired_differences(made_up, analysis):
+    scores = chosen(load_scores(made_up), domain="county")
+    means = scores.groupby(["row", "budget_segmentation", "seed"])["dice"].mean()
+    gaps = (means["stronger"] - means["plain"]).unstack()  # noqa: PD010
+    (line,) = chosen(analysis.primary, row="stronger", domain="county", metric="dice", budget="all").to_dict(
+        "records"
+    )
+    assert line["difference"] == pytest.approx(gaps.mean(axis=1).mean())
+    own, other = means["stronger"].unstack(), means["plain"].unstack()  # noqa: PD010
+    shared = sum(np.cov(own.loc[b], other.loc[b])[0, 1] for b in own.index)
+    variances = sum(own.loc[b].var() + other.loc[b].var() for b in own.index)
+    assert line["saved"] == pytest.approx(2 * shared / variances)
 
 
 def test_ranks_and_ties_follow(analysis):
@@ -103,7 +139,11 @@ def test_the_same_records_give_the_same_numbers(made_up, analysis):
 def test_one_training_decides_nothing(tmp_path):
     write_results(tmp_path / "one", {"plain": 0.0, "stronger": 3.0}, seeds=1, budgets=("full",))
     found = analyse(tmp_path / "one")
-    assert set(found.estimates["verdict"].dropna()) == {"undecided"}
+    assert set(found.primary["verdict"].dropna()) == {"undecided"}
+    assert set(chosen(found.primary, budget="all")["reason"]) == {
+        "single trainings say nothing of another seed"
+    }
+    assert not found.estimates["verdict"].notna().any()
     assert (found.estimates["over"] == "cases of one training").all()
     assert not len(found.ranks)
     assert any("training" in text for text in found.facts.warnings)

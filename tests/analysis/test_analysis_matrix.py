@@ -100,9 +100,9 @@ def test_columns_are_in_domain_then_cross_domain(results, protocol):
     assert [(column.scope, column.domain, column.heading) for column in matrix.columns] == [
         (scope, domain, heading)
         for scope, domain, headings in (
-            ("in-domain", "kermany", ("Acc", "F1-N", "F1-P")),
+            ("in-domain", "kermany", ("Acc", "F1-N", "F1-P", "AUROC")),
             ("in-domain", "jsrt", ("DS", "HD", "SSIM")),
-            ("cross-domain", "nih", ("Acc", "F1-N", "F1-P")),
+            ("cross-domain", "nih", ("Acc", "F1-N", "F1-P", "AUROC")),
             ("cross-domain", "montgomery", ("DS", "HD", "SSIM")),
         )
         for heading in headings

@@ -4,11 +4,11 @@ import pytest
 from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar
 
-from mmbench.analysis.pairing import check_digests, compare_sides
+from mmbench.analysis.pairing import answer, check_digests
 from mmbench.analysis.results import read_results
 from mmbench.analysis.sides import Side
 from mmbench.errors import StoreError
-from mmbench.report.answer import describe
+from mmbench.report.answer import pair_sentence
 from mmbench.stats.delong import delong_test
 from mmbench.store.frames import load_scores
 from tests.analysis.made_up import write_results
@@ -19,7 +19,7 @@ def side(store, row, name=None):
 
 
 def compared(*sides, **choices):
-    return [one.as_json() for one in compare_sides(*sides, **choices)]
+    return [one.as_json() for one in answer([sides], **choices).found]
 
 
 @pytest.fixture
@@ -90,16 +90,47 @@ def test_two_folders_are_paired_by_row(folders):
     )
     assert (test["row_a"], test["row_b"]) == ("plain (a)", "plain (b)")
     assert test["trainings"] == 2
-    assert test["family"] == 1
+    # Looking at one domain alone makes the family no smaller.
+    assert test["family"] == 2
 
 
 def test_the_same_folder_twice_has_no_difference(folders):
     store = folders("a")
-    (test,) = compared(
-        side(store, "plain", "one"), side(store, "plain", "other"), metrics=["dice"], domains=["county"]
+    (found,) = answer(
+        [(side(store, "plain", "one"), side(store, "plain", "other"))], metrics=["dice"], domains=["county"]
+    ).primary
+    assert found.difference.value == 0
+    # Two trainings and thirty cases without an exception do not exclude one in ten.
+    assert found.difference.high > 0.1
+    assert found.verdict == "undecided"
+    assert found.reason.startswith("the same in every case and training")
+
+
+def test_trainings_without_a_partner_are_told(folders):
+    ours, theirs = folders("a", seeds=4), folders("b", seeds=2, stream=1)
+    found = answer([(side(ours, "plain", "plain (a)"), side(theirs, "plain", "plain (b)"))])
+    assert found.notes == (
+        "plain (a): 2 trainings at each budget left out, because the other side has none of the same subset "
+        "and seed",
     )
-    assert (test["difference"], test["low"], test["high"]) == (0, 0, 0)
-    assert test["verdict"] == "equivalent"
+    assert {one.comparison.difference.trainings for one in found.found} == {2}
+
+
+def test_the_family_is_what_could_be_asked_not_what_is_shown(folders):
+    store = folders("a", seeds=4)
+    sides = [(side(store, "stronger"), side(store, "plain"))]
+    whole, part = answer(sides), answer(sides, domains=["county"], metrics=["dice"])
+    assert len(whole.primary) == 4
+    (shown,) = part.primary
+    (same,) = (r for r in whole.primary if (r.column.domain, r.column.metric) == ("county", "dice"))
+    assert shown == same
+    assert shown.family == 4
+
+
+def test_there_is_no_test_over_cases_of_f1_and_brier(folders):
+    store = folders("a")
+    for test in compared(side(store, "stronger"), side(store, "plain"), metrics=["f1_pneumonia", "brier"]):
+        assert test["case_tests"] == {"name": "", "p": []}
 
 
 @pytest.mark.parametrize(
@@ -122,7 +153,7 @@ def test_the_same_folder_twice_has_no_difference(folders):
 def test_rows_that_cannot_be_paired_are_refused_and_told_why(folders, changes, message):
     ours, theirs = folders("a"), folders("b", **changes)
     with pytest.raises(StoreError) as caught:
-        compare_sides(side(ours, "plain", "a"), side(theirs, "plain", "b"))
+        answer([(side(ours, "plain", "a"), side(theirs, "plain", "b"))])
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -135,21 +166,18 @@ def test_unknown_names_are_one_line_with_a_suggestion(folders):
     store = folders("a")
     a, b = side(store, "stronger"), side(store, "plain")
     with pytest.raises(StoreError, match="has no row 'plian'; did you mean 'plain'"):
-        compare_sides(a, side(store, "plian"))
+        answer([(a, side(store, "plian"))])
     with pytest.raises(StoreError, match="no metric 'dise'; did you mean 'dice'"):
-        compare_sides(a, b, metrics=["dise"])
+        answer([(a, b)], metrics=["dise"])
     with pytest.raises(StoreError, match="no scores on a domain 'countie'; did you mean 'county'"):
-        compare_sides(a, b, domains=["countie"])
-    with pytest.raises(StoreError, match="share no task, domain, metric and label budget"):
-        compare_sides(a, b, metrics=["dice"], domains=["hospital"])
+        answer([(a, b)], domains=["countie"])
 
 
 def test_the_answer_in_words(folders):
-    store = folders("a", seeds=4)
-    a = side(store, "stronger")
-    (answer,) = compare_sides(a, side(store, "plain"), metrics=["dice"], domains=["county"])
-    words = describe(answer)
-    assert words.startswith("Dice, county (cross-domain), full/full labels: stronger is higher by 0.")
-    assert "95 % interval of the difference +0." in words
-    assert "over cases and 4 seeds" in words
-    assert words.endswith("stronger is better.")
+    store = folders("a", seeds=6)
+    sides = [(side(store, "stronger"), side(store, "plain"))]
+    (record,) = answer(sides, metrics=["dice"], domains=["county"]).primary
+    assert record.verdict == "better"
+    words = pair_sentence(record)
+    assert words.startswith("Dice, county (cross-domain): stronger is better than plain by 0.")
+    assert f"[{record.difference.low:+.3f}, {record.difference.high:+.3f}]" in words

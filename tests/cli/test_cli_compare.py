@@ -18,13 +18,26 @@ def test_two_rows_are_found_without_naming_the_folder(mmbench, folders):
     done = mmbench("compare", "stronger", "plain", "--metric", "dice", "--domain", "county")
     assert done.exit_code == 0, done.output
     first = done.stdout.splitlines()[0]
-    assert first.startswith("Dice, county (cross-domain), full/full labels: stronger is higher by 0.")
-    assert "each pair of trainings by itself" in " ".join(done.stdout.split())
-    assert "signed-rank" in done.stdout
+    assert first.startswith("Dice, county (cross-domain): stronger is better than plain by 0.")
+    assert "signed-rank" not in done.stdout
+    more = mmbench("compare", "stronger", "plain", "--metric", "dice", "--domain", "county", "--detail")
+    assert more.stdout.startswith(first)
+    assert "each pair of trainings by itself" in " ".join(more.stdout.split())
+    assert "signed-rank" in more.stdout
+
+
+def test_a_metric_without_verdicts_shows_the_details(mmbench, folders):
+    done = mmbench("compare", "stronger", "plain", "--metric", "accuracy")
+    assert done.exit_code == 0, done.output
+    assert "exploratory and have no verdict" in " ".join(done.stdout.split())
+    assert "better" not in done.stdout.replace("P(A better)", "")
 
 
 def test_the_answer_as_json_is_the_report_s(mmbench, folders):
-    tests = json.loads(mmbench("compare", "stronger", "plain", "--metric", "dice", "--json").stdout)
+    found = json.loads(mmbench("compare", "stronger", "plain", "--metric", "dice", "--json").stdout)
+    whole = [line for line in found["primary"] if line["budget"] == "all"]
+    assert [(line["domain"], line["family"]) for line in whole] == [("adult_pa", 4), ("county", 4)]
+    tests = found["comparisons"]
     assert [test["domain"] for test in tests] == ["adult_pa", "county"]
     assert all(test["family"] == 2 for test in tests)
     assert all(test["low"] <= test["difference"] <= test["high"] for test in tests)
@@ -33,12 +46,14 @@ def test_the_answer_as_json_is_the_report_s(mmbench, folders):
 
 def test_two_folders_are_paired_row_by_row(mmbench, folders):
     done = mmbench("compare", "results/ours", "theirs", "--metric", "dice", "--json")
-    tests = json.loads(done.stdout)
+    tests = json.loads(done.stdout)["comparisons"]
     assert {(test["row_a"], test["row_b"]) for test in tests} == {
         ("plain (ours)", "plain (theirs)"),
         ("stronger (ours)", "stronger (theirs)"),
     }
-    one = json.loads(mmbench("compare", "ours", "theirs", "--method", "plain", "--json").stdout)
+    one = json.loads(mmbench("compare", "ours", "theirs", "--method", "plain", "--json").stdout)[
+        "comparisons"
+    ]
     assert {test["row_a"] for test in one} == {"plain (ours)"}
 
 

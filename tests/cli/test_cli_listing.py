@@ -86,7 +86,7 @@ def test_the_protocol_shown_is_one_that_runs(mmbench, workplace):
         (workplace / "mine.yaml").write_text(text)
         assert mmbench("validate", "mine.yaml", "--no-data").exit_code == 0
     assert yaml.safe_load(text)["name"] == "quickstart"
-    assert yaml.safe_load(text)["subsets"] == 1
+    assert yaml.safe_load(text)["training"]["validations"] == 10
 
 
 def test_validate_without_data_counts_runs_and_finds_mistakes(mmbench, workplace):
@@ -96,11 +96,11 @@ def test_validate_without_data_counts_runs_and_finds_mistakes(mmbench, workplace
     good, bad = workplace / "good.yaml", workplace / "bad.yaml"
     good.write_text(base + "methods: [enc]\ntrivial_baselines: [majority]\n")
     assert mmbench("validate", good, "--no-data").stdout == (
-        "mine: valid; 4 runs: 2 rows, 1 labelled subset, 3 seeds\n"
+        "mine: valid; 6 runs: 2 rows, 3 labelled subsets, 3 seeds\n"
     )
     assert json.loads(mmbench("validate", good, "--no-data", "--json").stdout)["rows"] == {
         "enc": 3,
-        "majority": 1,
+        "majority": 3,
     }
     for text, hint in [
         (base + "methods: [encc]\n", "did you mean 'enc'?"),

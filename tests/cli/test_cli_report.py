@@ -54,7 +54,7 @@ def test_published_and_sensitivity_are_in_page_and_tables(mmbench, results, work
     assert done.exit_code == 0, done.output
     folder = results / "report"
     assert (folder / "tables" / "published.csv").read_text().startswith("model,labels,metric")
-    assert (folder / "tables" / "sensitivity.csv").read_text().startswith("policy,row,labels")
+    assert (folder / "tables" / "sensitivity.csv").read_text().startswith("policy,row,metric")
     page = (folder / "index.html").read_text()
     assert 'id="published"' in page
     assert "class threshold 0.3" in page

@@ -25,7 +25,7 @@ def test_everything_is_in_one_folder(results):
     made = make_report(results)
     names = {path.relative_to(made.folder).as_posix() for path in made.paths}
     assert "index.html" in names
-    for name in ("main", "comparisons"):
+    for name in ("main", "primary"):
         assert {f"tables/{name}.{kind}" for kind in ("md", "csv", "tex")} <= names
     assert {f"tables/{name}.parquet" for name in ("estimates", "comparisons", "cases")} <= names
     drawn = {name for name in names if name.startswith("figures/")}

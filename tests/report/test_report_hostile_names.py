@@ -79,12 +79,12 @@ def test_latex_holds_names_as_text(report):
 
 @pytest.mark.skipif(not COMPILERS, reason="no TeX is installed")
 def test_latex_with_such_names_compiles(report):
-    done = compile_latex(report.folder / "tables", ["main.tex", "comparisons.tex"])
+    done = compile_latex(report.folder / "tables", ["main.tex", "primary.tex"])
     assert done.returncode == 0, done.stdout[-3000:]
 
 
 def test_markdown_holds_names_as_text(report):
-    for name in ("main.md", "comparisons.md"):
+    for name in ("main.md", "primary.md"):
         text = (report.folder / "tables" / name).read_text(encoding="utf-8")
         rows = [line for line in text.splitlines() if line.startswith("|")]
         bars = {len(re.findall(r"(?<!\\)\|", row)) for row in rows}

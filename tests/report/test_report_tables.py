@@ -18,7 +18,7 @@ def tables(analysis, tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("name", ["main.md", "main.tex", "comparisons.md", "comparisons.tex", "spread.md"])
+@pytest.mark.parametrize("name", ["main.md", "main.tex", "primary.md", "primary.tex", "spread.md"])
 def test_the_layout_is_the_recorded_one(tables, golden, name):
     golden(f"tables_{name}", (tables / name).read_text(encoding="utf-8"))
 
@@ -60,6 +60,6 @@ def compile_latex(folder, names):
 
 @pytest.mark.skipif(not COMPILERS, reason="no TeX is installed")
 def test_latex_compiles(tables):
-    done = compile_latex(tables, ["main.tex", "comparisons.tex"])
+    done = compile_latex(tables, ["main.tex", "primary.tex"])
     assert done.returncode == 0, done.stdout[-3000:]
     assert (tables / "paper.pdf").stat().st_size > 10_000

@@ -78,5 +78,8 @@ def test_corner_cases():
     assert same.test.p == 1.0
     opposite = delong_test(labels, np.arange(4.0), -np.arange(4.0))
     assert opposite.areas == (1.0, 0.0)
-    assert opposite.test.p == 0.0
+    # Four cases cannot say so much: there is nothing to tell the spread from.
+    assert math.isnan(opposite.test.p)
+    constant = delong_test(labels, np.full(4, 0.5), np.array([0.1, 0.2, 0.8, 0.9]))
+    assert math.isnan(constant.test.p)
     assert math.isnan(delong_test(np.array([0.0, 1, 1]), np.arange(3.0), np.arange(3.0)).test.p)

@@ -12,6 +12,7 @@ from mmbench.stats.mixed import (
     complete_part,
     critical_value,
     described,
+    mean_estimate,
     mixed_estimate,
     training_variance,
 )
@@ -111,9 +112,75 @@ def test_trainings_that_agree_by_chance_are_not_certain():
 
 
 def test_words_for_what_varies():
-    assert described(1, 1) == "cases of one training"
-    assert described(3, 1) == "cases and 3 labelled subsets"
-    assert described(5, 2) == "cases, 2 seeds and 5 labelled subsets"
+    def words(*shapes):
+        return described([np.zeros(shape) for shape in shapes])
+
+    assert words((1, 1)) == "cases of one training"
+    assert words((3, 1)) == "cases and 3 labelled subsets"
+    assert words((5, 2)) == "cases, 2 seeds and 5 labelled subsets"
+    assert words((1, 4), (1, 5)) == "cases and 4 to 5 seeds at each of 2 budgets"
+    assert words((1, 1), (1, 1)) == "cases of one training at each of 2 budgets"
+
+
+def test_a_mean_over_budgets_by_hand():
+    # 1 2 3 and 4 8: means 2 and 6, s^2 / n = 1/3 and 8/2 = 4, so V = (1/3 + 4) / 4 = 13/12 with
+    # Satterthwaite's df (1/12 + 1)^2 / ((1/12)^2 / 2 + 1^2 / 1). Covariances within budgets 0.4 and 0.6,
+    # between them 0.2: shared (0.4 + 0.6 + 2 * 0.2) / 4 = 0.35.
+    covariance = np.full((5, 5), 0.2)
+    covariance[:3, :3], covariance[3:, 3:] = 0.4, 0.6
+    covariance += 0.1 * np.eye(5)
+    grids = [np.array([[1.0, 2.0, 3.0]]), np.array([[4.0, 8.0]])]
+    found = mean_estimate(grids, covariance, patients=40)
+    assert found.value == 4
+    assert found.trainings == 5
+    assert found.se == pytest.approx(math.sqrt(13 / 12 + 0.35))
+    assert found.df == pytest.approx((13 / 12) ** 2 / (1 / 288 + 1))
+    # Between patients alone: 0.35 and each training's own 0.1, over (3 and 2 trainings) and 4.
+    (alone,) = found.bounds[1]
+    assert alone.variance == pytest.approx(0.35 + (0.1 / 3 + 0.1 / 2) / 4)
+
+
+def test_a_budget_with_one_training_says_nothing_of_others():
+    grids = [np.array([[1.0, 2.0]]), np.array([[4.0]])]
+    found = mean_estimate(grids, np.eye(3), patients=40)
+    assert found.value == 2.75
+    assert not found.has_interval
+    assert math.isnan(mean_estimate([np.array([[1.0]]), np.array([[np.nan]])], np.eye(2), 40).value)
+
+
+def test_budgets_of_equal_variance_are_replications():
+    values = np.array([[1.0, 2.0, 3.0]])
+    found = mean_estimate([values, values + 5, values - 3], np.zeros((9, 9)), patients=1000)
+    assert found.df == pytest.approx(6)
+    assert found.se == pytest.approx(math.sqrt(1 / 9))
+
+
+def test_what_never_varies_has_the_exact_interval_of_no_exception_in_n():
+    found = mean_estimate([np.zeros((1, 2))], np.zeros((2, 2)), patients=10, reach=1.0)
+    assert found.constant
+    # Clopper and Pearson: no success in 10 trials.
+    exact = stats.binomtest(0, 10).proportion_ci(0.95, method="exact").high
+    assert (found.low, found.high) == pytest.approx((-exact, exact))
+    assert found.p == 1
+    for distance in (0.1, 0.2, 0.4):
+        assert found.half_width(found.p_of(distance)) == pytest.approx(distance)
+
+
+def test_the_level_at_which_an_interval_reaches_a_distance_is_p():
+    covariance = np.full((3, 3), 0.05) + 0.2 * np.eye(3)
+    found = mixed_estimate(np.array([[1.0, 2.0, 3.0]]), covariance, patients=40)
+    for distance in (0.3, 1.0, 4.0):
+        assert found.half_width(found.p_of(distance)) == pytest.approx(distance, rel=1e-5)
+    turned = found.turned()
+    assert (turned.value, turned.low, turned.high) == (-found.value, -found.high, -found.low)
+    assert found.at(0.01).high > found.high
+
+
+def test_four_times_the_trainings_halve_their_part_of_the_error():
+    found = mixed_estimate(np.array([[1.0, 2.0, 3.0]]), np.zeros((3, 3)), patients=40)
+    more = found.after(4)
+    assert more.bounds[0][0].variance == pytest.approx(found.bounds[0][0].variance / 4)
+    assert more.half_width(0.05) == pytest.approx(stats.t.ppf(0.975, 8) * found.se / 2)
 
 
 @pytest.mark.parametrize(("subsets", "seeds"), [(1, 3), (1, 8), (3, 3), (5, 2)])

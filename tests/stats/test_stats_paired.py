@@ -139,3 +139,11 @@ def test_rank_biserial_follows_from_scipys_statistic(rng):
 def test_superiority_counts_ties_one_half():
     assert superiority(np.array([1.0, 2, 3, 4]), np.array([0.0, 2, 4, 4])) == 0.5
     assert math.isnan(superiority(np.zeros(0), np.zeros(0)))
+
+
+def test_differences_within_rounding_are_ties_and_zeros():
+    a, b = np.array([0.9, 0.8, 0.7, 0.6, 0.5, 0.4]), np.array([0.8, 0.7, 0.6, 0.7, 0.4, 0.3])
+    assert signed_rank_exact(a - b).p == signed_rank_exact(np.round(a - b, 12)).p == 0.21875
+    rounded = np.array([0.1 + 0.2 - 0.3, 0.1, 0.2, 0.3])
+    assert signed_rank_exact(rounded).p == signed_rank_exact(np.array([0, 0.1, 0.2, 0.3])).p == 0.25
+    assert rank_biserial(a - b) == pytest.approx(4 / 6)

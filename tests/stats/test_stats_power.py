@@ -6,23 +6,14 @@ import numpy as np
 import pytest
 from statsmodels.stats.power import TTestPower
 
-from mmbench.stats.mixed import mixed_estimate
+from mmbench.stats.mixed import mean_estimate, mixed_estimate
 from mmbench.stats.power import (
     Design,
     Noise,
     minimum_detectable_difference,
-    pairs_needed,
     power,
-    smallest_p,
+    seeds_needed,
 )
-
-
-def test_the_known_numbers_of_trainings():
-    assert smallest_p(3) == 0.25
-    assert smallest_p(5) == 0.0625
-    assert pairs_needed(1) == 6
-    assert pairs_needed(5) == 8
-    assert pairs_needed(15) == 10
 
 
 @pytest.mark.parametrize("seeds", [3, 5, 10])
@@ -74,3 +65,32 @@ def test_predicted_power_is_the_simulated_one(rng, design, noise, difference):
         p = mixed_estimate(values, covariance, design.patients).p
         found += p < design.alpha / design.family
     assert power(difference, design, noise) == pytest.approx(found / count, abs=0.05)
+
+
+@pytest.mark.parametrize(("spreads", "balance"), [((0.03, 0.03, 0.03), 1.0), ((0.05, 0.02, 0.01), 0.467)])
+def test_predicted_power_over_budgets_is_the_simulated_one(rng, spreads, balance):
+    seeds, patients, difference, count = 5, 80, 0.045, 1500
+    squares = np.square(spreads)
+    assert squares.sum() ** 2 / (3 * (squares**2).sum()) == pytest.approx(balance, abs=0.01)
+    noise = Noise(seed=math.sqrt(squares.mean()), patient=0.1, balance=balance)
+    found = 0
+    for _ in range(count):
+        cases = rng.normal(0, 0.1, patients)
+        grids = [difference + rng.normal(0, spread, (1, seeds)) + cases.mean() for spread in spreads]
+        covariance = np.full((15, 15), cases.var(ddof=1) / patients)
+        found += mean_estimate(grids, covariance, patients).p < 0.01
+    design = Design(1, seeds, patients, family=5, budgets=3)
+    assert power(difference, design, noise) == pytest.approx(found / count, abs=0.05)
+
+
+def test_seeds_needed_are_the_fewest_that_suffice():
+    design, noise = Design(1, 3, 100, family=4, budgets=2), Noise(seed=0.02, patient=0.05)
+    needed = seeds_needed(0.03, design, noise)
+    assert power(0.03, Design(1, needed, 100, 4, budgets=2), noise) >= 0.8
+    assert power(0.03, Design(1, needed - 1, 100, 4, budgets=2), noise) < 0.8
+    assert seeds_needed(0.001, design, noise) is None
+
+
+def test_one_patient_finds_nothing():
+    assert power(0.5, Design(1, 3, 1), Noise(seed=0.01, patient=0.1)) == 0
+    assert math.isinf(minimum_detectable_difference(Design(1, 1, 1), Noise(patient=0.1), largest=1.0))

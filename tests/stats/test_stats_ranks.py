@@ -1,20 +1,19 @@
-"""Ranks against scipy and scikit-posthocs, cliques against brute force."""
+"""Ranks and tests against scipy and statsmodels, cliques against brute force."""
 
 import itertools
 import math
 
 import numpy as np
-import pandas as pd
 import pytest
-import scikit_posthocs
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 
 from mmbench.stats.ranks import (
     cliques,
     friedman,
     letters,
     mean_ranks,
-    pairwise_wilcoxon_holm,
+    pairwise_t_holm,
     rank_intervals,
 )
 
@@ -43,23 +42,24 @@ def test_friedman_without_a_question():
     assert math.isnan(friedman(np.random.default_rng(0).random((1, 3))).p)
 
 
-def test_pairwise_p_values_are_scikit_posthocs(rng):
+def test_pairwise_p_values_are_paired_t_tests_after_holm(rng):
     values = rng.normal(0, 1, (12, 5)) + 0.6 * np.arange(5)
-    table = pd.DataFrame(values).melt(var_name="method", value_name="value")
-    expected = scikit_posthocs.posthoc_wilcoxon(
-        table, val_col="value", group_col="method", method="exact", p_adjust="holm", sort=False
-    )
-    found = pairwise_wilcoxon_holm(values)
-    assert found == pytest.approx(expected.to_numpy(), abs=1e-12)
+    pairs = list(itertools.combinations(range(5), 2))
+    raw = [stats.ttest_rel(values[:, a], values[:, b]).pvalue for a, b in pairs]
+    expected = np.ones((5, 5))
+    for (a, b), p in zip(pairs, multipletests(raw, method="holm")[1], strict=True):
+        expected[a, b] = expected[b, a] = p
+    found = pairwise_t_holm(values)
+    assert found == pytest.approx(expected, abs=1e-12)
     assert (found < 0.05).any()
     assert (found[~np.eye(5, dtype=bool)] > 0.05).any()
 
 
 def test_a_pairs_raw_p_does_not_depend_on_the_others_in_the_pool(rng):
     values = rng.normal(0, 1, (12, 6)) + np.arange(6)
-    alone = pairwise_wilcoxon_holm(values[:, :2])[0, 1]
+    alone = pairwise_t_holm(values[:, :2])[0, 1]
     # Nemenyi's verdict would change with the pool; here only Holm's factor may.
-    assert alone <= pairwise_wilcoxon_holm(values)[0, 1] <= min(1, 15 * alone)
+    assert alone <= pairwise_t_holm(values)[0, 1] <= min(1, 15 * alone)
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -96,3 +96,20 @@ def test_rank_intervals_are_percentiles_of_resampled_ranks(rng):
     assert found[2].tolist() == [1.0, 1.0]
     by_hand = stats.rankdata(-values, axis=2).mean(1)
     assert found == pytest.approx(np.quantile(by_hand, [0.025, 0.975], axis=0).T)
+
+
+def test_what_is_undefined_has_no_rank_and_no_part_in_intervals(rng):
+    values = rng.normal(0, 1, (50, 4, 3))
+    values[7, 2, 1] = np.nan
+    assert np.isnan(mean_ranks(values[7], True)).all()
+    found = rank_intervals(values, higher_is_better=True)
+    assert found == pytest.approx(rank_intervals(np.delete(values, 7, axis=0), higher_is_better=True))
+    assert ((found >= 1) & (found <= 3)).all()
+    assert np.isnan(rank_intervals(values[7:8], higher_is_better=True)).all()
+
+
+def test_pairs_that_never_differ_and_pairs_that_always_do():
+    values = np.array([[1.0, 1.0, 2.0], [1.0, 1.0, 2.0]])
+    found = pairwise_t_holm(values)
+    assert found[0, 1] == 1
+    assert found[0, 2] == found[1, 2] == 0

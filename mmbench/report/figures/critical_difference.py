@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def critical_difference(analysis: Analysis) -> Drawn | None:
-    """Draw mean ranks over trainings with bootstrap intervals; bars join rows of one clique."""
+    """Draw mean ranks over seeds with bootstrap intervals; bars join rows of one clique."""
     if not len(analysis.ranks):
         return None
     parts = [
@@ -46,7 +46,7 @@ def critical_difference(analysis: Analysis) -> Drawn | None:
         ax.invert_yaxis()
         ax.set_xlim(0.7, edge + 0.35 * max(len(groups), 1))
         ax.set_xticks(range(1, len(order) + 1))
-        ax.set_xlabel(f"mean rank over {int(ranks['blocks'].iloc[0])} trainings (1 is best)")
+        ax.set_xlabel(f"mean rank over {int(ranks['blocks'].iloc[0])} seeds (1 is best)")
         ax.set_title(f"{heading(metric)}, {label(domain)} ({scope})")
         groups_text = f"{len(groups)} groups without a significant difference inside"
         said = groups_text if groups else "every pair differs significantly"
@@ -58,6 +58,7 @@ def critical_difference(analysis: Analysis) -> Drawn | None:
     return Drawn(
         canvas,
         "Critical difference: mean ranks and cliques",
-        "Thick bars join rows between which pairwise Wilcoxon tests (Holm) find no difference; thin "
+        "Means over label budgets, ranked seed by seed on these cases. Thick bars join rows between which "
+        "paired t tests over seeds (Holm) find no difference; thin "
         f"lines are bootstrap intervals of the mean rank. {listed(texts)}.",
     )

@@ -17,15 +17,15 @@ from mmbench.report.figures.style import (
     parts_of,
     select,
 )
-from mmbench.report.marks import BETTER, EQUIVALENT, WORSE
+from mmbench.report.marks import SIGNIFICANT
 
 if TYPE_CHECKING:
     from mmbench.analysis.analysis import Analysis
 
 
 def pairwise(analysis: Analysis) -> Drawn | None:
-    """Draw differences (row minus column) at the largest budgets, marked with their verdicts."""
-    pair = largest_budgets(analysis)
+    """Draw differences (row minus column) at the largest budgets, the significant ones marked."""
+    pair, alpha = largest_budgets(analysis), analysis.protocol.statistics.alpha
     if not len(analysis.comparisons):
         return None
     tests = select(analysis.comparisons, budget=pair.text)
@@ -46,9 +46,9 @@ def pairwise(analysis: Analysis) -> Drawn | None:
         for test in own.to_dict("records"):
             a, b = order.index(test["row_a"]), order.index(test["row_b"])
             values[a, b], values[b, a] = test["difference"], -test["difference"]
-            mark = {"better": (BETTER, WORSE), "worse": (WORSE, BETTER), "equivalent": (EQUIVALENT,) * 2}
-            for (x, y), text in zip(((b, a), (a, b)), mark.get(test["verdict"], ("", "")), strict=True):
-                ax.text(x, y, text, ha="center", va="center", color="#000000", fontsize=7)
+            if test["p_holm"] < alpha:
+                for x, y in ((b, a), (a, b)):
+                    ax.text(x, y, SIGNIFICANT, ha="center", va="center", color="#000000", fontsize=7)
         limit = float(np.nanmax(np.abs(values))) or 1.0
         image = ax.imshow(values, cmap="PuOr", vmin=-limit, vmax=limit)
         canvas.colorbar(image, ax=ax, shrink=0.7)
@@ -57,11 +57,11 @@ def pairwise(analysis: Analysis) -> Drawn | None:
         ax.set_yticks(range(len(order)), names)
         ax.grid(visible=False)
         ax.set_title(f"{heading(metric)}, {label(domain)}", color=INK)
-        told = int(own["verdict"].isin(["better", "worse"]).sum())
-        texts.append(f"{heading(metric)} on {domain}: {told} of {len(own)} pairs differ")
+        told = int((own["p_holm"] < alpha).sum())
+        texts.append(f"{heading(metric)} on {domain}: {told} of {len(own)} pairs differ significantly")
     return Drawn(
         canvas,
         f"Every row against every other ({pair.text} labels)",
-        f"Mean difference, row minus column; {BETTER} the row is better, {WORSE} worse, "
-        f"{EQUIVALENT} equivalent, no mark undecided. {listed(texts)}.",
+        f"Mean difference, row minus column; {SIGNIFICANT} p after Holm over all pairs below {alpha:g}, "
+        f"exploratory. {listed(texts)}.",
     )
