@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from mmbench.errors import UnwritableStoreError
+from mmbench.analysis.sequential import new_design, take_look
+from mmbench.errors import UnwritableStoreError, UserError
 from mmbench.execution.devices import Placement, place
 from mmbench.execution.executor import (
     Ending,
@@ -23,6 +24,8 @@ from mmbench.execution.executor import (
 )
 from mmbench.execution.executors import make_executor
 from mmbench.files import write_text
+from mmbench.planning.looks import check_design, up_to_the_next_look
+from mmbench.planning.outlook import family_size
 from mmbench.planning.work import (
     Request,
     Work,
@@ -32,8 +35,10 @@ from mmbench.planning.work import (
     take_stock,
 )
 from mmbench.protocol.loading import load_protocol, naming_lines
-from mmbench.protocol.schema import Protocol
+from mmbench.protocol.schema import Protocol, UntilDecided
 from mmbench.report.build import Report, make_report
+from mmbench.store.lease import waited_lease
+from mmbench.store.looks import Looks, read_looks, write_looks
 from mmbench.store.mixtures import mixtures, refuse_mixtures
 from mmbench.store.records import LayerName
 from mmbench.store.store import ResultStore
@@ -42,6 +47,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from mmbench.planning.plan import Plan
+
+
+LOOKING = ".looking"
+"""The lease that whoever takes a look of a group-sequential run holds."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +88,20 @@ class Planned:
     workers: str
 
 
-RunEvent = Event | Preparing | Planned
+@dataclass(frozen=True)
+class Looked:
+    """A look of a group-sequential run was taken.
+
+    Attributes
+    ----------
+    looks : Looks
+        The design with all looks so far, this one last.
+    """
+
+    looks: Looks
+
+
+RunEvent = Event | Preparing | Planned | Looked
 Listener = Callable[[RunEvent], None]
 
 
@@ -97,12 +119,18 @@ class Options:
         Seconds after which a run is ended and counts as failed.
     allow_mixed : bool
         Put records into one table that were made with different sources or library versions.
+    max_seeds : int or None
+        In a group-sequential run, seeds beyond which no look is taken now.
+    deadline : float or None
+        Of ``time.monotonic``: when to stop, between two runs.
     """
 
     request: Request = field(default_factory=Request)
     checkpoint_every: float = 60.0
     time_limit: float | None = None
     allow_mixed: bool = False
+    max_seeds: int | None = None
+    deadline: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,6 +156,8 @@ class RunSummary:
         Each selected run in a few words, by id.
     report : Report
         The tables over everything that is scored of the protocol, and the files they were written to.
+    looks : Looks or None
+        Of a group-sequential run.
     seconds : float
         Wall time.
     """
@@ -143,6 +173,7 @@ class RunSummary:
     skipped: tuple[str, ...] = ()
     descriptions: Mapping[str, str] = field(default_factory=dict)
     report: Report
+    looks: Looks | None = None
     seconds: float = 0.0
 
     @property
@@ -176,6 +207,9 @@ def run(
     checkpoint_every: float = 60.0,
     time_limit: float | None = None,
     allow_mixed: bool = False,
+    until: Literal["decided"] | None = None,
+    max_seeds: int | None = None,
+    max_minutes: float | None = None,
     listener: Listener | None = None,
 ) -> RunSummary:
     """Make what is missing of a protocol and its report.
@@ -211,6 +245,14 @@ def run(
         Seconds after which a run is ended and counts as failed.
     allow_mixed : bool
         Put records into one table that were made with different sources or library versions.
+    until : {'decided'}, optional
+        Add seeds until every primary comparison is decided, or hardly will be: a group-sequential design of
+        3 to 20 seeds, unless the protocol's ``seeds`` or ``max_seeds`` say otherwise.
+    max_seeds : int, optional
+        Seeds beyond which no look is taken now. The first run of a protocol whose ``seeds`` is a number also
+        takes it as the seeds of the design's last look.
+    max_minutes : float, optional
+        Minutes after which no further run is waited for; the same call goes on later.
     listener : callable, optional
         Told every event as it happens.
 
@@ -223,12 +265,15 @@ def run(
 
     tell = listener or _ignore
     loaded = protocol if isinstance(protocol, Protocol) else load_protocol(protocol)
+    loaded = _sequential(loaded, until, max_seeds)
     workers = place(device, jobs)
     options = Options(
         request=Request(only, force, retry_failed),
         checkpoint_every=checkpoint_every,
         time_limit=time_limit,
         allow_mixed=allow_mixed,
+        max_seeds=max_seeds,
+        deadline=None if max_minutes is None else time.monotonic() + 60 * max_minutes,
     )
     folder = Path(results) if results is not None else Path("results") / loaded.name
     ResultStore(folder).refuse_old_format()
@@ -272,6 +317,77 @@ def run_plan(
     tell, options = listener or _ignore, options or Options()
     store = ResultStore(results.resolve())
     runner = make_executor(executor, workers) if isinstance(executor, str) else executor
+    if plan.protocol.sequential is None:
+        work, followed = _carry_out(plan, store, workers, options, runner, tell)
+        return _summary(plan, store, work, followed, options, begin)
+    everything = _Followed()
+    looks = _design(plan, store)
+    while True:
+        stage = up_to_the_next_look(plan, looks)
+        work, followed = _carry_out(stage, store, workers, options, runner, tell)
+        everything.add(followed)
+        seeds = looks.next_seeds
+        beyond = seeds is None or (options.max_seeds is not None and seeds > options.max_seeds)
+        if beyond or followed.stopped or options.request != Request():
+            break
+        looks = _look(stage, store)
+        tell(Looked(looks))
+        following = looks.next_seeds
+        if following is None or (options.max_seeds is not None and following > options.max_seeds):
+            break
+    found = _summary(stage, store, work, everything, options, begin)
+    # What an earlier stage made is not found by a later one.
+    cached = tuple(id for id in found.cached if id not in everything.outcomes)
+    return replace(found, cached=cached, looks=looks)
+
+
+def _sequential(protocol: Protocol, until: str | None, max_seeds: int | None) -> Protocol:
+    """Return a protocol with the group-sequential design that is asked for beside it."""
+    if until is None or protocol.sequential is not None:
+        return protocol
+    if protocol.crossed:
+        raise UserError(
+            "until decided needs a labelled subset for each seed; remove subsets from the protocol"
+        )
+    most = max(2, max_seeds or UntilDecided().most)
+    design = UntilDecided(first=min(UntilDecided().first, most), most=most)
+    return protocol.model_copy(update={"seeds": design})
+
+
+def _design(plan: Plan, store: ResultStore) -> Looks:
+    """Return the looks of a results folder so far, or a new design."""
+    asked = plan.protocol.sequential
+    assert asked is not None
+    looks = read_looks(store)
+    if looks is None:
+        return new_design(plan.protocol, family_size(plan), asked.first, asked.most)
+    check_design(looks, asked)
+    return looks
+
+
+def _look(plan: Plan, store: ResultStore) -> Looks:
+    """Take the next look, unless whoever shares the results folder has just taken it."""
+    from mmbench.analysis.analysis import primary_of
+    from mmbench.analysis.results import read_results
+
+    before = len(_design(plan, store).looks)
+    with waited_lease(store.root, LOOKING):
+        looks = _design(plan, store)
+        if len(looks.looks) == before:
+            looks = take_look(primary_of(read_results(store.root)), plan.protocol, looks)
+            write_looks(store, looks)
+    return _design(plan, store)
+
+
+def _carry_out(
+    plan: Plan,
+    store: ResultStore,
+    workers: Placement,
+    options: Options,
+    runner: Executor,
+    tell: Listener,
+) -> tuple[Work, _Followed]:
+    """Make what is missing of a plan."""
     work = take_stock(plan, store, options.request)
     notes = (*plan.notes, *notes_on(plan, store, work))
     if not options.allow_mixed:
@@ -288,8 +404,8 @@ def run_plan(
             workers=replace(workers, devices=workers.devices[: max(1, len(work.pending))]).describe(),
         )
     )
-    followed = _follow(_tasks(plan, store, work, workers, options), store, tell, runner)
-    return _summary(plan, store, work, followed, options, begin)
+    tasks = _tasks(plan, store, work, workers, options)
+    return work, _follow(tasks, store, tell, runner, options.deadline)
 
 
 def _ignore(event: RunEvent) -> None:
@@ -329,10 +445,24 @@ class _Followed:
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     found: set[str] = field(default_factory=set)
     failed: dict[str, str] = field(default_factory=dict)
+    stopped: bool = False
+
+    def add(self, other: _Followed) -> None:
+        """Add what became of later tasks."""
+        self.outcomes |= other.outcomes
+        self.found |= other.found
+        self.failed |= other.failed
+        self.stopped |= other.stopped
 
 
-def _follow(tasks: Sequence[RunTask], store: ResultStore, tell: Listener, executor: Executor) -> _Followed:
-    """Run the tasks; a failure is on the disk before anyone is told."""
+def _follow(
+    tasks: Sequence[RunTask],
+    store: ResultStore,
+    tell: Listener,
+    executor: Executor,
+    deadline: float | None = None,
+) -> _Followed:
+    """Run the tasks until all have ended or time is over; a failure is on the disk before anyone is told."""
     runs = {task.id: task.run for task in tasks}
     followed = _Followed()
     if not tasks:
@@ -354,6 +484,11 @@ def _follow(tasks: Sequence[RunTask], store: ResultStore, tell: Listener, execut
             elif isinstance(event, Finished):
                 followed.outcomes[event.id] = event.outcome
             tell(event)
+            if deadline is not None and time.monotonic() > deadline:
+                followed.stopped = len(followed.outcomes) + len(followed.found) + len(followed.failed) < len(
+                    tasks
+                )
+                break
     finally:
         executor.stop()
     return followed

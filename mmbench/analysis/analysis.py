@@ -24,6 +24,7 @@ from mmbench.analysis.records import Primary, Records
 from mmbench.analysis.results import Results, read_results
 from mmbench.analysis.rows import Cell
 from mmbench.analysis.scored import grids_of, score
+from mmbench.analysis.sequential import with_looks
 from mmbench.analysis.variance import variance_parts
 from mmbench.errors import StoreError
 from mmbench.protocol.metrics import METRICS, Metric
@@ -32,6 +33,7 @@ from mmbench.protocol.vocabulary import Task
 from mmbench.randomness import generator
 from mmbench.stats.blocks import Block, blocks
 from mmbench.stats.resampling import patient_weights
+from mmbench.store.looks import Looks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,6 +55,8 @@ class Question:
         Test cases per training case of each task's source, as far as the plan says.
     collapsed : frozenset of str
         Ids of runs that did not learn.
+    looks : Looks or None
+        Of a group-sequential run: verdicts fall at looks alone.
     """
 
     protocol: Protocol
@@ -60,6 +64,7 @@ class Question:
     trivial: frozenset[str]
     test_shares: Mapping[Task, float | None]
     collapsed: frozenset[str] = frozenset()
+    looks: Looks | None = None
 
 
 @dataclass(frozen=True)
@@ -160,7 +165,7 @@ def question_of(results: Results, matrix: Matrix, collapsed: Sequence[Collapsed]
     """Return what a results folder's own protocol asks."""
     shares = {task: results.test_share(task) for task in Task}
     lost = frozenset(one.run for one in collapsed)
-    return Question(results.protocol, matrix.cells, results.trivial, shares, lost)
+    return Question(results.protocol, matrix.cells, results.trivial, shares, lost, results.looks)
 
 
 def compute(scores: pd.DataFrame, question: Question) -> Records:
@@ -178,15 +183,44 @@ def compute(scores: pd.DataFrame, question: Question) -> Records:
     StoreError
         If runs of one domain were scored on different cases.
     """
+    parts = _blocks(scores)
+    found = Records.joined(in_parallel(_records_of, [(block, question) for block in parts], len(scores)))
+    # One family over all blocks, so verdicts come last.
+    protocol, looks = question.protocol, question.looks
+    primary = (
+        decided(found.primary, protocol) if looks is None else with_looks(found.primary, protocol, looks)
+    )
+    return replace(found, primary=primary, estimates=with_verdicts(found.estimates, primary))
+
+
+def primary_of(results: Results) -> list[Primary]:
+    """Return every primary comparison of a results folder, without verdicts.
+
+    Raises
+    ------
+    StoreError
+        If runs of one domain were scored on different cases.
+    """
+    question = question_of(results, stored_matrix(results), collapsed_of(results))
+    protocol, found = results.protocol, list[Primary]()
+    for block in _blocks(results.scores):
+        rng = generator(protocol.seed, "report", block.task, block.domain)
+        weights = patient_weights(block.patients, protocol.statistics.resamples, rng)
+        grids = grids_of(block, question.trivial, crossed=protocol.crossed)
+        for metric in metrics_in(block):
+            if metric.name in protocol.statistics.primary:
+                scored = score(block, metric, weights, protocol, grids)
+                found += primary_comparisons(scored, protocol, question.order, question.collapsed)
+    return found
+
+
+def _blocks(scores: pd.DataFrame) -> list[Block]:
+    """Cut scores into blocks, in-domain first."""
     try:
         parts = blocks(scores)
     except ValueError as error:
         raise StoreError(f"{error}; their data or splits differ, so report them apart") from None
-    parts.sort(key=lambda block: (not block.in_domain, block.task))
-    found = Records.joined(in_parallel(_records_of, [(block, question) for block in parts], len(scores)))
-    # One family over all blocks, so verdicts come last.
-    primary = decided(found.primary, question.protocol)
-    return replace(found, primary=primary, estimates=with_verdicts(found.estimates, primary))
+    return sorted(parts, key=lambda block: (not block.in_domain, block.task))
 
 
 def metrics_in(block: Block) -> list[Metric]:

@@ -146,7 +146,7 @@ def facts_of(results: Results, estimates: Iterable[CellEstimate]) -> Facts:
         description=protocol.description,
         reference=protocol.reference_label,
         subsets=len(protocol.subset_numbers),
-        seeds=protocol.seeds,
+        seeds=len({run.seed for run in results.runs}) or 1,
         created=max((run.created for run in results.facts.values()), default=results.planned_at),
         counts=tuple(counts.values()),
         leaks=tuple(

@@ -41,7 +41,7 @@ ESTIMATES = (
 PRIMARY = (
     *("budget", *_COLUMN, "row", "reference", "difference", "low", "high", "level", "margin", "verdict"),
     *("p", "p_verdict", "family", "trainings", "over", "se", "df", "reason"),
-    *("correlation", "saved", "collapsed", "hangs_on_collapsed"),
+    *("correlation", "saved", "collapsed", "hangs_on_collapsed", "look"),
 )
 COMPARISONS = (
     *("budget", *_BUDGETS, *_COLUMN, "row_a", "row_b", "estimate_a", "estimate_b"),
@@ -219,6 +219,7 @@ def primary_rows(record: Primary) -> list[dict[str, Any]]:
         "saved": record.saved,
         "collapsed": " ".join(record.collapsed),
         "hangs_on_collapsed": record.hangs,
+        "look": record.look,
     }
     single = [
         {**_difference_row(record, one.difference, one.verdict), "budget": one.budgets.text}

@@ -176,14 +176,33 @@ def decided(
     found = decide(estimates, margins, PRIMARY_SHARE * alpha, withheld=withheld, nominal=nominal)
     behind = (1 - PRIMARY_SHARE) * alpha / max(size, 1)
     return tuple(
-        _with_verdict(record, decision, size, behind, nominal)
+        with_decision(record, _in_own_direction(record, decision), size, behind, nominal)
         for record, decision in zip(records, found, strict=True)
     )
 
 
-def _with_verdict(
+def _in_own_direction(record: Primary, decision: Decision) -> Decision:
+    return replace(decision, estimate=_oriented(record, decision.estimate))
+
+
+def with_decision(
     record: Primary, decision: Decision, size: int, behind: float, nominal: Callable[[float], float]
 ) -> Primary:
+    """Return a comparison with its verdict, and with those on single budgets behind it.
+
+    Parameters
+    ----------
+    record : Primary
+        The comparison.
+    decision : Decision
+        On it, its estimate in the metric's own direction.
+    size : int
+        Of the family.
+    behind : float
+        The error that its single budgets may spend together.
+    nominal : callable
+        As for :func:`mmbench.stats.verdicts.decide`.
+    """
     opened = decision.verdict != "undecided"
     single = decide(
         [_oriented(record, one.difference) for one in record.budgets],
@@ -197,7 +216,7 @@ def _with_verdict(
     )
     return replace(
         record,
-        difference=_oriented(record, decision.estimate),
+        difference=decision.estimate,
         verdict=decision.verdict,
         level=decision.level,
         p_verdict=decision.p,

@@ -190,6 +190,8 @@ class Primary:
         Why nothing could be decided, where that is not for want of precision.
     hangs : bool
         Whether the verdict would be another without the collapsed runs.
+    look : int or None
+        In a group-sequential run, the look at which the verdict fell, from 0.
     """
 
     column: Column
@@ -209,6 +211,7 @@ class Primary:
     verdict: Verdict = "undecided"
     reason: str = ""
     hangs: bool = False
+    look: int | None = None
 
 
 @dataclass(frozen=True)

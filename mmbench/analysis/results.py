@@ -16,6 +16,7 @@ from mmbench.protocol.specs import ScoresSpec, scores_of
 from mmbench.protocol.vocabulary import Task
 from mmbench.store.frames import available_scores, score_frame, summaries
 from mmbench.store.layer import Layer
+from mmbench.store.looks import Looks, read_looks
 from mmbench.store.mixtures import Making, Mixture, making, mixtures, refuse_mixtures
 from mmbench.store.records import StoredPlan
 from mmbench.store.store import CASES, ResultStore
@@ -95,6 +96,11 @@ class Results:
     def report(self) -> Mapping[str, Any]:
         """What the plan found out about the data: ``leaks``, ``notes``, ``cases``, ``parts``."""
         return self.plan.report
+
+    @cached_property
+    def looks(self) -> Looks | None:
+        """The looks of a group-sequential run; None where there is none."""
+        return read_looks(self._store)
 
     @property
     def trivial(self) -> frozenset[str]:
@@ -226,6 +232,7 @@ class Results:
             "plan": self.plan.model_dump(mode="json", exclude={"created", "digest"}),
             "records": digests,
             "failed": sorted(self.failed),
+            "looks": None if self.looks is None else self.looks.model_dump(mode="json"),
         }
 
     @property

@@ -14,10 +14,11 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from mmbench.api import Planned, Preparing, RunEvent
+from mmbench.api import Looked, Planned, Preparing, RunEvent
 from mmbench.cli.output import duration, shown
 from mmbench.execution.executor import Elsewhere, Ending, Failed, Finished, Found, Progress, Started
 from mmbench.planning.work import Work
+from mmbench.report.looks import look_lines
 from mmbench.text import plural
 
 ETA_AFTER = 2.0
@@ -96,6 +97,10 @@ class RunDisplay:
                 self._descriptions = {run.id: run.describe() for run in event.work.pending}
                 self._costs = {run.id: event.work.costs[run.id] for run in event.work.pending}
                 self._introduce(event)
+            case Looked(looks=looks):
+                for line in look_lines(looks):
+                    self._say(line, "bold" if line.startswith("look") else None)
+                self._ended, self._cost_ended = 0, 0.0
             case Started(id=id, worker=worker):
                 self._running[worker] = _Running(id)
             case Progress(id=id, worker=worker):

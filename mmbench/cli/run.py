@@ -44,6 +44,12 @@ class Force(StrEnum):
     scores = "scores"
 
 
+class Until(StrEnum):
+    """When to stop adding seeds."""
+
+    decided = "decided"
+
+
 def run(
     protocol: ProtocolName,
     results: Annotated[
@@ -86,6 +92,27 @@ def run(
         float | None,
         typer.Option(metavar="SECONDS", min=0.0, help="End a run that takes longer; it counts as failed."),
     ] = None,
+    until: Annotated[
+        Until | None,
+        typer.Option(
+            "--until",
+            metavar="decided",
+            help="Add seeds until every primary comparison is decided, or hardly will be.",
+        ),
+    ] = None,
+    max_seeds: Annotated[
+        int | None,
+        typer.Option("--max-seeds", metavar="N", min=2, help="With --until: no more seeds than that."),
+    ] = None,
+    max_minutes: Annotated[
+        float | None,
+        typer.Option(
+            "--max-minutes",
+            metavar="M",
+            min=0.0,
+            help="Stop after that time; the same command goes on later.",
+        ),
+    ] = None,
     allow_mixed: AllowMixed = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no table.")] = False,
     json: Json = False,
@@ -115,6 +142,9 @@ def run(
                 checkpoint_every=checkpoint_every,
                 time_limit=time_limit,
                 allow_mixed=allow_mixed,
+                until="decided" if until is not None else None,
+                max_seeds=max_seeds,
+                max_minutes=max_minutes,
                 listener=display,
             )
     except KeyboardInterrupt:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mmbench.cli.output import Json, console, make_table, print_json, shown, size
+from mmbench.cli.output import Json, console, duration, make_table, print_json, shown, size
 from mmbench.text import plural
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ def status(
         return
     out = console()
     _show_rows(out, one)
+    _show_looks(out, one)
     if runs:
         _show_runs(out, one.runs)
     _show_failures(out, one.runs, tracebacks)
@@ -120,6 +121,24 @@ def _show_rows(out: Console, one: Completion) -> None:
     out.print()
     if one.not_in_protocol:
         out.print(f"{plural(one.not_in_protocol, 'trained run')} of an earlier version of the protocol")
+
+
+def _show_looks(out: Console, one: Completion) -> None:
+    """Say what a group-sequential run has decided, what is open, and what that would cost."""
+    from mmbench.report.looks import look_lines, open_questions
+
+    if one.looks is None:
+        return
+    if one.looks.looks:
+        for line in look_lines(one.looks):
+            out.print(line, soft_wrap=True, highlight=False)
+    for line in open_questions(one.looks):
+        out.print(f"  open  {line}", soft_wrap=True, highlight=False)
+    following = one.looks.next_seeds
+    if following is not None:
+        cost = "" if one.open_seconds is None else f", about {duration(one.open_seconds)} of one worker"
+        out.print(f"next look after {following} seeds: {plural(one.open_runs, 'run')} to train{cost}")
+    out.print()
 
 
 def _counts(runs: Sequence[RunCompletion]) -> list[Any]:

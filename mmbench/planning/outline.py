@@ -52,7 +52,7 @@ def outline(protocol: Protocol, plugins: Iterable[Path] = ()) -> dict[str, Any]:
         "protocol": protocol.name,
         "runs": len(runs),
         "subsets": len(protocol.subset_numbers),
-        "seeds": protocol.seeds,
+        "seeds": protocol.most_seeds,
         "rows": rows,
     }
 

@@ -132,7 +132,7 @@ def outlook(plan: Plan, results: Path, workers: int) -> Outlook:
     lacking = work.missing.values()
     rate, timed_by = _seconds_per_cost(plan, store)
     seconds = rate * sum(work.costs[run.id] for run in plan.runs if work.missing[run.id]) / workers
-    per_seed = rate * sum(_whole_cost(plan, run) for run in plan.runs) / workers / protocol.seeds
+    per_seed = rate * sum(_whole_cost(plan, run) for run in plan.runs) / workers / protocol.most_seeds
     if not any(work.missing.values()):
         seconds, timed_by = 0.0, "everything is recorded"
     trainings = protocol.trainings
@@ -254,7 +254,7 @@ def _detectable(plan: Plan, store: ResultStore, family: int) -> list[Detectable]
             recorded = measured.get((metric, domain.domain))
             noise = recorded or ASSUMED[metric]
             patients = plan.patients[task][domain.domain]
-            alone = Design(protocol.subsets or 1, protocol.seeds, patients, 1, statistics.alpha, budgets)
+            alone = Design(protocol.subsets or 1, protocol.most_seeds, patients, 1, statistics.alpha, budgets)
             corrected = replace(alone, family=max(family, 1), alpha=PRIMARY_SHARE * statistics.alpha)
             small = 2 * statistics.equivalence
             found.append(

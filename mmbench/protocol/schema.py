@@ -9,7 +9,16 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from mmbench.errors import suggestion
 from mmbench.protocol.annotations import (
@@ -65,6 +74,7 @@ __all__ = [
     "Target",
     "Targets",
     "Training",
+    "UntilDecided",
     "domain_name",
 ]
 
@@ -266,6 +276,33 @@ class MethodEntry(Strict):
         return self.name or self.method
 
 
+class UntilDecided(Strict):
+    """Seeds that are added until every primary comparison is decided, or hardly will be."""
+
+    until: Literal["decided"] = "decided"
+    first: Annotated[int, Field(ge=2, le=1000)] = 3
+    """Seeds at the first look."""
+    most: Annotated[int, Field(ge=2, le=1000)] = 20
+    """Seeds at the last look."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.first > self.most:
+            raise located_error(f"must not be above most, {self.most}", "first")
+        return self
+
+
+def _kind_of_seeds(value: Any) -> str:
+    return "design" if isinstance(value, dict | UntilDecided) else "count"
+
+
+SeedCount = Annotated[Annotated[int, Field(ge=1, le=1000)], BeforeValidator(refuse_bool)]
+Seeds = Annotated[
+    Annotated[SeedCount, Tag("count")] | Annotated[UntilDecided, Tag("design")],
+    Discriminator(_kind_of_seeds),
+]
+
+
 class Protocol(Strict):
     """A benchmark: what is trained, on what, how often, and how it is judged."""
 
@@ -283,8 +320,9 @@ class Protocol(Strict):
     budgets: Budgets
     subsets: Positive | None = None
     """Number of labelled subsets, each trained with every seed; when left out, each seed has its own one."""
-    seeds: Annotated[int, Field(ge=1, le=1000)] = 1
-    """Number of training seeds."""
+    seeds: Seeds = 1
+    """Number of training seeds; or ``{until: decided, first: 3, most: 20}``: looks after 3, 5, 7, 10, 14 and
+    20 seeds, and no more seeds for what is decided."""
     methods: list[Annotated[MethodEntry, BareString("method")]] = Field(min_length=1, max_length=200)
     trivial_baselines: list[str] = Field(default=["majority", "positive", "prevalence", "mean_mask"])
     """Constant predictors that the methods are compared with."""
@@ -379,6 +417,22 @@ class Protocol(Strict):
             raise located_error("stop needs at least 2 validations", "training", "validations")
         return self
 
+    @model_validator(mode="after")
+    def _sequential_is_not_crossed(self) -> Self:
+        if self.sequential is not None and self.crossed:
+            raise located_error("seeds until decided need a labelled subset each; remove this key", "subsets")
+        return self
+
+    @property
+    def sequential(self) -> UntilDecided | None:
+        """The group-sequential design, if seeds are added until everything is decided."""
+        return self.seeds if isinstance(self.seeds, UntilDecided) else None
+
+    @property
+    def most_seeds(self) -> int:
+        """The largest number of seeds."""
+        return self.seeds.most if isinstance(self.seeds, UntilDecided) else self.seeds
+
     @property
     def crossed(self) -> bool:
         """Whether labelled subsets and seeds are crossed, rather than one subset for each seed."""
@@ -387,16 +441,16 @@ class Protocol(Strict):
     @property
     def trainings(self) -> int:
         """How many trainings each row has at each pair of budgets."""
-        return self.seeds * (self.subsets or 1)
+        return self.most_seeds * (self.subsets or 1)
 
     @property
     def subset_numbers(self) -> range:
         """Every labelled subset."""
-        return range(self.seeds if self.subsets is None else self.subsets)
+        return range(self.most_seeds if self.subsets is None else self.subsets)
 
     def seeds_of(self, subset: int) -> range:
         """Return the seeds that are trained on a labelled subset."""
-        return range(self.seeds) if self.crossed else range(subset, subset + 1)
+        return range(self.most_seeds) if self.crossed else range(subset, subset + 1)
 
     @property
     def reference_label(self) -> str:

@@ -47,9 +47,14 @@ def _by_column(records: Sequence[Primary]) -> list[str]:
             rows = [_named(record) for record in own if record.verdict == verdict]
             if rows:
                 parts.append(f"{verdict} {', '.join(rows)}")
-        where = f"{METRICS[column.metric].title}, {plain(column.domain)} ({column.scope})"
+        where = f"{_titled(column.metric)}, {plain(column.domain)} ({column.scope})"
         found.append(f"{where}: {'; '.join(parts)}.")
     return found
+
+
+def _titled(metric: str) -> str:
+    title = METRICS[metric].title
+    return f"{title[0].upper()}{title[1:]}"
 
 
 def _named(record: Primary) -> str:
@@ -62,10 +67,12 @@ def _named(record: Primary) -> str:
 
 def _settling(analysis: Analysis) -> list[str]:
     """Say what one more hour would settle, from the time that the recorded runs took."""
-    seeds = analysis.protocol.seeds
+    seeds = analysis.facts.seeds
     seconds = sum(run.seconds for run in analysis.runs if not math.isnan(run.seconds)) / seeds
     undecided = [record for record in analysis.records.primary if record.verdict == "undecided"]
-    if not undecided or seconds <= 0 or analysis.protocol.trainings < 2:
+    # A group-sequential run is not to be looked at between its looks.
+    planned = analysis.protocol.sequential is not None
+    if planned or not undecided or seconds <= 0 or analysis.protocol.trainings < 2:
         return []
     more = HOUR / seconds
     soon = settled(undecided, (seeds + more) / seeds)
@@ -84,8 +91,8 @@ def _luck(records: Sequence[Primary]) -> list[str]:
         if not math.isnan(record.saved):
             by_metric.setdefault(record.column.heading, []).append(record)
     found = [
-        f"{100 * sum(r.saved for r in own) / len(own):.0f} % of the seeds in {heading} (correlation between "
-        f"methods {sum(r.correlation for r in own) / len(own):.2f})"
+        f"{100 * max(0.0, sum(r.saved for r in own) / len(own)):.0f} % of the seeds in {heading} "
+        f"(correlation between methods {sum(r.correlation for r in own) / len(own):.2f})"
         for heading, own in by_metric.items()
     ]
     return [f"Common random numbers saved {' and '.join(found)}."] if found else []
@@ -102,7 +109,7 @@ def _doubts(analysis: Analysis) -> list[str]:
 def pair_sentence(record: Primary) -> str:
     """Return a primary comparison of two rows in words."""
     own, column = record.difference, record.column
-    where = f"{METRICS[column.metric].title}, {plain(column.domain)} ({column.scope})"
+    where = f"{_titled(column.metric)}, {plain(column.domain)} ({column.scope})"
     a, b = plain(record.row), plain(record.reference)
     interval = f"[{own.low:+.3f}, {own.high:+.3f}]"
     if record.verdict == "equivalent":

@@ -64,11 +64,11 @@ def _spread(matrix: Matrix) -> str:
     protocol = matrix.protocol
     if protocol.trainings == 1:
         return "One training per row (1 seed, 1 labelled subset): no spread can be shown."
-    seeds, own = plural(protocol.seeds, "seed"), ", each with its own labelled subset"
+    seeds, own = plural(protocol.most_seeds, "seed"), ", each with its own labelled subset"
     over = (
         f"{seeds} x {plural(protocol.subsets or 1, 'labelled subset')}" if protocol.crossed else seeds + own
     )
-    constant = protocol.crossed and protocol.seeds > 1 and any(cell.trivial for cell in matrix.cells)
+    constant = protocol.crossed and protocol.most_seeds > 1 and any(cell.trivial for cell in matrix.cells)
     note = "; trivial baselines that no seed changes, over labelled subsets alone" if constant else ""
     return f"± is the standard deviation over trainings: {over} (not over cases){note}."
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mmbench.protocol.runs import RunSpec
-from mmbench.store.records import Failure
+from mmbench.store.looks import Looks, read_looks
+from mmbench.store.records import Failure, StoredPlan
 from mmbench.store.store import ResultStore
 
 State = Literal["done", "failed", "missing"]
@@ -82,6 +83,12 @@ class Completion:
         Size of all stored weights.
     not_in_protocol : int
         Trained runs that the protocol does not ask for (any more).
+    looks : Looks or None
+        Of a group-sequential run.
+    open_runs : int
+        Runs that its next look needs beside what is trained.
+    open_seconds : float or None
+        What they would take one worker, by each row's first stored run; None where a row has none.
     """
 
     protocol: str
@@ -89,6 +96,9 @@ class Completion:
     runs: list[RunCompletion] = field(default_factory=list)
     weights_bytes: int = 0
     not_in_protocol: int = 0
+    looks: Looks | None = None
+    open_runs: int = 0
+    open_seconds: float | None = None
 
     def as_json(self, *, runs: bool = True) -> dict[str, Any]:
         """Return the progress as JSON values, with or without the single runs."""
@@ -99,8 +109,15 @@ class Completion:
             "layers": layer_counts(self.runs),
             "weights_bytes": self.weights_bytes,
             "not_in_protocol": self.not_in_protocol,
+            **self._looks_as_json(),
             **({"runs": [one.as_json() for one in self.runs]} if runs else {"run_count": len(self.runs)}),
         }
+
+    def _looks_as_json(self) -> dict[str, Any]:
+        if self.looks is None:
+            return {}
+        found = {"open_runs": self.open_runs, "open_seconds": self.open_seconds}
+        return {"looks": self.looks.model_dump(mode="json"), **found}
 
 
 def counts(runs: Sequence[RunCompletion]) -> dict[str, int]:
@@ -141,13 +158,37 @@ def completion(folder: Path) -> Completion:
         failure = failures.get(run.id)
         state: State = "failed" if failure else "done" if complete else "missing"
         runs.append(RunCompletion(run, state, run.id in trained, predicted, scored, failure))
+    looks = read_looks(store)
     return Completion(
+        looks=looks,
+        **(_cost_of_next_look(store, plan, looks) if looks is not None else {}),
         protocol=plan.protocol.name,
         results=folder,
         runs=runs,
         weights_bytes=stored_bytes(store),
         not_in_protocol=len(trained - {run.id for run in plan.runs}),
     )
+
+
+def _cost_of_next_look(store: ResultStore, plan: StoredPlan, looks: Looks) -> dict[str, Any]:
+    """Return how many runs the next look of a group-sequential run needs, and what they would take."""
+    following = looks.next_seeds
+    if following is None:
+        return {}
+    rows = {run.label for run in plan.runs} - set(plan.trivial)
+    reference = plan.protocol.reference_label
+    wanted, known = dict[str, int](), dict[str, float]()
+    for row in rows:
+        own = [run for run in plan.runs if run.label == row]
+        budgets = len({tuple(sorted(run.budgets.items())) for run in own})
+        seeds = following if row == reference else looks.seeds_of(row)
+        trained = [run for run in own if store.runs.has(run.id)]
+        wanted[row] = max(0, seeds * budgets - len(trained))
+        if trained:
+            known[row] = float(sum(store.runs.content(trained[0].id)["seconds"].values()))
+    timed = all(row in known for row, count in wanted.items() if count)
+    seconds = sum(count * known.get(row, 0.0) for row, count in wanted.items())
+    return {"open_runs": sum(wanted.values()), "open_seconds": seconds if timed else None}
 
 
 def stored_bytes(store: ResultStore) -> int:
