@@ -18,6 +18,7 @@ import pandas as pd
 from mmbench.analysis.primary import decided, primary_comparisons
 from mmbench.analysis.records import Primary
 from mmbench.analysis.scored import Scored, grids_of, score
+from mmbench.analysis.sequential import new_design, take_look
 from mmbench.protocol.loading import parse_protocol
 from mmbench.protocol.metrics import METRICS
 from mmbench.stats.blocks import Block
@@ -78,7 +79,7 @@ class Generator:
     """
 
     seed: float = 0.01
-    own_seed: float = 0.006
+    own_seed: float = 0.003
     patient: float = 0.04
     own_patient: float = 0.012
     image: float = 0.01
@@ -260,6 +261,47 @@ def powers(seeds: int, reports: int, seed: int = 1) -> tuple[float, float, float
     return shift, power(shift, design, noise), found / reports
 
 
+MIXED = np.array([0.0, 0.0, 0.004, 0.02, -0.03, AT_MARGIN[1]])
+"""True differences of all kinds: none, too small to matter, of two and three margins, and of just one."""
+
+
+def sequential(reports: int, shifts: np.ndarray, first: int = 3, most: int = 20) -> dict[str, float]:
+    """Simulate group-sequential reports, and the same with all seeds at once.
+
+    Returns
+    -------
+    dict of str to float
+        ``wrong``: share of reports in which any wrong verdict falls at any look; ``seeds``: mean seeds of the
+        rows other than the reference; ``decided`` and ``fixed``: shares of primary comparisons decided, by
+        the sequential design and with all seeds at once.
+    """
+    rng = np.random.default_rng([17, *np.abs(1e6 * shifts).astype(int)])
+    counts = dict.fromkeys(("wrong", "seeds", "decided", "fixed"), 0.0)
+    family = (ROWS - 1) * len(DOMAINS)
+    for _ in range(reports):
+        blocks, look_seed = simulate(FRIENDLY, most, shifts, rng), int(rng.integers(2**32))
+        looks = new_design(PROTOCOL, family, first, most)
+        while (seeds := looks.next_seeds) is not None:
+            taken = [_first_seeds(block, seeds) for block in blocks]
+            found, _ = judge(taken, np.random.default_rng(look_seed))
+            looks = take_look(found, PROTOCOL, looks)
+        fallen = [one for _, one in looks.decided]
+        counts["wrong"] += any(
+            one.verdict != right_verdict(float(shifts[int(one.row[1:])])) for one in fallen
+        )
+        counts["seeds"] += np.mean([looks.seeds_of(f"m{row}") for row in range(1, ROWS)])
+        counts["decided"] += len(fallen) / family
+        whole, _ = judge(blocks, np.random.default_rng(look_seed))
+        counts["fixed"] += np.mean([record.verdict != "undecided" for record in whole])
+    return {key: count / reports for key, count in counts.items()}
+
+
+def _first_seeds(block: Block, seeds: int) -> Block:
+    kept = (block.trainings["seed"] < seeds).to_numpy()
+    scores = {name: values[kept] for name, values in block.scores.items()}
+    return replace(block, trainings=block.trainings[kept].reset_index(drop=True), scores=scores)
+
+
 def main() -> None:
     """Print the tables of ``docs/statistics.md``."""
     reports = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
@@ -278,6 +320,17 @@ def main() -> None:
     for seeds in (3, 5, 10):
         shift, predicted, share = powers(seeds, reports)
         print(f"| {seeds} | {shift:.4f} | {100 * predicted:.1f} % | {100 * share:.1f} % |", flush=True)
+    heads = ("any wrong verdict", "mean seeds of 20", "decided", "decided with all 20")
+    print(f"\n| true differences | {' | '.join(heads)} |")
+    print("| --- |" + " ---: |" * 4)
+    for words, shifts in (
+        ("none", np.zeros(ROWS)),
+        ("just within ± margin", AT_MARGIN),
+        ("of all kinds", MIXED),
+    ):
+        found = sequential(reports // 4, shifts)
+        shares = f"{100 * found['decided']:.1f} % | {100 * found['fixed']:.1f} %"
+        print(f"| {words} | {100 * found['wrong']:.1f} % | {found['seeds']:.1f} | {shares} |", flush=True)
     low, high = (100 * end for end in vars(wilson(0.05 * reports, reports)).values())
     print(f"\nA true rate of 5 % shows as {low:.1f} to {high:.1f} % in {reports} reports.")
 

@@ -110,7 +110,7 @@ def run(
             "--max-minutes",
             metavar="M",
             min=0.0,
-            help="Stop after that time; the same command goes on later.",
+            help="Stop after that time; the same command continues later.",
         ),
     ] = None,
     allow_mixed: AllowMixed = False,
