@@ -57,6 +57,7 @@ def status(
     out = console()
     _show_rows(out, one)
     _show_looks(out, one)
+    _show_answer(out, one)
     if runs:
         _show_runs(out, one.runs)
     _show_failures(out, one.runs, tracebacks)
@@ -139,6 +140,18 @@ def _show_looks(out: Console, one: Completion) -> None:
         cost = "" if one.open_seconds is None else f", about {duration(one.open_seconds)} of one worker"
         out.print(f"next look after {following} seeds: {plural(one.open_runs, 'run')} to train{cost}")
     out.print()
+
+
+def _show_answer(out: Console, one: Completion) -> None:
+    """Repeat what the last report said: the answer, what would settle more, what has not converged."""
+    from mmbench.report.build import last_answer
+
+    sentences = last_answer(one.results)
+    if sentences:
+        out.print("the last report said:", style="dim")
+        for sentence in sentences:
+            out.print(f"  {sentence}", soft_wrap=True, highlight=False)
+        out.print()
 
 
 def _counts(runs: Sequence[RunCompletion]) -> list[Any]:

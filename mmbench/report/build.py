@@ -235,6 +235,15 @@ def _extra_frames(
     return frames, tried
 
 
+def last_answer(results: Path) -> list[str]:
+    """Return the answer of the report that lies in a results folder, current or not; nothing without one."""
+    try:
+        stamp = json.loads((results / FOLDER / STAMP).read_text(encoding="utf-8"))
+        return [str(sentence) for sentence in stamp["answer"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+
+
 def _link(folder: Path, target: Path) -> str:
     """Return the address of a folder, seen from a page in another one."""
     return quote(Path(os.path.relpath(target.resolve(), folder.resolve())).as_posix())

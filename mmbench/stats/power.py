@@ -146,10 +146,14 @@ def _limits(design: Design, noise: Noise, samples: int = 4000) -> np.ndarray:
         spread = seen * rng.chisquare(of_patients, samples) / of_patients
         return np.sqrt(spread) * float(stats.t.ppf(level, of_patients))
     budgets = max(1.0, design.budgets * noise.balance)
+    parts: list[tuple[np.ndarray, float]]
     if min(subsets, seeds) == 1:
-        freedom = budgets * (count - 1)
-        parts = [(sum(between.values()) * rng.chisquare(freedom, samples) / freedom, freedom)]
-        variance = parts[0][0]
+        whole = sum(between.values())
+        parts = [
+            (whole * share * rng.chisquare(count - 1, samples) / (count - 1), count - 1)
+            for share in _shares(design.budgets, noise.balance)
+        ]
+        variance = np.add.reduce([part for part, _ in parts])
     else:
         scale = {
             "subset": (between["subset"] + between["rest"], budgets * (subsets - 1)),
@@ -161,8 +165,8 @@ def _limits(design: Design, noise: Noise, samples: int = 4000) -> np.ndarray:
         variance = np.maximum.reduce([both, squares["subset"], squares["seed"]])
         parts = [(squares[name], scale[name][1]) for name in ("subset", "seed")]
     uncertain = np.add.reduce([part**2 / df for part, df in parts])
-    whole = np.add.reduce([part for part, _ in parts])
-    df = np.where(uncertain > 0, whole**2 / np.maximum(uncertain, 1e-300), count - 1)
+    squared = np.add.reduce([part for part, _ in parts]) ** 2
+    df = np.where(uncertain > 0, squared / np.maximum(uncertain, 1e-300), count - 1)
     critical, case_critical = stats.t.ppf(level, df), float(stats.t.ppf(level, of_patients))
     total = np.maximum(variance + shared, 1e-300)
     alone = shared + noise.patient_training**2 / design.patients / (count * design.budgets)
@@ -171,3 +175,16 @@ def _limits(design: Design, noise: Noise, samples: int = 4000) -> np.ndarray:
         (variance * critical + shared * case_critical) / np.sqrt(total), case_critical * np.sqrt(alone)
     )
     return limits
+
+
+def _shares(budgets: int, balance: float) -> list[float]:
+    """Return shares of the variance that have a balance: one budget has more, the others are alike."""
+    rest, effective = budgets - 1, budgets * min(max(balance, 1 / budgets), 1.0)
+    # (w + rest)^2 / (w^2 + rest) = effective, solved for w >= 1.
+    if rest == 0 or effective >= budgets:
+        return [1 / budgets] * budgets
+    if effective <= 1:
+        return [1.0] + [0.0] * rest
+    root = math.sqrt(rest**2 - (1 - effective) * (rest**2 - effective * rest))
+    more = (rest + root) / (effective - 1)
+    return [more / (more + rest)] + [1 / (more + rest)] * rest
