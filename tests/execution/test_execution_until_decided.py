@@ -1,10 +1,12 @@
 """Seeds are added look by look; the design survives interruptions and is shared."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from mmbench.analysis.analysis import analyse
+from mmbench.analysis.primary import decided
 from mmbench.api import Looked, run
 from mmbench.errors import ProtocolError, StoreError, UserError
 from mmbench.protocol.loading import parse_protocol
@@ -27,8 +29,13 @@ def seeds_of(folder, row):
 
 
 @pytest.fixture(autouse=True)
-def never_hopeless(monkeypatch):
-    # Four steps of training decide nothing, so that every look is taken.
+def every_look_is_taken(monkeypatch):
+    """Nothing is decided and nothing is given up."""
+
+    def undecided(records, protocol, **options):
+        return tuple(replace(one, verdict="undecided") for one in decided(records, protocol, **options))
+
+    monkeypatch.setattr("mmbench.analysis.sequential.decided", undecided)
     monkeypatch.setattr("mmbench.analysis.sequential._hopeless", lambda *arguments: False)
 
 
@@ -44,7 +51,7 @@ def test_looks_are_taken_in_turn_and_recorded(tmp_path, cache):
     assert [len(event.looks.looks) for event in events if isinstance(event, Looked)] == [1, 2, 3]
     assert looks.family == 2
     assert [look.spent for look in looks.looks] == sorted(look.spent for look in looks.looks)
-    assert looks.looks[-1].spent == pytest.approx(0.04)
+    assert looks.looks[-1].spent == pytest.approx(looks.alpha)
     assert seeds_of(tmp_path / "r", "unet") == seeds_of(tmp_path / "r", "umtl") == [0, 1, 2, 3]
     # Two methods and one trivial baseline, four seeds.
     assert (summary.trained, summary.cached) == (12, ())

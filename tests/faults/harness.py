@@ -108,6 +108,8 @@ def children(process: int) -> list[int]:
 
 def kill_everybody(process: subprocess.Popen) -> None:
     """Kill a run and its workers, and return when they are gone: a worker outlives its run by a moment."""
+    # Stopped first: a worker that it was about to start would outlive the list of them.
+    process.send_signal(signal.SIGSTOP)
     workers = children(process.pid)
     process.kill()
     process.wait()

@@ -5,7 +5,7 @@ import pytest
 from benchmarks import validity
 from mmbench.stats.intervals import wilson
 
-REPORTS = 250
+REPORTS = 120
 
 
 @pytest.mark.slow
@@ -20,7 +20,7 @@ def test_verdicts_and_intervals_keep_their_word(shifts):
 
 @pytest.mark.slow
 def test_without_a_difference_something_can_be_decided():
-    found = validity.run("friendly", 60, seeds=12)
+    found = validity.run("friendly", 25, seeds=12)
     assert found["wrong"] <= 0.05
     assert found["decided"] > 0.5
 
@@ -28,4 +28,4 @@ def test_without_a_difference_something_can_be_decided():
 @pytest.mark.slow
 def test_predicted_power_is_found():
     _, predicted, found = validity.powers(5, REPORTS)
-    assert found == pytest.approx(predicted, abs=0.07)
+    assert found == pytest.approx(predicted, abs=0.1)
