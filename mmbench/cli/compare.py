@@ -78,7 +78,7 @@ def _show(answers: Answers) -> None:
         single = {one.budgets.text: f"{one.difference.value:+.3f}" for one in record.budgets}
         table.add_row(
             *(record.row, record.reference, column.metric, column.domain, f"{own.value:+.3f}"),
-            f"{own.low:+.3f} {own.high:+.3f}",
+            f"{own.low:+.3f} {own.high:+.3f}" if own.has_interval else "–",
             *(single.get(text, "–") for text in budgets),
             record.verdict,
         )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from mmbench.analysis.primary import settled
 from mmbench.protocol.metrics import METRICS
-from mmbench.report.text import plain, signed
+from mmbench.report.text import NOT_LEARNED, plain, signed
 from mmbench.text import plural
 
 if TYPE_CHECKING:
@@ -62,7 +62,13 @@ def _named(record: Primary) -> str:
     doubt = ", hangs on collapsed runs" if record.hangs else ""
     if math.isnan(own.value):
         return f"{plain(record.row)} (undefined)"
-    return f"{plain(record.row)} ({own.value:+.3f} [{own.low:+.3f}, {own.high:+.3f}]{doubt})"
+    return f"{plain(record.row)} ({own.value:+.3f}{_interval(record)}{doubt})"
+
+
+def _interval(record: Primary) -> str:
+    """Return a blank and the interval; nothing where there is none, as with single trainings."""
+    own = record.difference
+    return f" [{own.low:+.3f}, {own.high:+.3f}]" if own.has_interval else ""
 
 
 def _settling(analysis: Analysis) -> list[str]:
@@ -111,14 +117,14 @@ def pair_sentence(record: Primary) -> str:
     own, column = record.difference, record.column
     where = f"{_titled(column.metric)}, {plain(column.domain)} ({column.scope})"
     a, b = plain(record.row), plain(record.reference)
-    interval = f"[{own.low:+.3f}, {own.high:+.3f}]"
+    interval = _interval(record)
     if record.verdict == "equivalent":
-        said = f"{a} and {b} are equivalent: {own.value:+.3f} {interval}, within ±{record.margin:g}"
+        said = f"{a} and {b} are equivalent: {own.value:+.3f}{interval}, within ±{record.margin:g}"
     elif record.verdict == "undecided":
         cause = f" ({record.reason})" if record.reason else ""
-        said = f"undecided{cause}: {own.value:+.3f} {interval}"
+        said = f"undecided{cause}: {own.value:+.3f}{interval}"
     else:
-        said = f"{a} is {record.verdict} than {b} by {abs(own.value):.3f} {interval}"
+        said = f"{a} is {record.verdict} than {b} by {abs(own.value):.3f}{interval}"
     return f"{where}: {said}."
 
 
@@ -132,7 +138,7 @@ def primary_texts(record: Primary) -> list[str]:
     return [
         *(record.column.heading, record.column.domain, record.row, record.reference),
         signed(own.value),
-        f"{signed(own.low)} to {signed(own.high)}",
+        f"{signed(own.low)} to {signed(own.high)}" if own.has_interval else NOT_LEARNED,
         record.verdict,
         ", ".join(single),
     ]

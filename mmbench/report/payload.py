@@ -83,7 +83,9 @@ def _verdicts(column: Column, judged: list[Primary]) -> Json:
         own = record.difference
         text = plain(record.row)
         if not math.isnan(own.value):
-            text += f" {signed(own.value)} [{signed(own.low)}, {signed(own.high)}]"
+            text += f" {signed(own.value)}"
+        if own.has_interval:
+            text += f" [{signed(own.low)}, {signed(own.high)}]"
         doubt = record.reason or ("hangs on collapsed runs" if record.hangs else "")
         groups.setdefault(record.verdict, []).append(f"{text} ({doubt})" if doubt else text)
     return {

@@ -181,3 +181,15 @@ def test_the_answer_in_words(folders):
     words = pair_sentence(record)
     assert words.startswith("Dice, county (cross-domain): stronger is better than plain by 0.")
     assert f"[{record.difference.low:+.3f}, {record.difference.high:+.3f}]" in words
+
+
+def test_single_trainings_have_a_difference_and_no_interval(folders):
+    store = folders("a", seeds=1, budgets=("10", "full"))
+    (record,) = answer(
+        [(side(store, "stronger"), side(store, "plain"))], metrics=["dice"], domains=["county"]
+    ).primary
+    words = pair_sentence(record)
+    assert words.startswith(
+        "Dice, county (cross-domain): undecided (single trainings say nothing of another seed): +0."
+    )
+    assert "nan" not in words
