@@ -123,11 +123,6 @@ def _rank_sum_distribution(ranks: tuple[int, ...]) -> np.ndarray:
     return cumulative
 
 
-def smallest_signed_rank_p(count: int) -> float:
-    """Return the smallest two-sided p that the exact signed-rank test can give for so many pairs."""
-    return min(1.0, 2.0 ** (1 - count))
-
-
 def mcnemar(correct_a: np.ndarray, correct_b: np.ndarray) -> TestResult:
     """Test whether two classifiers are right equally often on the same cases.
 

@@ -15,7 +15,6 @@ from mmbench.stats.paired import (
     rank_biserial,
     signed_rank_exact,
     signed_rank_p,
-    smallest_signed_rank_p,
     superiority,
     wilcoxon_cases,
 )
@@ -80,12 +79,6 @@ def test_wilcoxon_of_few_cases_is_exact_and_of_no_difference_is_1():
     few = np.array([0.1, 0.2, 0.3, 0.4, 0.5])
     assert wilcoxon_cases(few).p == pytest.approx(2 / 32)
     assert wilcoxon_cases(np.zeros(EXACT_UP_TO + 1)).p == 1.0
-
-
-def test_the_smallest_p_is_the_tests_own():
-    for count, known in ((3, 0.25), (5, 0.0625), (6, 0.03125)):
-        assert smallest_signed_rank_p(count) == known
-        assert signed_rank_exact(np.arange(1.0, count + 1)).p == known
 
 
 @pytest.mark.parametrize(("only_a", "only_b"), [(0, 0), (3, 1), (5, 5), (12, 12), (1, 23), (20, 5), (40, 22)])
