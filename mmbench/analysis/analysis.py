@@ -204,9 +204,7 @@ def primary_of(results: Results) -> list[Primary]:
     question = question_of(results, stored_matrix(results), collapsed_of(results))
     protocol, found = results.protocol, list[Primary]()
     for block in _blocks(results.scores):
-        rng = generator(protocol.seed, "report", block.task, block.domain)
-        weights = patient_weights(block.patients, protocol.statistics.resamples, rng)
-        grids = grids_of(block, question.trivial, crossed=protocol.crossed)
+        _, weights, grids = _prepared(block, question)
         for metric in metrics_in(block):
             if metric.name in protocol.statistics.primary:
                 scored = score(block, metric, weights, protocol, grids)
@@ -235,16 +233,24 @@ def metrics_in(block: Block) -> list[Metric]:
 
 def _records_of(block: Block, question: Question) -> Records:
     """Return the records of one block."""
-    protocol, order = question.protocol, question.order
-    rng = generator(protocol.seed, "report", block.task, block.domain)
-    # One set of resampled patients for all metrics and cells, so that differences are paired.
-    weights = patient_weights(block.patients, protocol.statistics.resamples, rng)
-    grids = grids_of(block, question.trivial, crossed=protocol.crossed)
+    order = question.order
+    rng, weights, grids = _prepared(block, question)
     parts = [_measured(block, metric, weights, grids, question, rng) for metric in metrics_in(block)]
     cases = Records(
         curves=tuple(curves_of(block, grids, order)), cases=tuple(case_means(block, grids, order))
     )
     return Records.joined([*parts, cases])
+
+
+def _prepared(
+    block: Block, question: Question
+) -> tuple[np.random.Generator, np.ndarray, dict[Cell, np.ndarray]]:
+    """Return a block's random stream, its resampled patients, and its cells with their trainings."""
+    protocol = question.protocol
+    rng = generator(protocol.seed, "report", block.task, block.domain)
+    # One set of resampled patients for all metrics and cells, so that differences are paired.
+    weights = patient_weights(block.patients, protocol.statistics.resamples, rng)
+    return rng, weights, grids_of(block, question.trivial, crossed=protocol.crossed)
 
 
 def _measured(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mmbench.analysis.rows import known_text
+from mmbench.analysis.scored import margin
 from mmbench.protocol.metrics import METRICS
 from mmbench.protocol.schema import Protocol
 from mmbench.protocol.vocabulary import Task
@@ -92,29 +93,29 @@ def collapsed_runs(
             floor = float(constant.max()) if constant.notna().any() else -np.inf
             methods = rows[~rows["row"].isin(list(trivial))]
             for _, cell in methods.groupby(CELL, sort=False, dropna=False):
-                for run in _of_cell(cell, sign, floor, protocol, loss_changes or {}):
+                for run in _of_cell(cell, sign, floor, margin(metric, protocol), loss_changes or {}):
                     found.setdefault(run.run, run)
     return list(found.values())
 
 
 def _of_cell(
-    cell: pd.DataFrame, sign: int, floor: float, protocol: Protocol, changes: Mapping[str, float]
+    cell: pd.DataFrame, sign: int, floor: float, unimportant: float, changes: Mapping[str, float]
 ) -> Iterable[Collapsed]:
     values = cell["value"].to_numpy(dtype=float) * sign
     median = float(np.nanmedian(values)) if np.isfinite(values).any() else np.nan
     # 1.4826 makes the median deviation of normal values their standard deviation.
     spread = 1.4826 * float(np.nanmedian(np.abs(values - median))) if np.isfinite(median) else np.nan
-    reach = max(MARGINS * protocol.statistics.equivalence, DEVIATIONS * spread)
+    reach = max(MARGINS * unimportant, DEVIATIONS * spread)
     for value, run in zip(values, cell.to_dict("records"), strict=True):
         cause = ""
         if changes.get(run["run"], np.inf) < UNMOVED:
             cause = "its loss did not move"
         elif value <= floor:
-            cause = f"no better than a trivial baseline ({abs(floor):.3f})"
+            cause = f"no better than a trivial baseline ({sign * floor:.3f})"
         elif len(values) >= FEWEST and value < median - reach:
-            cause = f"an outlier (median {abs(median):.3f})"
+            cause = f"an outlier (median {sign * median:.3f})"
         if cause:
-            yield _collapsed(run, abs(value), abs(median), cause)
+            yield _collapsed(run, sign * value, sign * median, cause)
 
 
 def _collapsed(run: Mapping[Any, Any], value: float, median: float, cause: str) -> Collapsed:

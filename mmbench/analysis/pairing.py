@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+LOOKED_AT = "seeds were added until decided, so that only the report's looks give verdicts"
+"""Why a comparison of a group-sequential run has none: each further look would need its part of the error."""
 CASE_TESTS = {"auroc": "DeLong", "accuracy": "McNemar"}
 """Tests over cases, by metric of classification."""
 
@@ -161,7 +163,12 @@ def answer(
                 f"{a.name} and {b.name} share no task, domain, metric and label budget; "
                 f"see: mmbench status {a.results.root}"
             )
-        primary += [record for records, _ in own for record in records]
+        looked = a.results.looks is not None or b.results.looks is not None
+        primary += [
+            replace(record, withheld=LOOKED_AT) if looked else record
+            for records, _ in own
+            for record in records
+        ]
         found += [one for _, details in own for one in details]
         notes += _without_partner(a, b)
     shown = [

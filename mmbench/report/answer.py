@@ -150,7 +150,8 @@ def answer_notes(answers: Answers) -> list[str]:
     size = records[0].family if records else 0
     return [
         f"A verdict is on all label budgets together; its interval is corrected over the {size} primary "
-        f"comparisons that could be asked for (Holm), and lies on one side of ±{statistics.equivalence:g}.",
+        f"comparisons that could be asked for (Holm). What counts is where it lies: beyond or within "
+        f"±{statistics.equivalence:g}.",
         *answers.notes,
     ]
 

@@ -4,13 +4,14 @@ import pytest
 from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar
 
-from mmbench.analysis.pairing import answer, check_digests
+from mmbench.analysis.pairing import LOOKED_AT, answer, check_digests
 from mmbench.analysis.results import read_results
 from mmbench.analysis.sides import Side
 from mmbench.errors import StoreError
 from mmbench.report.answer import pair_sentence
 from mmbench.stats.delong import delong_test
 from mmbench.store.frames import load_scores
+from mmbench.store.looks import Looks, write_looks
 from tests.analysis.made_up import write_results
 
 
@@ -193,3 +194,12 @@ def test_single_trainings_have_a_difference_and_no_interval(folders):
         "Dice, county (cross-domain): undecided (single trainings say nothing of another seed): +0."
     )
     assert "nan" not in words
+
+
+def test_a_group_sequential_run_is_not_looked_at_between_its_looks(folders):
+    store = folders("a", seeds=6)
+    sides = [(side(store, "stronger"), side(store, "plain"))]
+    assert "better" in {record.verdict for record in answer(sides).primary}
+    write_looks(store, Looks(schedule=[3, 20], alpha=0.04, family=4))
+    sides = [(side(store, "stronger"), side(store, "plain"))]
+    assert {(record.verdict, record.reason) for record in answer(sides).primary} == {("undecided", LOOKED_AT)}
