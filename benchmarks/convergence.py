@@ -3,13 +3,15 @@
 ``python -m benchmarks.convergence [PROTOCOL [FOLDER]]`` trains every method of ``cross_domain`` (or another
 protocol) anew for each number of steps, since the learning rate's schedule ends with the training, with the
 fewest and with all labels and two seeds. It prints the primary metrics, and by how much twice the steps move
-them: a protocol's steps are enough where that is at most a quarter of the margin of equivalence. What is
-trained in FOLDER is not trained again.
+them, with the standard error over the seeds: a protocol's steps are enough where that is at most a quarter of
+the margin of equivalence. What is trained in FOLDER is not trained again.
 """
 
 import sys
 import tempfile
 from pathlib import Path
+
+import pandas as pd
 
 from mmbench.analysis.results import read_results
 from mmbench.api import run
@@ -18,6 +20,7 @@ from mmbench.protocol.schema import Budgets
 
 FACTORS = (1 / 8, 1 / 4, 1 / 2, 1, 2)
 SEEDS = 2
+KEYS = ["metric", "domain", "row", "budget_classification", "budget_segmentation"]
 
 
 def trained_for(protocol, factor):
@@ -37,35 +40,48 @@ def trained_for(protocol, factor):
     )
 
 
-def main():
-    """Train what is missing and print the table."""
-    name = sys.argv[1] if len(sys.argv) > 1 else "cross_domain"
-    folder = Path(sys.argv[2]) if len(sys.argv) > 2 else Path(tempfile.mkdtemp())
-    protocol = load_protocol(name)
-    means = {}
-    for factor in FACTORS:
+def scores_by_steps(protocol, folder):
+    """Train what is missing; return the primary metrics, a row per score, a column per steps and seed."""
+    columns = {}
+    for factor in reversed(FACTORS):
         asked = trained_for(protocol, factor)
         results = folder / f"{asked.training.steps}"
         run(asked, results=results)
         scores = read_results(results.resolve()).summaries
         kept = scores[scores["metric"].isin(protocol.statistics.primary)]
-        keys = ["metric", "domain", "row", "budget_classification", "budget_segmentation"]
-        means[asked.training.steps] = kept.groupby(keys, dropna=False, sort=False)["value"].mean()
-    table = means[protocol.training.steps].to_frame("now")[[]]
-    for steps, values in means.items():
-        table[steps] = values
+        for seed, values in kept.groupby("seed"):
+            columns[asked.training.steps, seed] = values.set_index(KEYS)["value"]
+    return pd.DataFrame(columns).sort_index(axis=1)
+
+
+def main():
+    """Train what is missing and print the table."""
+    name = sys.argv[1] if len(sys.argv) > 1 else "cross_domain"
+    folder = Path(sys.argv[2]) if len(sys.argv) > 2 else Path(tempfile.mkdtemp())
+    protocol = load_protocol(name)
+    table = scores_by_steps(protocol, folder)
     steps = protocol.training.steps
-    table["moved"] = table[2 * steps] - table[steps]
+    change = table[2 * steps] - table[steps]
+    moved, error = change.mean(axis=1), change.sem(axis=1)
+    means = table.T.groupby(level=0).mean().T
     bound = protocol.statistics.equivalence / 4
     print("| metric | domain | method | labels | " + " | ".join(f"{s} steps" for s in means) + " | twice |")
-    print("|---|---|---|---|" + "---:|" * (len(means) + 1))
-    for (metric, domain, row, *budgets), values in table.iterrows():
+    print("|---|---|---|---|" + "---:|" * (len(means.columns) + 1))
+    for key, values in means.iterrows():
+        metric, domain, row, *budgets = key
         labels = "/".join(text if isinstance(text, str) else "–" for text in budgets)
-        shown = " | ".join(f"{values[s]:.3f}" for s in means)
-        mark = "" if abs(values["moved"]) <= bound else " *"
-        print(f"| {metric} | {domain} | {row} | {labels} | {shown} | {values['moved']:+.4f}{mark} |")
-    over = int((table["moved"].abs() > bound).sum())
-    print(f"\\n{over} of {len(table)} scores move by more than {bound:g} (*) with twice the steps.")
+        shown = " | ".join(f"{value:.3f}" for value in values)
+        mark = "" if abs(moved[key]) <= bound else " *"
+        print(f"| {metric} | {domain} | {row} | {labels} | {shown} | {moved[key]:+.4f} ± {error[key]:.4f}{mark} |")
+    over = moved.abs() > bound
+    surely = moved.abs() - 2 * error > bound
+    print(
+        f"\n{over.sum()} of {len(table)} scores move by more than {bound:g} (*) with twice the steps, "
+        f"{surely.sum()} of them by more than two standard errors beyond it; on average over the methods:"
+    )
+    for (metric, domain), values in change.groupby(level=["metric", "domain"]):
+        by_seed = values.mean()
+        print(f"- {metric}, {domain}: {by_seed.mean():+.4f} ± {by_seed.sem():.4f}")
 
 
 if __name__ == "__main__":
