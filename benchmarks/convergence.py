@@ -71,8 +71,8 @@ def main():
         metric, domain, row, *budgets = key
         labels = "/".join(text if isinstance(text, str) else "–" for text in budgets)
         shown = " | ".join(f"{value:.3f}" for value in values)
-        mark = "" if abs(moved[key]) <= bound else " *"
-        print(f"| {metric} | {domain} | {row} | {labels} | {shown} | {moved[key]:+.4f} ± {error[key]:.4f}{mark} |")
+        twice = f"{moved[key]:+.4f} ± {error[key]:.4f}" + ("" if abs(moved[key]) <= bound else " *")
+        print(f"| {metric} | {domain} | {row} | {labels} | {shown} | {twice} |")
     over = moved.abs() > bound
     surely = moved.abs() - 2 * error > bound
     print(
