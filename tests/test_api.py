@@ -5,12 +5,14 @@ from dataclasses import replace
 
 import pytest
 
-from mmbench.api import Options, Planned, run, run_plan
+from mmbench.api import run, run_plan
 from mmbench.errors import StoreError, UserError
 from mmbench.execution.devices import Placement
 from mmbench.execution.executor import Failed, Finished, Progress, Started
 from mmbench.execution.local import LocalExecutor
 from mmbench.planning.work import Request, take_stock
+from mmbench.running.events import Planned
+from mmbench.running.tasks import Options
 from mmbench.store import frames
 from mmbench.store.store import ResultStore
 from tests.execution import fake_work

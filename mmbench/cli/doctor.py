@@ -14,7 +14,7 @@ from mmbench.cli.status import Results, Where, results_folder
 from mmbench.text import plural
 
 if TYPE_CHECKING:
-    from mmbench.api import RunSummary
+    from mmbench.running.summary import RunSummary
     from mmbench.store.integrity import Fault
     from mmbench.store.store import ResultStore
 

@@ -14,11 +14,11 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from mmbench.api import Looked, Planned, Preparing, RunEvent
 from mmbench.cli.output import duration, shown
 from mmbench.execution.executor import Elsewhere, Ending, Failed, Finished, Found, Progress, Started
 from mmbench.planning.work import Work
 from mmbench.report.looks import look_lines
+from mmbench.running.events import Looked, Planned, Preparing, RunEvent
 from mmbench.text import plural
 
 ETA_AFTER = 2.0

@@ -21,7 +21,7 @@ from mmbench.cli.output import (
 from mmbench.text import plural
 
 if TYPE_CHECKING:
-    from mmbench.api import RunSummary
+    from mmbench.running.summary import RunSummary
 
 ProtocolName = Annotated[
     str, typer.Argument(metavar="PROTOCOL", help="A protocol file, or the name of a shipped protocol.")

@@ -1,11 +1,12 @@
 """An executor that works in the test's own process, and a protocol that takes it under a second."""
 
-from mmbench.api import Options, run_plan
+from mmbench.api import run_plan
 from mmbench.execution.devices import place
 from mmbench.execution.worker import attempt
 from mmbench.planning.plan import make_plan
 from mmbench.planning.work import Request
 from mmbench.protocol.loading import parse_protocol
+from mmbench.running.tasks import Options
 
 PROTOCOL = """
 name: tiny

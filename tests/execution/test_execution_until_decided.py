@@ -7,9 +7,10 @@ import pytest
 
 from mmbench.analysis.analysis import analyse
 from mmbench.analysis.primary import decided
-from mmbench.api import Looked, run
+from mmbench.api import run
 from mmbench.errors import ProtocolError, StoreError, UserError
 from mmbench.protocol.loading import parse_protocol
+from mmbench.running.events import Looked
 from mmbench.store.completion import completion
 from mmbench.store.looks import read_looks
 from mmbench.store.store import ResultStore
