@@ -6,7 +6,10 @@ meant: they order runs, and one measured run turns them into seconds.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
+
+import numpy as np
 
 from mmbench.protocol.runs import MethodSummary, RunSpec
 from mmbench.protocol.vocabulary import Stream, Task
@@ -18,6 +21,12 @@ DECODER = 2.3
 SALIENCY = FORWARD + BACKWARD / 2
 """Forward, and the backward half that reaches the input but no weight."""
 REFERENCE_SIDE = 256
+SIDE_EXPONENT = 1.75
+"""Of the image's side: less than 2, since each layer also costs something that no pixel adds to."""
+WIDTHS = {0.125: 0.107, 0.25: 0.186, 0.5: 0.405, 1.0: 1.0, 2.0: 3.399}
+"""A training step of the paper's network by width, relative to full width. Multiplications grow with the
+square, but narrow layers run at a fraction of a wide one's rate: ``python -m benchmarks.performance.widths``
+(one core of an Intel Xeon; both constants)."""
 TRIVIAL_COST = 1e-3
 """A trivial baseline has no network; the factor keeps its predictions above nothing."""
 
@@ -67,8 +76,16 @@ def _training_cost(run: RunSpec, method: MethodSummary, validated: Mapping[Task,
 
 
 def _image_cost(run: RunSpec) -> float:
-    side = (run.image_size / REFERENCE_SIDE) ** 2
-    return side * (run.backbone.width**2 if run.backbone.name == "paper_unet" else 1.0)
+    side = (run.image_size / REFERENCE_SIDE) ** SIDE_EXPONENT
+    return side * (_width_cost(run.backbone.width) if run.backbone.name == "paper_unet" else 1.0)
+
+
+def _width_cost(width: float) -> float:
+    """Return a width's cost, interpolated between logarithms; beyond the measured widths, by squares."""
+    widths, costs = np.array([*WIDTHS]), np.array([*WIDTHS.values()])
+    nearest = min(max(width, widths[0]), widths[-1])
+    inside = math.exp(np.interp(math.log(nearest), np.log(widths), np.log(costs)))
+    return float(inside * (width / nearest) ** 2)
 
 
 def _streams(run: RunSpec, streams: Iterable[Stream]) -> list[Stream]:

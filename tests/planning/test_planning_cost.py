@@ -1,3 +1,5 @@
+import math
+
 import pytest
 
 from mmbench.planning.cost import DECODER, run_cost
@@ -42,9 +44,16 @@ def test_more_work_costs_more(matrix):
 
 @pytest.mark.parametrize(
     ("extra", "ratio"),
-    [("image_size: 128\n", 1 / 4), ("backbone: {width: 0.5}\n", 1 / 4), ("seeds: 3\n", 1)],
+    [
+        ("image_size: 128\n", 2**-1.75),
+        ("seeds: 3\n", 1),
+        ("backbone: {width: 0.5}\n", 0.405),
+        # Half way between two measured widths, in logarithms: their geometric mean.
+        (f"backbone: {{width: {2**-2.5}}}\n", math.sqrt(0.186 * 0.107)),
+        ("backbone: {width: 0.0625}\n", 0.107 / 4),
+    ],
 )
-def test_costs_scale_with_pixels_and_channels(matrix, extra, ratio):
+def test_costs_scale_with_pixels_and_measured_widths(matrix, extra, ratio):
     assert cost(matrix, "multimix", extra) == pytest.approx(ratio * cost(matrix, "multimix"))
 
 
