@@ -21,6 +21,7 @@ from mmbench.analysis.scored import Scored, grids_of, score
 from mmbench.analysis.sequential import new_design, take_look
 from mmbench.protocol.loading import parse_protocol
 from mmbench.protocol.metrics import METRICS
+from mmbench.protocol.schema import Protocol
 from mmbench.stats.blocks import Block
 from mmbench.stats.intervals import wilson
 from mmbench.stats.power import Design, Noise, minimum_detectable_difference, power
@@ -154,16 +155,21 @@ def _block(domain: str, scores: np.ndarray, seeds: int, owner: np.ndarray) -> Bl
     return Block(domain, "segmentation", domain == "inside", frame, names, owner, owner, {"dice": scores})
 
 
-def judge(blocks: list[Block], rng: np.random.Generator) -> tuple[tuple[Primary, ...], list[Scored]]:
+def judge(
+    blocks: list[Block], rng: np.random.Generator, protocol: Protocol = PROTOCOL
+) -> tuple[tuple[Primary, ...], list[Scored]]:
     """Return a report's primary comparisons with their verdicts, as a report makes them."""
     found: list[Primary] = []
     measured = []
     for block in blocks:
-        weights = patient_weights(block.patients, PROTOCOL.statistics.resamples, rng)
-        scored = score(block, METRICS["dice"], weights, PROTOCOL, grids_of(block, (), crossed=False))
-        found += primary_comparisons(scored, PROTOCOL, list(scored.grids))
-        measured.append(scored)
-    return decided(found, PROTOCOL), measured
+        weights = patient_weights(block.patients, protocol.statistics.resamples, rng)
+        grids = grids_of(block, (), crossed=False)
+        for metric in (METRICS[name] for name in protocol.statistics.primary):
+            if metric.task.value == block.task:
+                scored = score(block, metric, weights, protocol, grids)
+                found += primary_comparisons(scored, protocol, list(scored.grids))
+                measured.append(scored)
+    return decided(found, protocol), measured
 
 
 def right_verdict(difference: float) -> str:
