@@ -156,6 +156,33 @@ def test_runs_that_share_a_folder_complete_every_run_once(tmp_path, runners):
     harness.assert_clean(protocol)
 
 
+def test_runs_that_share_a_group_sequential_design_take_every_look_once(tmp_path):
+    """Two at a time find what one alone finds, and train nothing twice."""
+    text = MANY.replace("seeds: 12", "seeds: {until: decided, first: 2, most: 4}").replace(
+        "[counted]", "[counted, encssl]"
+    )
+    plugin, looks, begun = tmp_path / "counted.py", [], []
+    plugin.write_text(COUNTED)
+    for runners in (1, 2):
+        folder = tmp_path / f"{runners}"
+        protocol = harness.write_protocol(folder, text)
+        environment = {**os.environ, "COUNT": str(folder / "count")}
+        together = [
+            harness.start(protocol, "--plugin", plugin, "-j", "1", env=environment) for _ in range(runners)
+        ]
+        assert [process.wait(500) for process in together] == [0] * runners, (
+            folder / "output.log"
+        ).read_text()
+        found = json.loads((folder / "results" / "looks.json").read_text())
+        looks.append([{**look, "created": ""} for look in found["looks"]])
+        begun.append(sorted((folder / "count").read_text().split()))
+        harness.assert_clean(protocol)
+    alone, shared = looks
+    assert alone == shared
+    assert len(alone) >= 1
+    assert begun[0] == begun[1] == sorted(set(begun[0]))
+
+
 def test_a_command_completes_the_runs_of_one_that_was_killed(tmp_path, reference):
     """The other command waits for runs that it does not hold, and takes them when their holder is dead."""
     protocol = harness.write_protocol(tmp_path)
