@@ -12,7 +12,7 @@ from mmbench.data.dataset import Dataset, roster_digest
 from mmbench.data.parts import assign_parts, proportional
 from mmbench.errors import DataError
 from mmbench.files import digest_json
-from mmbench.protocol.schema import ClassCounts, DatasetChoice, domain_name
+from mmbench.protocol.domains import ClassCounts, DatasetChoice, domain_name
 from mmbench.randomness import generator
 
 if TYPE_CHECKING:

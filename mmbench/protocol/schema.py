@@ -6,15 +6,10 @@ are at hand (:mod:`mmbench.planning.plan`).
 
 from __future__ import annotations
 
-import re
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Discriminator,
     Field,
-    Tag,
     ValidationInfo,
     field_validator,
     model_validator,
@@ -22,17 +17,26 @@ from pydantic import (
 
 from mmbench.errors import suggestion
 from mmbench.protocol.annotations import (
-    NAME_PATTERN,
     BareString,
     Name,
-    OneOrMany,
     Positive,
-    ReadAs,
     Scalar,
     Strict,
     Words,
     located_error,
-    refuse_bool,
+)
+from mmbench.protocol.budgets import BudgetGrid, BudgetPair, Budgets, Seeds, UntilDecided
+from mmbench.protocol.domains import (
+    DatasetChoice,
+    DialSweep,
+    Sources,
+    SplitSizes,
+    Target,
+    Targets,
+    domain_name,
+    explicit_names,
+    open_alias,
+    same_data,
 )
 from mmbench.protocol.settings import (
     Augmentation,
@@ -47,7 +51,7 @@ from mmbench.protocol.settings import (
     StrongAugmentation,
     Training,
 )
-from mmbench.protocol.vocabulary import Budget, Task, budget_order, dataset_name
+from mmbench.protocol.vocabulary import Task
 
 __all__ = [
     "Augmentation",
@@ -78,184 +82,6 @@ __all__ = [
     "domain_name",
 ]
 
-BudgetField = Annotated[Annotated[int, Field(ge=1, le=10**9)] | Literal["full"], BeforeValidator(refuse_bool)]
-
-
-class SplitSizes(Strict):
-    """How many cases go to each part: three counts, or three fractions that sum to 1."""
-
-    train: float = Field(ge=0)
-    validation: float = Field(ge=0)
-    test: float = Field(ge=0)
-
-    @model_validator(mode="after")
-    def _counts_or_fractions(self) -> Self:
-        sizes = (self.train, self.validation, self.test)
-        if abs(sum(sizes) - 1) > 1e-6 and not all(float(size).is_integer() for size in sizes):
-            raise ValueError("give three whole counts, or three fractions that sum to 1")
-        return self
-
-
-class ClassCounts(Strict):
-    """How many cases of each class to keep."""
-
-    normal: int = Field(ge=0, le=10**9)
-    pneumonia: int = Field(ge=0, le=10**9)
-
-
-class DatasetChoice(Strict):
-    """One dataset in one role. A bare string is short for ``{dataset: …}``."""
-
-    dataset: Annotated[str, Field(min_length=1, max_length=200), AfterValidator(dataset_name)]
-    """A name from ``mmbench list datasets``, for example ``phantom:adult_pa`` or ``shenzhen``."""
-    name: Name | None = None
-    """The domain's name in tables; the dataset's own name when left out."""
-    path: str | None = None
-    """``manifest`` only: the CSV file. Relative paths are looked up under the data root."""
-    cases: Positive | None = None
-    """Phantom: how many cases to generate. Real data: a seeded, stratified subset of this size."""
-    class_counts: ClassCounts | None = None
-    """Real data: a seeded subset with this many cases of each class, instead of ``cases``."""
-    dials: dict[str, Scalar] = Field(default_factory=dict)
-    """``phantom:*`` only: dials that differ from the domain's own."""
-    split: SplitSizes | None = None
-    """Sizes of the drawn parts where the dataset has no official ones."""
-    part: Literal["all", "test"] = "all"
-    """Which cases of a target domain are evaluated. Sources are always evaluated on their test part."""
-    one_per_patient: bool = False
-    """Keep one case for each patient, chosen by a named random stream."""
-
-    @model_validator(mode="after")
-    def _one_size(self) -> Self:
-        if self.cases is not None and self.class_counts is not None:
-            raise located_error("give either cases or class_counts, not both", "class_counts")
-        return self
-
-
-class DialSweep(Strict):
-    """Values of one phantom dial; the entry stands for one target domain per value."""
-
-    dial: str = Field(min_length=1, max_length=40)
-    """The dial's name."""
-    values: list[Scalar] = Field(min_length=1, max_length=100)
-    """What it is set to, one target domain each."""
-
-
-class Target(DatasetChoice):
-    """One target domain, or one per value of a ``sweep``. A bare string is short for ``{dataset: …}``."""
-
-    sweep: DialSweep | None = None
-    """``phantom:*`` only: a dial and its values."""
-
-
-DatasetField = Annotated[DatasetChoice, BareString("dataset")]
-
-
-class PerTask(Strict):
-    """A model with one field for each task."""
-
-    def of(self, task: Task) -> Any:
-        """Return the field of a task."""
-        return getattr(self, task.value)
-
-
-class Sources(PerTask):
-    """The domains trained on. A role left out leaves its task unlearned."""
-
-    classification: DatasetField | None = None
-    segmentation: DatasetField | None = None
-
-    @model_validator(mode="after")
-    def _some_source(self) -> Self:
-        if self.classification is None and self.segmentation is None:
-            raise ValueError("name a classification source, a segmentation source or both")
-        return self
-
-
-def _expand_sweeps(entries: list[Target]) -> list[DatasetChoice]:
-    expanded: list[DatasetChoice] = []
-    for position, entry in enumerate(entries):
-        choice = DatasetChoice.model_validate(entry.model_dump(exclude={"sweep"}, exclude_unset=True))
-        if entry.sweep is None:
-            expanded.append(choice)
-            continue
-        for setting in entry.sweep.values:
-            name = f"{domain_name(entry)} {entry.sweep.dial}={setting}"
-            if len(name) > 80 or not re.fullmatch(NAME_PATTERN, name):
-                raise located_error(
-                    f"{name!r} cannot be a domain's name; give the entry a short name", position, "sweep"
-                )
-            dials = {**entry.dials, entry.sweep.dial: setting}
-            expanded.append(choice.model_copy(update={"name": name, "dials": dials}))
-    return expanded
-
-
-def _open_choice(value: Any) -> Any:
-    return value.model_dump(exclude_unset=True) if isinstance(value, DatasetChoice) else value
-
-
-TargetEntry = Annotated[Target, BareString("dataset"), BeforeValidator(_open_choice)]
-TargetEntries = Annotated[list[TargetEntry], Field(max_length=100), OneOrMany()]
-TargetList = Annotated[list[DatasetChoice], ReadAs(TargetEntries, _expand_sweeps)]
-
-
-class Targets(PerTask):
-    """The domains never seen in training; each entry may carry ``sweep: {dial, values}``.
-
-    The held-out test parts of the sources are always evaluated and need not be listed.
-    """
-
-    classification: TargetList = Field(default_factory=list)
-    segmentation: TargetList = Field(default_factory=list)
-
-
-class BudgetPair(PerTask):
-    """Numbers of labelled images, one per task; ``full`` is the whole training part."""
-
-    classification: BudgetField | None = None
-    segmentation: BudgetField | None = None
-
-
-class BudgetGrid(PerTask):
-    """Every combination of the listed budgets."""
-
-    classification: list[BudgetField] = Field(default_factory=list, max_length=50)
-    segmentation: list[BudgetField] = Field(default_factory=list, max_length=50)
-
-
-class Budgets(Strict):
-    """Label budgets, as a full ``grid`` or as listed ``pairs``."""
-
-    grid: BudgetGrid | None = None
-    pairs: list[BudgetPair] | None = Field(default=None, min_length=1, max_length=200)
-
-    @model_validator(mode="after")
-    def _one_form(self) -> Self:
-        if (self.grid is None) == (self.pairs is None):
-            raise ValueError("give either grid or pairs")
-        return self
-
-    def combinations(self) -> list[BudgetPair]:
-        """Return the budget pairs, smallest first, each once."""
-        if self.pairs is not None:
-            found = self.pairs
-        else:
-            assert self.grid is not None
-            classification: list[Budget | None] = [*self.grid.classification] or [None]
-            segmentation: list[Budget | None] = [*self.grid.segmentation] or [None]
-            found = [
-                BudgetPair(classification=a, segmentation=b) for a in classification for b in segmentation
-            ]
-        unique = {(pair.classification, pair.segmentation): pair for pair in found}
-        return sorted(
-            unique.values(), key=lambda p: (budget_order(p.classification), budget_order(p.segmentation))
-        )
-
-    def of(self, task: Task) -> list[Budget]:
-        """Return the budgets of one task, smallest first, each once."""
-        found = {pair.of(task) for pair in self.combinations()} - {None}
-        return sorted(found, key=budget_order)
-
 
 class MethodEntry(Strict):
     """One row of the benchmark: a method, under its own or another name, with overrides.
@@ -274,33 +100,6 @@ class MethodEntry(Strict):
     def label(self) -> str:
         """The row's name in tables."""
         return self.name or self.method
-
-
-class UntilDecided(Strict):
-    """Seeds that are added until every primary comparison is decided, or hardly will be."""
-
-    until: Literal["decided"] = "decided"
-    first: Annotated[int, Field(ge=2, le=1000)] = 3
-    """Seeds at the first look."""
-    most: Annotated[int, Field(ge=2, le=1000)] = 20
-    """Seeds at the last look."""
-
-    @model_validator(mode="after")
-    def _in_order(self) -> Self:
-        if self.first > self.most:
-            raise located_error(f"must not be above most, {self.most}", "first")
-        return self
-
-
-def _kind_of_seeds(value: Any) -> str:
-    return "design" if isinstance(value, dict | UntilDecided) else "count"
-
-
-SeedCount = Annotated[Annotated[int, Field(ge=1, le=1000)], BeforeValidator(refuse_bool)]
-Seeds = Annotated[
-    Annotated[SeedCount, Tag("count")] | Annotated[UntilDecided, Tag("design")],
-    Discriminator(_kind_of_seeds),
-]
 
 
 class Protocol(Strict):
@@ -358,8 +157,8 @@ class Protocol(Strict):
     @classmethod
     def _dataset_aliases(cls, pairs: list[list[str]], info: ValidationInfo) -> list[list[str]]:
         roles = [info.data[key] for key in ("sources", "targets") if key in info.data]
-        domains = _explicit_names(roles)
-        return [[_open_alias(part, domains) for part in pair] for pair in pairs]
+        domains = explicit_names(roles)
+        return [[open_alias(part, domains) for part in pair] for pair in pairs]
 
     @model_validator(mode="after")
     def _image_size_fits(self) -> Self:
@@ -390,7 +189,7 @@ class Protocol(Strict):
                 )
             domains = [domain_name(source)]
             for target in targets:
-                if _same_data(target, source):
+                if same_data(target, source):
                     raise located_error(
                         f"{target.dataset!r} is the {task.value} source and cannot be its target too",
                         "targets",
@@ -461,29 +260,3 @@ class Protocol(Strict):
     def tasks(self) -> list[Task]:
         """The tasks that have a source."""
         return [task for task in Task if self.sources.of(task) is not None]
-
-
-def domain_name(choice: DatasetChoice) -> str:
-    """Return the name under which a dataset's scores appear."""
-    return choice.name or choice.dataset.split(":")[-1]
-
-
-def _explicit_names(roles: list[Sources | Targets]) -> set[str]:
-    """Return the names that a protocol itself gives to domains."""
-    found: set[str] = set()
-    for role in roles:
-        for task in Task:
-            choices = role.of(task) or []
-            choices = choices if isinstance(choices, list) else [choices]
-            found |= {choice.name for choice in choices if choice.name}
-    return found
-
-
-def _open_alias(part: str, domains: set[str]) -> str:
-    """Return ``domain:part`` with a dataset's alias replaced, unless a domain of the protocol has it."""
-    domain, colon, rest = part.partition(":")
-    return part if domain in domains else f"{dataset_name(domain)}{colon}{rest}"
-
-
-def _same_data(one: DatasetChoice, other: DatasetChoice) -> bool:
-    return (one.dataset, one.path, one.dials) == (other.dataset, other.path, other.dials)
