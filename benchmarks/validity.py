@@ -26,6 +26,7 @@ from mmbench.stats.blocks import Block
 from mmbench.stats.intervals import wilson
 from mmbench.stats.power import Design, Noise, minimum_detectable_difference, power
 from mmbench.stats.resampling import patient_weights
+from mmbench.store.looks import Looks
 
 ROWS, DOMAINS = 6, ("inside", "outside")
 BUDGETS = ("10", "100", "full")
@@ -286,11 +287,7 @@ def sequential(reports: int, shifts: np.ndarray, first: int = 3, most: int = 20)
     family = (ROWS - 1) * len(DOMAINS)
     for _ in range(reports):
         blocks, look_seed = simulate(FRIENDLY, most, shifts, rng), int(rng.integers(2**32))
-        looks = new_design(PROTOCOL, family, first, most)
-        while (seeds := looks.next_seeds) is not None:
-            taken = [_first_seeds(block, seeds) for block in blocks]
-            found, _ = judge(taken, np.random.default_rng(look_seed))
-            looks = take_look(found, PROTOCOL, looks)
+        looks = followed(blocks, first, most, look_seed)
         fallen = [one for _, one in looks.decided]
         counts["wrong"] += any(
             one.verdict != right_verdict(float(shifts[int(one.row[1:])])) for one in fallen
@@ -300,6 +297,16 @@ def sequential(reports: int, shifts: np.ndarray, first: int = 3, most: int = 20)
         whole, _ = judge(blocks, np.random.default_rng(look_seed))
         counts["fixed"] += np.mean([record.verdict != "undecided" for record in whole])
     return {key: count / reports for key, count in counts.items()}
+
+
+def followed(blocks: list[Block], first: int, most: int, seed: int) -> Looks:
+    """Return all looks of a group-sequential design over blocks that hold the seeds of the last one."""
+    looks = new_design(PROTOCOL, (ROWS - 1) * len(blocks), first, most)
+    while (seeds := looks.next_seeds) is not None:
+        taken = [_first_seeds(block, seeds) for block in blocks]
+        found, _ = judge(taken, np.random.default_rng(seed))
+        looks = take_look(found, PROTOCOL, looks)
+    return looks
 
 
 def _first_seeds(block: Block, seeds: int) -> Block:
