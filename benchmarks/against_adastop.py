@@ -1,7 +1,7 @@
 """Seeds until decided beside AdaStop: ``python -m benchmarks.against_adastop [REPORTS]``.
 
 AdaStop (Mathieu et al. 2023, arXiv:2306.10882; ``pip install adastop``) is a group-sequential permutation
-test for scores of whole trainings. Both designs see the same simulated reports, of ``benchmarks/validity.py``:
+test for scores of whole trainings. Both designs see the same simulated reports (``benchmarks/validity.py``):
 five looks after 4 to 20 seeds for AdaStop, 3 to 20 for ours. AdaStop gets each training's mean over cases,
 averaged over budgets, and half of the error for each domain. It asks whether two methods differ at all, for
 these patients, so what is compared is how often a difference is claimed and how many seeds that takes.
