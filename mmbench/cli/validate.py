@@ -14,6 +14,8 @@ from mmbench.cli.run import DataRoot, Plugins, ProtocolName
 from mmbench.text import plural
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from mmbench.planning.outlook import Outlook
 
 
@@ -98,32 +100,45 @@ def _show(found: Outlook) -> None:
     out.print(f"weights         {kept} for all runs" if found.weights_bytes else "weights         not kept")
     seed = found.seconds_per_seed
     more = "" if math.isnan(seed) else f"; one more seed takes {duration(seed)}"
-    out.print(
-        f"question        {plural(found.family, 'primary comparison')} over all budgets, corrected together, "
-        f"with {plural(found.trainings, 'training')} per row and budget{more}",
-        soft_wrap=True,
+    question = (
+        f"{plural(found.family, 'primary comparison')} over all budgets, corrected together, "
+        f"with {plural(found.trainings, 'training')} per row and budget"
+        if found.family
+        else "none: no second method learns a task of the reference; below is what a pair could show"
     )
+    out.print(f"question        {question}{more}", soft_wrap=True)
     shared = ", ".join(f"{count} {kind}" for kind, count in found.leaks.items())
     out.print(
         f"leaks           {shared} between parts that must be apart ({found.pairs_searched} pairs searched)"
     )
     out.print()
-    numbers = ("cases", "one pair", "corrected", "seeds needed")
-    table = make_table("domain", "scope", "metric", *numbers, "from", right=numbers)
-    for one in found.detectable:
-        sizes = ("none" if math.isinf(size) else f"{size:.3f}" for size in (one.alone, one.corrected))
-        seeds = "over 100" if one.seeds is None else str(one.seeds)
-        table.add_row(one.domain, one.scope, one.metric, str(one.cases), *sizes, seeds, one.basis)
-    out.print(table)
-    out.print()
-    out.print(
-        "one pair, corrected: the smallest true difference over all budgets that 80 of 100 such runs find "
-        f"significant, alone and at Holm's first step over {plural(found.family, 'primary comparison')}; "
-        "none: not even 1. seeds needed: to find a difference of two margins, corrected",
-        style="dim",
-        soft_wrap=True,
-    )
+    _show_detectable(found, out)
     for warning in found.warnings:
         out.print(f"warning: {warning}", style="yellow", soft_wrap=True)
     for note in found.notes:
         out.print(f"note: {note}", style="dim", soft_wrap=True)
+
+
+def _show_detectable(found: Outlook, out: Console) -> None:
+    """Print the smallest differences found; the columns of a family are left out where there is none."""
+    numbers = ["cases", "one pair", *(["corrected", "seeds needed"] if found.family else [])]
+    table = make_table("domain", "scope", "metric", *numbers, "from", right=tuple(numbers))
+    for one in found.detectable:
+        alone, corrected = (
+            "none" if math.isinf(size) else f"{size:.3f}" for size in (one.alone, one.corrected)
+        )
+        seeds = "over 100" if one.seeds is None else str(one.seeds)
+        cells = [str(one.cases), alone, *([corrected, seeds] if found.family else [])]
+        table.add_row(one.domain, one.scope, one.metric, *cells, one.basis)
+    out.print(table)
+    out.print()
+    smallest = "the smallest true difference over all budgets that 80 of 100 such runs find significant"
+    if found.family:
+        smallest = (
+            f"one pair, corrected: {smallest}, alone and at Holm's first step over "
+            f"{plural(found.family, 'primary comparison')}; none: not even 1. seeds needed: to find a "
+            "difference of two margins, corrected"
+        )
+    else:
+        smallest = f"one pair: {smallest}; none: not even 1"
+    out.print(smallest, style="dim", soft_wrap=True)

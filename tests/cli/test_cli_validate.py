@@ -42,6 +42,17 @@ def test_cost_power_leaks_and_warnings_before_anything_is_trained(mmbench, proto
 
 
 @pytest.mark.slow
+def test_one_method_asks_no_question_and_shows_nothing_corrected(mmbench, protocol):
+    done = mmbench("validate", protocol(methods="methods: [unet, umtl] -> methods: [unet]"), "--jobs", "1")
+    assert done.exit_code == 0, done.output
+    text = words(done)
+    assert "question none: no second method learns a task of the reference" in text
+    assert "one pair: the smallest true difference" in text
+    assert "Holm" not in text
+    assert "corrected" not in text
+
+
+@pytest.mark.slow
 def test_the_family_is_every_primary_comparison_of_the_report(mmbench, protocol):
     file = protocol(
         seeds="trivial_baselines: -> seeds: 3\ntrivial_baselines:",
