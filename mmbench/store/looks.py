@@ -60,7 +60,8 @@ class Look(Strict):
 class Looks(Strict):
     """A group-sequential design and its looks so far."""
 
-    format: Literal[1] = 1
+    format: Literal[2] = 2
+    """1 spent the error more slowly: a design is not continued with another spending."""
     schedule: list[int] = Field(min_length=1)
     """Seeds at every look of the design."""
     alpha: float

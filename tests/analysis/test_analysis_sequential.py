@@ -84,7 +84,7 @@ def test_the_last_look_leaves_nothing_open():
     looks = new_design(PROTOCOL, family=1, first=3, most=5)
     for seeds in (3, 5):
         assert looks.next_seeds == seeds
-        looks = take_look([record("middling", 0.05, 0.03, seeds)], PROTOCOL, looks)
+        looks = take_look([record("middling", 0.05, 0.02, seeds)], PROTOCOL, looks)
     assert looks.next_seeds is None
     assert looks.looks[-1].open == []
     assert looks.looks[-1].spent == pytest.approx(looks.alpha)

@@ -13,6 +13,7 @@ from mmbench.protocol.loading import parse_protocol
 from mmbench.running.events import Looked
 from mmbench.store.completion import completion
 from mmbench.store.looks import read_looks
+from mmbench.store.records import content_digest
 from mmbench.store.store import ResultStore
 from tests.execution.inline import PROTOCOL, Inline, carry_out
 
@@ -112,6 +113,16 @@ def test_changed_looks_are_refused(tmp_path, cache):
     content["looks"][0]["spent"] = 0.01
     (tmp_path / "looks.json").write_text(json.dumps(content))
     with pytest.raises(StoreError, match=r"looks.json: was changed after it was written"):
+        carry_out(tmp_path, TEXT)
+
+
+def test_looks_that_spent_the_error_otherwise_are_not_continued(tmp_path, cache):
+    carry_out(tmp_path, TEXT, max_seeds=2)
+    path = tmp_path / "looks.json"
+    content = json.loads(path.read_text()) | {"format": 1}
+    content["digest"] = content_digest(content)
+    path.write_text(json.dumps(content))
+    with pytest.raises(StoreError, match=r"was written by another version of mmbench; remove it to begin"):
         carry_out(tmp_path, TEXT)
 
 
