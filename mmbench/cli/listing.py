@@ -25,6 +25,8 @@ def methods(
     if name is not None:
         registry.get(name)
     found = [entry for entry in registry.listing() if name in (None, entry["name"])]
+    for cause in registry.broken.values():
+        typer.echo(f"warning: {cause}", err=True)
     if json:
         print_json(found)
         return

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 import pkgutil
 import sys
-from collections.abc import Iterable
-from functools import lru_cache
+from collections.abc import Callable, Iterable
+from functools import lru_cache, partial
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
+from typing import TypeVar
 
 import mmbench.baselines
 from mmbench.errors import PluginError, UserError
@@ -19,10 +21,16 @@ from mmbench.plugins.registry import MARK, Registry
 from mmbench.provenance import method_digest
 
 ENTRY_POINT_GROUP = "mmbench.methods"
+T = TypeVar("T")
+_FOLDERS: list[str] = []
+"""Folders of plugin files, whose other modules they may import."""
 
 
 def discover(paths: Iterable[Path] = ()) -> Registry:
     """Return every method of the built-in folder, of installed packages and of ``paths``.
+
+    An installed package that cannot be loaded stops nobody who does not name its methods: it is kept in
+    ``broken``.
 
     Parameters
     ----------
@@ -32,19 +40,17 @@ def discover(paths: Iterable[Path] = ()) -> Registry:
     Raises
     ------
     PluginError
-        If a plugin cannot be loaded, or two of them share a name; the message names the file.
+        If one of ``paths`` cannot be loaded, or two methods share a name; the message names the file.
     """
     registry = Registry()
     for info in pkgutil.iter_modules(mmbench.baselines.__path__):
         _take(registry, importlib.import_module(f"{mmbench.baselines.__name__}.{info.name}"))
     for point in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda point: point.name):
         try:
-            module = importlib.import_module(point.module)
-        except UserError:
-            raise
-        except Exception as error:
-            raise PluginError(f"entry point {point.name!r} ({point.value}): {_cause(error)}") from error
-        _take(registry, module)
+            origin = f"installed plugin {point.name!r} ({point.value})"
+            _take(registry, _imported(partial(importlib.import_module, point.module), origin))
+        except UserError as error:
+            registry.broken[point.name] = str(error)
     for path in paths:
         _take_path(registry, Path(path))
     return registry
@@ -89,15 +95,46 @@ def _load(file: Path) -> ModuleType:
         raise PluginError(f"{file}: cannot be imported")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except UserError:
-        raise
-    except Exception as error:
-        raise PluginError(f"{file}: {_cause(error)}") from error
+    _offer_helpers(file)
+    _imported(partial(spec.loader.exec_module, module), str(file))
     if not getattr(module, MARK, None):
         raise PluginError(f"{file}: registers no method; decorate a class with @register_method('name')")
     return module
+
+
+def _offer_helpers(file: Path) -> None:
+    """Let a plugin import the modules beside it, now and later; standard and installed ones come first.
+
+    Raises
+    ------
+    PluginError
+        If one has the name of a helper of another plugin, which would be imported in its place.
+    """
+    folder = str(file.parent)
+    for helper in file.parent.glob("*.py"):
+        known = getattr(sys.modules.get(helper.stem), "__file__", None)
+        if known and Path(known).parent != file.parent and str(Path(known).parent) in _FOLDERS:
+            raise PluginError(f"{helper}: {known} has the same name and is loaded; rename one of them")
+    if folder not in _FOLDERS:
+        _FOLDERS.append(folder)
+        sys.path.append(folder)
+
+
+def _imported(load: Callable[[], T], origin: str) -> T:
+    """Import a plugin; what it prints does not mix with a command's own output.
+
+    Raises
+    ------
+    PluginError
+        If it raises anything or exits; the message begins with ``origin`` and names the line.
+    """
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            return load()
+    except UserError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise PluginError(f"{origin}: {_cause(error)}") from error
 
 
 def _take(registry: Registry, module: ModuleType) -> None:
@@ -116,5 +153,9 @@ def _cause(error: BaseException) -> str:
         while last.tb_next is not None:
             last = last.tb_next
         place = f" (line {last.tb_lineno})"
+    if isinstance(error, SystemExit):
+        return (
+            f'cannot be loaded: it exits when it is imported{place}; put that under if __name__ == "__main__"'
+        )
     message = " ".join(str(error).split())
     return f"cannot be loaded: {type(error).__name__}: {message}{place}"

@@ -92,10 +92,17 @@ class Registered:
 
 
 class Registry:
-    """Every method found, by name."""
+    """Every method found, by name.
+
+    Attributes
+    ----------
+    broken : dict of str to str
+        Why an installed plugin could not be loaded, by the name of its entry point.
+    """
 
     def __init__(self) -> None:
         self._methods: dict[str, Registered] = {}
+        self.broken: dict[str, str] = {}
 
     def __iter__(self) -> Iterator[str]:
         return iter(sorted(self._methods))
@@ -125,10 +132,12 @@ class Registry:
         Raises
         ------
         ProtocolError
-            If there is none; the message ends with the nearest name.
+            If there is none; the message has the nearest name, and says what could not be loaded.
         """
         if name not in self._methods:
-            raise ProtocolError(f"unknown method {name!r}; {suggestion(name, self._methods)}")
+            hint = suggestion(name, self._methods)
+            causes = "".join(f"; {cause}" for cause in self.broken.values())
+            raise ProtocolError(f"unknown method {name!r}; {hint}; your own needs --plugin FILE{causes}")
         return self._methods[name]
 
     def resolve(self, entry: MethodEntry) -> MethodSummary:

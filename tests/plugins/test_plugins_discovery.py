@@ -1,12 +1,13 @@
 """Finding, checking and describing method plugins."""
 
+import re
 import subprocess
 import sys
 from importlib.metadata import EntryPoint
 
 import pytest
 
-from mmbench.errors import PluginError, ProtocolError
+from mmbench.errors import PluginError, ProtocolError, suggestion
 from mmbench.plugins import discovery
 from mmbench.plugins.discovery import discover
 from mmbench.protocol.schema import MethodEntry
@@ -64,6 +65,39 @@ def test_an_installed_package_is_found_through_its_entry_point(tmp_path, monkeyp
     assert "from_package" in discover()
 
 
+def test_a_broken_installed_package_stops_only_who_names_its_methods(tmp_path, monkeypatch):
+    (tmp_path / "broken_methods.py").write_text("import sys\n1 / 0\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    point = EntryPoint("from_package", "broken_methods", discovery.ENTRY_POINT_GROUP)
+    monkeypatch.setattr(discovery, "entry_points", lambda group: [point])
+    registry = discover()
+    assert "multimix" in registry
+    with pytest.raises(ProtocolError) as caught:
+        registry.get("from_package")
+    assert str(caught.value) == (
+        "unknown method 'from_package'; " + suggestion("from_package", registry) + "; your own needs "
+        "--plugin FILE; installed plugin 'from_package' (broken_methods): cannot be loaded: "
+        "ZeroDivisionError: division by zero (line 2)"
+    )
+
+
+def test_a_plugin_imports_what_lies_beside_it_and_prints_where_nothing_is_read(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    one, other = tmp_path / "one", tmp_path / "other"
+    for folder, value in ((one, 1), (other, 2)):
+        folder.mkdir()
+        (folder / "_beside_a_plugin.py").write_text(f"VALUE = {value}\n")
+        text = "print('loading')\nfrom _beside_a_plugin import VALUE\n" + PLUGIN.format(name=f"m{value}")
+        write(folder, text=text.replace("1.5", "VALUE"))
+    (found,) = [row for row in discover([one / "mine.py"]).listing() if row["name"] == "m1"]
+    assert found["hyperparameters"]["margin"] == 1
+    out, err = capsys.readouterr()
+    assert (out, err) == ("", "loading\n")
+    # Python would give the second plugin the first one's helper.
+    with pytest.raises(PluginError, match=r"other/_beside_a_plugin.py: .*/one/.* has the same name"):
+        discover([other / "mine.py"])
+
+
 def test_listing_describes_a_method(tmp_path):
     (found,) = [row for row in discover([write(tmp_path)]).listing() if row["name"] == "mine"]
     assert found["title"] == "A plugin of the tests."
@@ -79,6 +113,11 @@ def test_listing_describes_a_method(tmp_path):
         ("import no_such_module_here", "cannot be loaded: ModuleNotFoundError: .*line 1"),
         ("\n\n1 / 0", r"cannot be loaded: ZeroDivisionError: division by zero \(line 3\)"),
         ("x = 1", "registers no method; decorate a class"),
+        (
+            "import sys\n\nsys.exit(0)",
+            r"cannot be loaded: it exits when it is imported \(line 3\); put that under if __name__ ==",
+        ),
+        ("import argparse\nargparse.ArgumentParser().parse_args(['x'])", "cannot be loaded: it exits .*line"),
         (
             "from mmbench.methods import *\n@register_method('x')\nclass X(Method): pass",
             "method 'x': tasks must be",
@@ -136,8 +175,7 @@ def test_only_a_class_with_the_contract_can_be_registered(tmp_path, monkeypatch,
     monkeypatch.syspath_prepend(tmp_path)
     point = EntryPoint("x", "registers_no_class", discovery.ENTRY_POINT_GROUP)
     monkeypatch.setattr(discovery, "entry_points", lambda group: [point])
-    with pytest.raises(PluginError, match=f"^{path}:{line}: register_method.*{message}"):
-        discover()
+    assert re.match(f"^{path}:{line}: register_method.*{message}", discover().broken["x"])
 
 
 def test_a_name_defined_twice_names_both_files(tmp_path):
@@ -171,7 +209,10 @@ def test_hyperparameters_are_resolved_with_their_defaults(tmp_path):
 @pytest.mark.parametrize(
     ("entry", "message"),
     [
-        ({"method": "multimx"}, "unknown method 'multimx'; did you mean 'multimix'?"),
+        (
+            {"method": "multimx"},
+            "unknown method 'multimx'; did you mean 'multimix'?; your own needs --plugin FILE",
+        ),
         (
             {"method": "multimix", "hyperparameters": {"brigde": "none"}},
             "hyperparameters.brigde: multimix has no such hyper-parameter; did you mean 'bridge'?",
