@@ -13,6 +13,7 @@ from mmbench.execution.devices import Placement, place
 from mmbench.execution.executor import Executor
 from mmbench.execution.executors import make_executor
 from mmbench.planning.work import Request
+from mmbench.plugins.discovery import running_script
 from mmbench.protocol.loading import load_protocol, naming_lines
 from mmbench.protocol.schema import Protocol
 from mmbench.running.events import Listener, Preparing, RunEvent
@@ -60,7 +61,8 @@ def run(
     data_root : Path, optional
         Folder under which real datasets are.
     plugins : sequence of Path
-        Method files, or folders of them, beside the built-in methods.
+        Method files, or folders of them, beside the built-in methods. A script that registers methods
+        itself is one of them; its call of ``run`` then belongs under ``if __name__ == "__main__"``.
     jobs : int or "auto"
         Runs side by side; ``auto`` is one per usable CPU, or one per GPU.
     device : str
@@ -115,7 +117,7 @@ def run(
         plan = make_plan(
             loaded,
             data_root=Path(data_root).resolve() if data_root is not None else None,
-            plugins=[Path(plugin).resolve() for plugin in plugins],
+            plugins=dict.fromkeys([*(Path(plugin).resolve() for plugin in plugins), *running_script()]),
             on_dataset=lambda name: tell(Preparing(dataset=name)),
         )
     return run_plan(plan, folder, workers, options, executor=executor, listener=tell)

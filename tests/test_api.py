@@ -17,6 +17,7 @@ from mmbench.store import frames
 from mmbench.store.store import ResultStore
 from tests.execution import fake_work
 from tests.execution.fake_work import alive, tiny_plan, wait_until
+from tests.execution.inline import PROTOCOL
 
 ONE, TWO = Placement(("cpu",), 1), Placement(("cpu", "cpu"), 1)
 
@@ -305,3 +306,38 @@ def test_new_runs_beside_old_ones_of_another_source_are_refused(go, tmp_path, mo
     monkeypatch.setattr("mmbench.planning.work.engine_digest", lambda layer: f"{layer} changed")
     with pytest.raises(StoreError, match="records of one table differ in engine's source for run"):
         run_plan(tiny_plan(3), tmp_path / "tiny", ONE)
+
+
+SCRIPT = """
+import mmbench
+from mmbench.baselines.enc import Enc
+from mmbench.plugins import register_method
+
+@register_method("mine")
+class Mine(Enc):
+    '''A method of the script that runs it.'''
+
+def main():
+    protocol = mmbench.parse_protocol({protocol!r})
+    print(mmbench.run(protocol, results="r", jobs=1, device="cpu").trained)
+
+{call}
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("guarded", [True, False])
+def test_a_script_that_registers_a_method_can_run_it(tmp_path, guarded):
+    protocol = PROTOCOL.replace("[unet, umtl]", "[mine]").replace("[majority, mean_mask]", "[]")
+    call = 'if __name__ == "__main__":\n    main()' if guarded else "main()"
+    (tmp_path / "script.py").write_text(SCRIPT.format(protocol=protocol, call=call))
+    done = subprocess.run(
+        [sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300
+    )
+    if guarded:
+        assert (done.returncode, done.stdout) == (0, "1\n"), done.stderr
+    else:
+        assert done.returncode == 1
+        message = 'uses mmbench while it is imported as a plugin; put that under if __name__ == "__main__"'
+        assert message in done.stderr
+        assert not list(tmp_path.glob("r/runs/*"))

@@ -24,6 +24,8 @@ ENTRY_POINT_GROUP = "mmbench.methods"
 T = TypeVar("T")
 _FOLDERS: list[str] = []
 """Folders of plugin files, whose other modules they may import."""
+_LOADING: list[Path] = []
+"""Plugin files that are being imported."""
 
 
 def discover(paths: Iterable[Path] = ()) -> Registry:
@@ -42,6 +44,11 @@ def discover(paths: Iterable[Path] = ()) -> Registry:
     PluginError
         If one of ``paths`` cannot be loaded, or two methods share a name; the message names the file.
     """
+    if _LOADING:
+        raise PluginError(
+            f"{_LOADING[-1]}: uses mmbench while it is imported as a plugin; put that under "
+            'if __name__ == "__main__"'
+        )
     registry = Registry()
     for info in pkgutil.iter_modules(mmbench.baselines.__path__):
         _take(registry, importlib.import_module(f"{mmbench.baselines.__name__}.{info.name}"))
@@ -67,6 +74,27 @@ def methods_in(path: Path) -> Registry:
     registry = Registry()
     _take_path(registry, path)
     return registry
+
+
+def running_script() -> list[Path]:
+    """Return the script that is running if it registers methods: workers import it as a plugin file.
+
+    Raises
+    ------
+    PluginError
+        If methods were registered where there is no file, as in a notebook.
+    """
+    main = sys.modules["__main__"]
+    classes = getattr(main, MARK, [])
+    if not classes:
+        return []
+    file = getattr(main, "__file__", None)
+    if file is None:
+        raise PluginError(
+            f"method {classes[0].name!r} is registered where no file is; workers need one: write it to a "
+            "file and name that as a plugin"
+        )
+    return [Path(file).resolve()]
 
 
 def _take_path(registry: Registry, path: Path) -> None:
@@ -96,7 +124,11 @@ def _load(file: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     _offer_helpers(file)
-    _imported(partial(spec.loader.exec_module, module), str(file))
+    _LOADING.append(file)
+    try:
+        _imported(partial(spec.loader.exec_module, module), str(file))
+    finally:
+        _LOADING.pop()
     if not getattr(module, MARK, None):
         raise PluginError(f"{file}: registers no method; decorate a class with @register_method('name')")
     return module
