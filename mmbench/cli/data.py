@@ -73,6 +73,10 @@ def show(
         typer.Option(metavar="N", min=1, max=10**6, help="Generate, or draw, this many cases."),
     ] = None,
     path: Annotated[str | None, typer.Option(metavar="CSV", help="manifest only: the CSV file.")] = None,
+    domain: Annotated[
+        str | None,
+        typer.Option("--name", metavar="DOMAIN", help="manifest only: which of the domains that it holds."),
+    ] = None,
     dial: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME=VALUE", help="phantom:* only: turn a dial; repeatable."),
@@ -90,7 +94,11 @@ def show(
     from mmbench.protocol.schema import DatasetChoice
 
     choice = DatasetChoice(
-        dataset=describe(name).name, cases=cases, path=path, dials=dict(map(_dial, dial or ()))
+        dataset=describe(name).name,
+        name=domain,
+        cases=cases,
+        path=path,
+        dials=dict(map(_dial, dial or ())),
     )
     with CountDisplay(console(stderr=True), f"preparing {name}") as display:
         dataset = load_dataset(choice, image_size=image_size, seed=0, data_root=data_root, progress=display)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
+from pathlib import Path
 
 from mmbench.errors import located
 from mmbench.methods.base import Problem
@@ -11,6 +12,12 @@ from mmbench.protocol.runs import MethodSummary
 from mmbench.protocol.schema import MethodEntry, Protocol
 
 Rows = list[tuple[MethodEntry, MethodSummary]]
+
+
+def with_plugins(protocol: Protocol, plugins: Iterable[Path]) -> tuple[Path, ...]:
+    """Return the plugins that the user names, then those that the protocol names; each once."""
+    named = (Path(text).resolve() for text in protocol.plugins)
+    return tuple(dict.fromkeys([*plugins, *named]))
 
 
 def resolve_methods(protocol: Protocol, registry: Registry) -> Rows:

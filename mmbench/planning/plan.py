@@ -14,7 +14,7 @@ from mmbench.data.leaks import LeakReport
 from mmbench.data.loaded import forget
 from mmbench.errors import ProtocolError, located, suggestion
 from mmbench.planning.datasets import ProtocolData, load_data
-from mmbench.planning.methods import left_out, resolve_methods, runnable
+from mmbench.planning.methods import left_out, resolve_methods, runnable, with_plugins
 from mmbench.planning.subset_table import subset_table
 from mmbench.plugins.discovery import discover
 from mmbench.protocol.metrics import MAIN_METRIC, METRICS
@@ -125,7 +125,7 @@ def make_plan(
     """
     forget()
     _check_metrics(protocol)
-    plugins = tuple(plugins)
+    plugins = with_plugins(protocol, plugins)
     registry = discover(plugins)
     methods, skipped = runnable(resolve_methods(protocol, registry), registry, protocol)
     _check_backbone(protocol)

@@ -51,7 +51,8 @@ class DatasetChoice(Strict):
     name: Name | None = None
     """The domain's name in tables; the dataset's own name when left out."""
     path: str | None = None
-    """``manifest`` only: the CSV file. Relative paths are looked up under the data root."""
+    """``manifest`` only: the CSV file. A relative path is looked up beside the protocol file, then under the
+    data root."""
     cases: Positive | None = None
     """Phantom: how many cases to generate. Real data: a seeded, stratified subset of this size."""
     class_counts: ClassCounts | None = None
@@ -173,4 +174,6 @@ def open_alias(part: str, domains: set[str]) -> str:
 
 def same_data(one: DatasetChoice, other: DatasetChoice) -> bool:
     """Whether two roles are given the same images."""
+    if one.dataset == "manifest" and one.name != other.name:
+        return False  # a manifest may hold several domains, told apart by their names
     return (one.dataset, one.path, one.dials) == (other.dataset, other.path, other.dials)

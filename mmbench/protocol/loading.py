@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from mmbench.errors import ProtocolError, UserError, suggestion
+from mmbench.protocol.vocabulary import Task
 from mmbench.protocol.yaml_document import (
     Document,
     ProtocolDumper,
@@ -76,7 +77,28 @@ def load_protocol(name_or_path: str | Path) -> Protocol:
         On the first mistake, in one line: file, line, key, value and what was wanted.
     """
     path = resolve_protocol_path(name_or_path)
-    return validate_document(read_document(path))
+    return _found_beside(validate_document(read_document(path)), path.resolve().parent)
+
+
+def _found_beside(protocol: Protocol, folder: Path) -> Protocol:
+    """Return a protocol whose relative paths are absolute where there is such a file beside its own."""
+
+    def found(text: str) -> str:
+        return str(folder / text) if (folder / text).exists() else text
+
+    def with_path(choice: Any) -> Any:
+        if isinstance(choice, list):
+            return [*map(with_path, choice)]
+        if choice is None or choice.path is None:
+            return choice
+        return choice.model_copy(update={"path": found(choice.path)})
+
+    sources, targets = (
+        role.model_copy(update={task.value: with_path(role.of(task)) for task in Task})
+        for role in (protocol.sources, protocol.targets)
+    )
+    plugins = [*map(found, protocol.plugins)]
+    return protocol.model_copy(update={"sources": sources, "targets": targets, "plugins": plugins})
 
 
 @contextmanager

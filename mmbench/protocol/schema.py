@@ -123,6 +123,8 @@ class Protocol(Strict):
     """Number of training seeds; or ``{until: decided, first: 3, most: 20}``: looks after 3, 5, 7, 10, 14 and
     20 seeds, and no more seeds for what is decided."""
     methods: list[Annotated[MethodEntry, BareString("method")]] = Field(min_length=1, max_length=200)
+    plugins: list[str] = Field(default_factory=list, max_length=100)
+    """Files of methods, or folders of them, as ``--plugin`` names them; relative to the protocol file."""
     trivial_baselines: list[str] = Field(default=["majority", "positive", "prevalence", "mean_mask"])
     """Constant predictors that the methods are compared with."""
     reference: str | None = None

@@ -1,5 +1,6 @@
 import json
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -41,6 +42,70 @@ def test_mistakes_are_told_in_one_line(mmbench, cache, args, message):
     assert result.stderr.startswith("error: ")
     assert message in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+PROTOCOL = """
+name: own
+sources: {classification: {dataset: manifest, path: cases.csv, name: north}}
+targets: {classification: [{dataset: manifest, path: cases.csv, name: south}]}
+budgets: {pairs: [{classification: 4}]}
+methods: [mine]
+plugins: [mine.py]
+backbone: {name: paper_unet, width: 0.25, depth: 3}
+image_size: 32
+"""
+PLUGIN = """
+from mmbench.baselines.enc import Enc
+from mmbench.plugins import register_method
+
+@register_method("mine")
+class Mine(Enc):
+    'A method beside the protocol.'
+"""
+
+
+@pytest.fixture
+def project(workplace):
+    """A protocol in a folder of its own, with the two domains of its manifest and its plugin beside it."""
+    folder, rng = workplace / "project", np.random.default_rng(3)
+    folder.mkdir()
+    lines = ["image,label,domain"]
+    for domain in ("north", "south"):
+        for number in range(24):
+            name = f"{domain}{number}.png"
+            Image.fromarray(rng.integers(0, 256, (32, 32), dtype=np.uint8)).save(folder / name)
+            lines.append(f"{name},{number % 2},{domain}")
+    (folder / "cases.csv").write_text("\n".join(lines))
+    (folder / "mine.py").write_text(PLUGIN)
+    (folder / "own.yaml").write_text(PROTOCOL)
+    return folder
+
+
+def test_two_domains_of_a_manifest_and_a_plugin_are_found_beside_the_protocol(mmbench, project, cache):
+    done = mmbench("validate", "project/own.yaml", "--json")
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert found["runs"] == 1 + 3  # the method, and the trivial baselines that classify
+    assert {one["domain"] for one in found["detectable"]} == {"north", "south"}
+    counted = mmbench("validate", "project/own.yaml", "--no-data", "--json")
+    assert json.loads(counted.stdout)["rows"]["mine"] == 1
+    # Under the data root as before, where nothing lies beside the protocol.
+    elsewhere = project.parent / "elsewhere.yaml"
+    elsewhere.write_text(PROTOCOL.replace("plugins: [mine.py]", "plugins: [project/mine.py]"))
+    assert mmbench("validate", "elsewhere.yaml", "--data-root", "project").exit_code == 0
+    lost = mmbench("validate", "elsewhere.yaml")
+    assert lost.exit_code == 2
+    assert "cases.csv: there is no such manifest" in lost.stderr
+
+
+def test_a_domain_of_a_manifest_is_shown_by_its_name(mmbench, project, cache):
+    which = ("data", "show", "manifest", "--path", "project/cases.csv", "--image-size", 32)
+    shown = mmbench(*which, "--name", "south", "--json")
+    assert shown.exit_code == 0, shown.output
+    assert json.loads(shown.stdout)["parts"]["all"]["cases"] == 24
+    asked = mmbench(*which)
+    assert asked.exit_code == 2
+    assert "say which by 'name'" in asked.stderr
 
 
 @pytest.mark.realdata

@@ -27,7 +27,7 @@ training:
 NAME = "a name (a letter or digit, then at most 79 letters, digits and . _ -)"
 TOP = (
     "acknowledged_leaks, backbone, budgets, description, evaluation, image_size, keep, methods, name, "
-    "reference, seed, seeds, selection, sources, statistics, subsets, targets, training, trivial_baselines"
+    "plugins, reference, seed, seeds, selection, sources, statistics, subsets, targets, training, trivial_baselines"
 )
 MISTAKES = [
     # keys
