@@ -117,8 +117,8 @@ class RunDisplay:
         self._say(f"{plan.protocol.name}: {plural(len(work.chosen), 'run')}{workers}", "bold")
         for note in planned.notes:
             self._say(f"note    {note}", "yellow")
-        for line in plan.leaks.notes() or ["leak gate passed: parts share no patients and no images"]:
-            self._say(line, "yellow" if plan.leaks.leaks else "dim")
+        if not plan.leaks.leaks:
+            self._say("leak gate passed: parts share no patients and no images", "dim")
         if work.finished:
             self._say(f"done (cached)  {plural(len(work.finished), 'run')}", "dim")
         if work.skipped:

@@ -37,6 +37,7 @@ class _Decoded:
     pixels: np.ndarray
     mask: np.ndarray | None
     digest: str
+    enlarged: bool
 
 
 def listing_key(listing: Listing, image_size: int) -> dict[str, Any]:
@@ -135,12 +136,13 @@ def _decode_all(
     pixels = np.zeros((count, 32), dtype=np.uint8)
     thumbnails = np.zeros((count, THUMBNAIL, THUMBNAIL), dtype=np.uint8)
     digests, masked = [""] * count, [False] * count
-    bad: dict[int, str] = {}
+    enlarged, bad = 0, dict[int, str]()
     for row, decoded in enumerate(_decoded_in_order(reader, listing.cases, size)):
         if isinstance(decoded, DataError):
             bad[row] = str(decoded)
         else:
             writer.images[row] = decoded.image
+            enlarged += decoded.enlarged
             pixels[row], thumbnails[row], digests[row] = decoded.pixels, decoded.thumbnail, decoded.digest
             if writer.masks is not None and decoded.mask is not None:
                 writer.masks[row], masked[row] = decoded.mask, True
@@ -156,6 +158,10 @@ def _decode_all(
     cases = _table(listing.cases).assign(has_mask=masked, digest=digests).iloc[good].reset_index(drop=True)
     cases["group"] = duplicate_groups(list(cases["patient_id"]), prints)
     notes = [*listing.notes, *_duplicate_notes(reader.name, prints.pixels)]
+    if enlarged:
+        notes.append(
+            f"{reader.name}: {enlarged} of {count} images are smaller than {size} x {size} and are enlarged"
+        )
     if bad:
         notes.append(f"{reader.name}: {len(bad)} of {count} cases are left out, their files being bad")
     writer.close(cases, prints, notes=notes, skipped=skipped, seconds=time.perf_counter() - started)
@@ -185,6 +191,7 @@ def _decode_case(reader: Reader, case: RawCase, size: int) -> _Decoded:
         pixels=pixels,
         mask=None if union is None else imaging.mask_to_square(union, size),
         digest=case_digest(case.case_id, case.patient_id, case.label, pixels, union),
+        enlarged=min(gray.size) < size,
     )
 
 

@@ -17,6 +17,7 @@ from mmbench.data.dataset import Dataset
 from mmbench.data.fingerprints import identical_pairs, near_pairs
 from mmbench.errors import LeakError
 from mmbench.protocol.vocabulary import Task
+from mmbench.text import plural
 
 KINDS = ("patient", "identical", "near")
 EXAMPLES = 5
@@ -254,8 +255,11 @@ def _shared_patients(one: LeakPart, other: LeakPart) -> np.ndarray:
 
 
 def _describe(overlap: Overlap) -> str:
-    units = {"patient": "patients", "identical": "identical images", "near": "near duplicates"}
-    counts = ", ".join(f"{count} {units[kind]}" for kind, count in overlap.counts.items() if count)
+    units = {"patient": "patient", "identical": "pair", "near": "pair"}
+    kinds = {"patient": "", "identical": " of identical images", "near": " of near duplicates"}
+    counts = ", ".join(
+        f"{plural(count, units[kind])}{kinds[kind]}" for kind, count in overlap.counts.items() if count
+    )
     kind = next(kind for kind in KINDS if overlap.counts[kind])
     listed = [f"{one} = {other}" for one, other in overlap.examples[kind][:3]]
     if overlap.counts[kind] > len(listed):

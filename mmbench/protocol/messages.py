@@ -14,7 +14,7 @@ from pydantic_core import ErrorDetails
 
 from mmbench.errors import Location, ProtocolError, suggestion
 from mmbench.protocol.annotations import BareString, OneOrMany, ReadAs, Words
-from mmbench.protocol.vocabulary import RENAMED_KEYS
+from mmbench.protocol.vocabulary import REMOVED_KEYS, RENAMED_KEYS
 from mmbench.protocol.yaml_document import Document
 
 UNREMARKABLE = 10**9
@@ -77,6 +77,8 @@ def _text(at: Location, details: ErrorDetails, document: Document, model: type[B
     if kind == "extra_forbidden":
         if at[:-1] == () and at[-1] in RENAMED_KEYS:
             return f"this key is now called {RENAMED_KEYS[str(at[-1])]!r}; rename it"
+        if at in REMOVED_KEYS:
+            return REMOVED_KEYS[at]
         return f"unknown key; {suggestion(str(at[-1]), _field_names(model, at[:-1]))}"
     if kind == "missing":
         wanted = _describe(*_annotation(model, at))

@@ -40,6 +40,11 @@ DATASET_ALIASES = {"chex": "kermany", "mcu": "montgomery", "nihx": "chestxray14"
 
 RENAMED_KEYS = {"draws": "subsets", "floors": "trivial_baselines"}
 """Top-level keys of older protocols, and what they are called now."""
+REMOVED_KEYS = {
+    ("keep", "masks"): "masks are always kept; write keep: {probabilities: true} to keep each pixel's "
+    "probability",
+}
+"""What to say of keys that other versions had or that people try."""
 
 
 def dataset_name(name: str) -> str:

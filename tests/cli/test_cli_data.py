@@ -1,4 +1,5 @@
 import json
+import re
 
 import numpy as np
 import pytest
@@ -96,6 +97,25 @@ def test_two_domains_of_a_manifest_and_a_plugin_are_found_beside_the_protocol(mm
     lost = mmbench("validate", "elsewhere.yaml")
     assert lost.exit_code == 2
     assert "cases.csv: there is no such manifest" in lost.stderr
+
+
+def test_leaks_and_enlarged_images_are_told_once(mmbench, project, cache):
+    for number in range(3):
+        copy = (project / f"north{number}.png").read_bytes()
+        (project / f"south{number}.png").write_bytes(copy)
+    text = PROTOCOL.replace("image_size: 32", "image_size: 64")
+    (project / "own.yaml").write_text(
+        text + "acknowledged_leaks: [[north:train, south:all], [north:validation, south:all], "
+        "[north:test, south:all]]\ntraining: {steps: 1}\ntrivial_baselines: []\n"
+    )
+    done = mmbench("run", "project/own.yaml", "--jobs", "1")
+    assert done.exit_code == 0, done.output
+    text = " ".join(done.stdout.split())
+    leaks = re.findall(r"leak \(acknowledged\): north:(\w+) and south:all share (\d) pairs? of", text)
+    assert leaks
+    assert len({part for part, _ in leaks}) == len(leaks)
+    assert "24 of 24 images are smaller than 64 x 64 and are enlarged" in text
+    assert "leak gate passed" not in text
 
 
 def test_a_domain_of_a_manifest_is_shown_by_its_name(mmbench, project, cache):

@@ -44,7 +44,7 @@ def test_shared_patients_stop_the_run_and_name_the_remedy():
     with pytest.raises(LeakError) as error:
         check_leaks(parts)
     message = str(error.value)
-    assert "source:train and source:test share 1 patients (c2 = c17)" in message
+    assert "source:train and source:test share 1 patient (c2 = c17)" in message
     assert "acknowledged_leaks: [[source:train, source:test]]" in message
     assert "\n" not in message
 
@@ -54,7 +54,7 @@ def test_acknowledged_leaks_are_counted_and_reported():
     parts = protocol_parts({C: source(patients=patients)}, {})
     report = check_leaks(parts, [["source:test", "source:train"]])
     assert counts(report, "source:train", "source:test") == {"patient": 1, "identical": 0, "near": 0}
-    assert report.notes() == ["leak (acknowledged): source:train and source:test share 1 patients (c0 = c16)"]
+    assert report.notes() == ["leak (acknowledged): source:train and source:test share 1 patient (c0 = c16)"]
     with pytest.raises(LeakError, match="no part is called 'sauce:test'"):
         check_leaks(parts, [["source:train", "sauce:test"]])
 
@@ -68,7 +68,7 @@ def test_identical_and_near_images_are_found_across_domains():
     assert counts(report, "source:train", "target:all") == {"patient": 0, "identical": 1, "near": 1}
     overlap = next(o for o in report.overlaps if o.parts == ("source:train", "target:all"))
     assert overlap.examples == {"identical": [["c0", "c0"]], "near": [["c5", "c1"]]}
-    with pytest.raises(LeakError, match="1 identical images, 1 near duplicates"):
+    with pytest.raises(LeakError, match="1 pair of identical images, 1 pair of near duplicates"):
         check_leaks(protocol_parts({C: source()}, {C: [(foreign, "all")]}))
 
 
@@ -91,14 +91,14 @@ def test_two_training_parts_or_two_targets_may_share_images():
 def test_a_source_as_all_of_a_target_is_a_leak_but_its_test_part_is_not():
     whole = source()
     assert check_leaks(protocol_parts({C: whole}, {C: [(whole, "test")]})).leaks == []
-    with pytest.raises(LeakError, match="source:train and source:all share 12 patients, 12 identical images"):
+    with pytest.raises(LeakError, match="source:train and source:all share 12 patients, 12 pairs of identical"):
         check_leaks(protocol_parts({C: whole}, {C: [(whole, "all")]}))
 
 
 def test_unlabelled_training_cases_count_as_seen():
     labels = [None] + [0, 1] * 9 + [0]
     unlabelled = make_dataset(labels, parts=PARTS, images=images(range(20)), name="source")
-    with pytest.raises(LeakError, match="1 identical"):
+    with pytest.raises(LeakError, match="1 pair of identical"):
         check_leaks(protocol_parts({C: unlabelled}, {C: [(target([0, 101, 102, 103, 104, 105]), "all")]}))
 
 

@@ -27,7 +27,8 @@ training:
 NAME = "a name (a letter or digit, then at most 79 letters, digits and . _ -)"
 TOP = (
     "acknowledged_leaks, backbone, budgets, description, evaluation, image_size, keep, methods, name, "
-    "plugins, reference, seed, seeds, selection, sources, statistics, subsets, targets, training, trivial_baselines"
+    "plugins, reference, seed, seeds, selection, sources, statistics, subsets, targets, training, "
+    "trivial_baselines"
 )
 MISTAKES = [
     # keys
@@ -59,6 +60,12 @@ MISTAKES = [
         "name: demo",
         "name: demo\nfloors: [majority]",
         "f.yaml:2: floors: this key is now called 'trivial_baselines'; rename it",
+    ),
+    (
+        "name: demo",
+        "name: demo\nkeep: {masks: true}",
+        "f.yaml:2: keep.masks: masks are always kept; write keep: {probabilities: true} to keep each pixel's "
+        "probability",
     ),
     ("name: demo\n", "", f"f.yaml:1: name: the key is missing; give {NAME}"),
     (
