@@ -86,7 +86,7 @@ def carry_out(
     if not options.allow_mixed:
         kept = recorded_makings(plan, store, plan.runs, work.doing)
         refuse_mixtures(store, mixtures([*kept, *planned_makings(plan, work, workers.devices[0])]))
-    _write_plan(store, plan, notes)
+    write_plan(store, plan, notes)
     tell(
         Planned(
             plan=plan,
@@ -101,7 +101,8 @@ def carry_out(
     return work, _follow(tasks, store, tell, runner, options.deadline)
 
 
-def _write_plan(store: ResultStore, plan: Plan, notes: Sequence[str]) -> None:
+def write_plan(store: ResultStore, plan: Plan, notes: Sequence[str]) -> None:
+    """Store a plan, and the table of its labelled subsets."""
     store.save_plan(plan.protocol, plan.runs, plan.domains, plan.report() | {"notes": list(notes)})
     if plan.subsets is not None:
         with store.writing():

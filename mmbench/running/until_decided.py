@@ -13,12 +13,13 @@ from mmbench.planning.outlook import family_size
 from mmbench.planning.work import Request, Work
 from mmbench.protocol.schema import Protocol, UntilDecided
 from mmbench.running.events import Listener, Looked
-from mmbench.running.tasks import Followed, Options, carry_out
+from mmbench.running.tasks import Followed, Options, carry_out, write_plan
 from mmbench.store.lease import waited_lease
 from mmbench.store.looks import Looks, read_looks, write_looks
 from mmbench.store.store import ResultStore
 
 if TYPE_CHECKING:
+    from mmbench.analysis.results import Results
     from mmbench.planning.plan import Plan
 
 LOOKING = ".looking"
@@ -61,7 +62,7 @@ def carry_out_until_decided(
         everything.add(followed)
         if _over(looks, options) or followed.stopped or options.request != Request():
             return stage, work, everything, looks
-        looks = _look(stage, store)
+        looks = _look(stage, store, looks)
         tell(Looked(looks))
         if _over(looks, options):
             return stage, work, everything, looks
@@ -84,15 +85,25 @@ def _design(plan: Plan, store: ResultStore) -> Looks:
     return looks
 
 
-def _look(plan: Plan, store: ResultStore) -> Looks:
-    """Take the next look, unless whoever shares the results folder has just taken it."""
+def _look(plan: Plan, store: ResultStore, known: Looks) -> Looks:
+    """Take the look that a plan was made for, unless whoever shares the results folder has taken it."""
     from mmbench.analysis.analysis import primary_of
-    from mmbench.analysis.results import read_results
 
-    before = len(_design(plan, store).looks)
     with waited_lease(store.root, LOOKING):
         looks = _design(plan, store)
-        if len(looks.looks) == before:
-            looks = take_look(primary_of(read_results(store.root)), plan.protocol, looks)
+        if len(looks.looks) == len(known.looks):
+            looks = take_look(primary_of(_results_of(plan, store)), plan.protocol, looks)
             write_looks(store, looks)
     return _design(plan, store)
+
+
+def _results_of(plan: Plan, store: ResultStore) -> Results:
+    """Return what there is of a plan: who lags behind may have stored that of an earlier look."""
+    from mmbench.analysis.results import read_results
+
+    wanted = {run.id for run in plan.runs}
+    found = read_results(store.root)
+    while {run.id for run in found.runs} != wanted:
+        write_plan(store, plan, plan.notes)
+        found = read_results(store.root)
+    return found

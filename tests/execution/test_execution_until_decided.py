@@ -10,6 +10,7 @@ from mmbench.analysis.primary import decided
 from mmbench.api import run
 from mmbench.errors import ProtocolError, StoreError, UserError
 from mmbench.protocol.loading import parse_protocol
+from mmbench.running import tasks
 from mmbench.running.events import Looked
 from mmbench.store.completion import completion
 from mmbench.store.looks import read_looks
@@ -24,6 +25,10 @@ TEXT = PROTOCOL.replace(
 
 def looks_in(folder):
     return read_looks(ResultStore(folder))
+
+
+def looks_without_times(folder):
+    return [look.model_dump(exclude={"created"}) for look in looks_in(folder).looks]
 
 
 def seeds_of(folder, row):
@@ -73,14 +78,40 @@ def test_a_design_that_was_stopped_goes_on_where_it_was(tmp_path, cache):
     stopped = carry_out(parts, TEXT, deadline=0.0)
     assert len(stopped.looks.looks) == 1, "a stage that was cut off is not looked at"
     second = carry_out(parts, TEXT)
-    ones, others = (
-        [look.model_dump(exclude={"created"}) for look in looks_in(folder).looks] for folder in (whole, parts)
-    )
-    assert ones == others
+    assert looks_without_times(whole) == looks_without_times(parts)
     # What was trained before the time was over is not trained again.
     assert second.trained == 12 - first.trained - 1
     again = carry_out(parts, TEXT)
     assert (again.trained, len(again.looks.looks)) == (0, 3)
+
+
+def test_who_lags_behind_takes_no_look_that_its_runs_were_not_made_for(tmp_path, cache, monkeypatch):
+    """Another runner has taken the look, and stored its own plan, between our last run and our look."""
+    alone, shared = tmp_path / "alone", tmp_path / "shared"
+    carry_out(alone, TEXT, max_seeds=3)
+
+    def overtaken(*arguments):
+        found = tasks.carry_out(*arguments)
+        if not started:
+            started.append(True)
+            carry_out(shared, TEXT, max_seeds=2)
+        return found
+
+    started = []
+    monkeypatch.setattr("mmbench.running.until_decided.carry_out", overtaken)
+    events = carry_out(shared, TEXT, max_seeds=2)
+    assert [look.seeds for look in events.looks.looks] == [2]
+    # A plan of fewer seeds, stored by who lags behind, is not looked at.
+    stale = (shared / "plan.json").read_bytes()
+
+    def outdated(*arguments):
+        found = tasks.carry_out(*arguments)
+        (shared / "plan.json").write_bytes(stale)
+        return found
+
+    monkeypatch.setattr("mmbench.running.until_decided.carry_out", outdated)
+    carry_out(shared, TEXT, max_seeds=3)
+    assert looks_without_times(alone) == looks_without_times(shared)
 
 
 def test_decided_rows_get_no_more_seeds(tmp_path, cache):
