@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.validity import judge
+from benchmarks.validity import judge, with_trainings
 from mmbench.analysis.results import read_results
 from mmbench.api import run
 from mmbench.protocol.loading import load_protocol
@@ -43,19 +43,10 @@ def trained(name, methods, folder):
     found = []
     for block in blocks(read_results(folder.resolve()).scores):
         learners = set(block.trainings["row"])
-        found.append(_only(block, next(one for one in methods if one in learners)))
+        stands = next(one for one in methods if one in learners)
+        found.append(with_trainings(block, (block.trainings["row"] == stands).to_numpy()))
     rows = [MethodEntry(method=methods[0], name=f"row {number}") for number in range(ROWS)]
     return protocol.model_copy(update={"methods": rows, "reference": "row 0"}), found
-
-
-def _only(block, row):
-    kept = (block.trainings["row"] == row).to_numpy()
-    return _chosen(block, kept, block.trainings[kept])
-
-
-def _chosen(block, kept, trainings):
-    scores = {name: values[kept] for name, values in block.scores.items()}
-    return replace(block, trainings=trainings.reset_index(drop=True), scores=scores)
 
 
 def dealt(block, places):
@@ -64,7 +55,7 @@ def dealt(block, places):
     numbers = place % PER_ROW
     names = [f"row {number}" for number in place // PER_ROW]
     trainings = block.trainings.assign(row=names, seed=numbers, subset=numbers)
-    return _chosen(block, np.arange(len(trainings)), trainings)
+    return replace(block, trainings=trainings)
 
 
 def main():

@@ -310,7 +310,11 @@ def followed(blocks: list[Block], first: int, most: int, seed: int) -> Looks:
 
 
 def _first_seeds(block: Block, seeds: int) -> Block:
-    kept = (block.trainings["seed"] < seeds).to_numpy()
+    return with_trainings(block, (block.trainings["seed"] < seeds).to_numpy())
+
+
+def with_trainings(block: Block, kept: np.ndarray) -> Block:
+    """Return a block with some of its trainings, a mask over them."""
     scores = {name: values[kept] for name, values in block.scores.items()}
     return replace(block, trainings=block.trainings[kept].reset_index(drop=True), scores=scores)
 

@@ -9,7 +9,7 @@ import sys
 
 from mmbench.execution.local import ALLOCATION as WORKERS
 
-BENCHMARKS = ("metrics", "commands", "data", "engine", "phantom", "statistics", "report", "workers")
+BENCHMARKS = ("widths", "metrics", "commands", "data", "engine", "phantom", "statistics", "report", "workers")
 
 IN_A_WORKER = ("data", "engine")
 

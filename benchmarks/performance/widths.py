@@ -1,8 +1,8 @@
 """A MultiMix training step per pixel by network width: ``python -m benchmarks.performance.widths``.
 
 Multiplications grow with the square of the width, but narrow layers run at a fraction of a wide one's rate.
-``mmbench/planning/cost.py`` takes its ``WIDTHS`` from the last column. One thread, widths and image sizes in
-turn.
+``mmbench/planning/cost.py`` takes its ``WIDTHS`` from the column *relative*. One thread,
+widths and image sizes in turn.
 """
 
 import torch

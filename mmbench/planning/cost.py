@@ -22,7 +22,8 @@ SALIENCY = FORWARD + BACKWARD / 2
 """Forward, and the backward half that reaches the input but no weight."""
 REFERENCE_SIDE = 256
 SIDE_EXPONENT = 1.75
-"""Of the image's side: less than 2, since each layer also costs something that no pixel adds to."""
+"""Of the image's side, at full width; less than 2, since each layer also costs something that no pixel adds
+to. At a quarter of the width it is nearer to 1.5."""
 WIDTHS = {0.125: 0.107, 0.25: 0.186, 0.5: 0.405, 1.0: 1.0, 2.0: 3.399}
 """A training step of the paper's network by width, relative to full width. Multiplications grow with the
 square, but narrow layers run at a fraction of a wide one's rate: ``python -m benchmarks.performance.widths``
