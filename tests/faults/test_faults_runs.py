@@ -1,8 +1,6 @@
 """Bad runs: each fails alone, with its cause; the others finish."""
 
 import json
-import time
-from pathlib import Path
 
 import pytest
 
@@ -94,7 +92,7 @@ sources: {{classification: {{dataset: phantom:paediatric_ap, cases: 60}}}}
 budgets: {{pairs: [{{classification: 10}}]}}
 methods: [{", ".join(NAMES)}]
 trivial_baselines: []
-backbone: {{name: paper_unet, width: 0.25, depth: 3}}
+backbone: {{name: paper_unet, width: 1.0, depth: 3}}
 image_size: 32
 training: {{steps: 6, batch_size: 4}}
 """
@@ -117,6 +115,8 @@ def test_every_kind_of_bad_run(tmp_path, cache_folder):
     plugin = tmp_path / "bad.py"
     plugin.write_text(BAD)
     protocol = harness.write_protocol(tmp_path, PROTOCOL)
+    compiled = harness.finish(protocol, "--plugin", plugin, "--only", "method=enc")
+    assert compiled.returncode == 0, "compiles what the time limit below shall not wait for"
     options = ("--plugin", plugin, "--time-limit", "20", "-j", "2")
     done = harness.finish(protocol, *options)
     assert done.returncode == 1, done.stderr
@@ -150,29 +150,35 @@ def records(protocol):
 
 def test_a_time_limit_leaves_a_checkpoint_to_resume_from(tmp_path, cache_folder):
     """What was trained before the limit is not lost when the run is retried."""
-    slow = """
+    going_on = tmp_path / "going-on"
+    hangs = f"""
 import time
+from pathlib import Path
 from mmbench.baselines.enc import Enc
 from mmbench.plugins import register_method
 
-@register_method("slow")
-class Slow(Enc):
-    '''Half a second a step.'''
+@register_method("hangs")
+class Hangs(Enc):
+    '''Waits after its fourth step until a file is there.'''
 
     def after_step(self, step):
-        time.sleep(0.5)
+        time.sleep(0.1)
+        while step >= 4 and not Path({str(going_on)!r}).exists():
+            time.sleep(0.1)
 """
-    plugin = tmp_path / "slow.py"
-    plugin.write_text(slow)
-    text = PROTOCOL.replace(", ".join(NAMES), "slow").replace("steps: 6", "steps: 16")
-    protocol = harness.write_protocol(tmp_path, text)
-    assert harness.finish(protocol, "--plugin", plugin, "--time-limit", "6").returncode == 1
-    begin = time.monotonic()
+    plugin = tmp_path / "hangs.py"
+    plugin.write_text(hangs)
+    protocol = harness.write_protocol(tmp_path, PROTOCOL.replace(", ".join(NAMES), "hangs"))
+    checkpoints = protocol.parent / "results" / "checkpoints"
+    for limit in (8, 16, 32, 64):  # a busy machine may need long to come to the first step
+        retry = ["--retry-failed"] if limit > 8 else []
+        stopped = harness.finish(protocol, "--plugin", plugin, "--time-limit", limit, *retry)
+        assert stopped.returncode == 1, stopped.stderr
+        if any(checkpoints.glob("*")):
+            break
+    going_on.touch()
     done = harness.finish(protocol, "--plugin", plugin, "--retry-failed")
     assert done.returncode == 0, done.stderr
     (record,) = records(protocol)
-    assert record["resumed_at"]
-    assert record["seconds"]["train"] >= 8.0 > record["resumed_at"][0] * 0.5
-    assert time.monotonic() - begin < 60
-    assert Path(protocol.parent / "results" / "checkpoints").exists()
+    assert 1 <= record["resumed_at"][0] <= 5
     harness.assert_clean(protocol)
