@@ -5,6 +5,7 @@ from mmbench.methods import (
     LABELED_CLASSIFICATION,
     UNLABELED_CLASSIFICATION,
     NetworkMethod,
+    Views,
     register_method,
     terms,
 )
@@ -16,6 +17,7 @@ class EncSSL(NetworkMethod):
 
     tasks = {CLASSIFICATION}
     streams = {LABELED_CLASSIFICATION, UNLABELED_CLASSIFICATION}
+    views = {UNLABELED_CLASSIFICATION: Views(strong=1)}
 
     class Hyperparameters(NetworkMethod.Hyperparameters):
         """Weight lambda of eq. 1 and the threshold t on the confidence."""
@@ -27,7 +29,7 @@ class EncSSL(NetworkMethod):
         """Return CE(labelled) + lambda * CE(strong, argmax weak) where max weak >= t (eq. 1)."""
         labeled, unlabeled = batch[LABELED_CLASSIFICATION], batch[UNLABELED_CLASSIFICATION]
         values = self.hyperparameters
-        logits, strong = self.classify(labeled.images, unlabeled.strong)
+        logits, strong = self.classify(labeled.images, unlabeled.strong[0])
         weak = self.classify_without_gradient(unlabeled.images)
         return {
             "cross_entropy": terms.cross_entropy(logits, labeled.labels),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import random
 
 import numpy as np
 
@@ -36,3 +37,12 @@ def derive_seed(seed: int, purpose: str, *axes: str | int | None) -> int:
 def generator(seed: int, purpose: str, *axes: str | int | None) -> np.random.Generator:
     """Return a NumPy generator seeded by :func:`derive_seed`."""
     return np.random.default_rng(derive_seed(seed, purpose, *axes))
+
+
+def seed_globally(seed: int) -> None:
+    """Seed the global generators of torch, NumPy and Python, which a method may draw from."""
+    import torch
+
+    torch.manual_seed(seed)
+    random.seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002  # a method may use the global generator

@@ -55,7 +55,7 @@ class PlainMultiMix:
         """Return the loss terms of a step, by the formulas written out."""
         labeled, unlabeled = batch[LABELED_CLASSIFICATION], batch[UNLABELED_CLASSIFICATION]
         first, second = batch[LABELED_SEGMENTATION], batch[UNLABELED_SEGMENTATION]
-        parts = [labeled.images, unlabeled.images, unlabeled.strong, first.images, second.images]
+        parts = [labeled.images, unlabeled.images, unlabeled.strong[0], first.images, second.images]
         images = torch.cat(parts)
         bridge = torch.cat([self._saliency(images), images], 1)
         features = self._encode(images)

@@ -58,9 +58,11 @@ def make_batch():
     def images():
         return torch.rand(COUNT, 1, SIDE, SIDE, generator=random) * 2 - 1
 
+    # Older versions take one strong view, later ones any number of them.
+    strong = (images(),) if hasattr(methods, "Views") else images()
     return {
         methods.LABELED_CLASSIFICATION: StreamBatch(images(), labels=torch.arange(COUNT) % 2),
-        methods.UNLABELED_CLASSIFICATION: StreamBatch(images(), strong=images()),
+        methods.UNLABELED_CLASSIFICATION: StreamBatch(images(), strong=strong),
         methods.LABELED_SEGMENTATION: StreamBatch(images(), masks=(images() > 0).float()),
         methods.UNLABELED_SEGMENTATION: StreamBatch(images()),
     }

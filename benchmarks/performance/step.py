@@ -46,7 +46,7 @@ def make_batch(side, count):
 
     return {
         LABELED_CLASSIFICATION: StreamBatch(images(), labels=torch.arange(count) % 2),
-        UNLABELED_CLASSIFICATION: StreamBatch(images(), strong=images()),
+        UNLABELED_CLASSIFICATION: StreamBatch(images(), strong=(images(),)),
         LABELED_SEGMENTATION: StreamBatch(images(), masks=(images() > 0).float()),
         UNLABELED_SEGMENTATION: StreamBatch(images()),
     }

@@ -76,7 +76,7 @@ class RunTrainer:
             for kind, dataset in sources.items()
         }
         method = self._build()
-        method.start(labeled_data(data))
+        method.start(labeled_data(data, method.streams))
         loaded = time.perf_counter()
         history, rule, monitor = History(), self._selection_rule(), self._monitor()
         if not method.trivial:
@@ -85,6 +85,7 @@ class RunTrainer:
                 method.streams,
                 run.training,
                 seed=run.root_seed,
+                views=method.views,
                 device=self.device,
             )
             history = self._resuming(

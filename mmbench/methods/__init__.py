@@ -11,14 +11,13 @@ from mmbench.methods.base import (
     SEGMENTATION,
     UNLABELED_CLASSIFICATION,
     UNLABELED_SEGMENTATION,
-    Batch,
     Hyperparameters,
     LabeledData,
     Method,
     Prediction,
     Problem,
-    StreamBatch,
 )
+from mmbench.methods.batch import Batch, CutMix, StreamBatch, Views
 from mmbench.methods.network import BridgeHyperparameters, NetworkMethod
 from mmbench.plugins.registry import register_method
 
@@ -31,6 +30,7 @@ __all__ = [
     "UNLABELED_SEGMENTATION",
     "Batch",
     "BridgeHyperparameters",
+    "CutMix",
     "Hyperparameters",
     "LabeledData",
     "Method",
@@ -38,6 +38,7 @@ __all__ = [
     "Prediction",
     "Problem",
     "StreamBatch",
+    "Views",
     "register_method",
     "terms",
 ]

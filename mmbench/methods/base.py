@@ -7,11 +7,13 @@ hyper-parameters stay instant; torch is imported by the functions that compute w
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
+from mmbench.errors import PluginError
+from mmbench.methods.batch import Batch, Views
 from mmbench.protocol.schema import Backbone
 from mmbench.protocol.vocabulary import Stream, Task
 
@@ -49,6 +51,10 @@ class Problem:
         Number of classes; class 1 is pneumonia.
     seed : int
         Of a method that draws its own random numbers in ``predict`` (the trivial baseline ``prevalence``).
+    steps : int
+        Of the whole training.
+    batch_size : int
+        Images per stream and step.
     """
 
     tasks: frozenset[Task]
@@ -56,31 +62,8 @@ class Problem:
     image_size: int
     num_classes: int = 2
     seed: int = 0
-
-
-@dataclass
-class StreamBatch:
-    """One stream's share of a step. Images are float32 in [-1, 1], shape (N, 1, H, W).
-
-    Attributes
-    ----------
-    images : Tensor
-        Weakly augmented for classification streams; as the protocol says for segmentation streams.
-    labels : Tensor or None
-        Of ``labeled_classification``: int64, shape (N,).
-    masks : Tensor or None
-        Of ``labeled_segmentation``: float32 in {0, 1}, shape (N, 1, H, W).
-    strong : Tensor or None
-        Of ``unlabeled_classification``: the same images, strongly augmented.
-    """
-
-    images: Tensor
-    labels: Tensor | None = None
-    masks: Tensor | None = None
-    strong: Tensor | None = None
-
-
-Batch = Mapping[Stream, StreamBatch]
+    steps: int = 1000
+    batch_size: int = 10
 
 
 @dataclass(frozen=True)
@@ -93,10 +76,13 @@ class LabeledData:
         int64, shape (N,): the labels within the classification budget.
     masks : Tensor or None
         uint8 in {0, 1}, shape (M, H, W): the masks within the segmentation budget.
+    pool_sizes : mapping from Stream to int
+        How many images each of the method's streams draws from; ``rows`` of a batch counts within them.
     """
 
     labels: Tensor | None = None
     masks: Tensor | None = None
+    pool_sizes: Mapping[Stream, int] = field(default_factory=dict)
 
 
 @dataclass
@@ -127,6 +113,8 @@ class Method:
         What it predicts.
     streams : set of Stream
         What a step consumes; the engine builds only these.
+    views : mapping from Stream to Views
+        Further augmented copies of a stream's images; one weak view is what every stream has.
     seeded : bool
         False when nothing depends on the training seed.
     trivial : bool
@@ -139,6 +127,7 @@ class Method:
 
     tasks: ClassVar[set[Task]] = set()
     streams: ClassVar[set[Stream]] = set()
+    views: ClassVar[Mapping[Stream, Views]] = {}
     seeded: ClassVar[bool] = True
     trivial: ClassVar[bool] = False
     name: ClassVar[str] = ""
@@ -149,11 +138,16 @@ class Method:
 
     def __init__(self, hyperparameters: BaseModel | None = None):
         self.hyperparameters = hyperparameters if hyperparameters is not None else self.Hyperparameters()
+        self.forget_observed()
 
     def build(self, problem: Problem) -> None:
         """Make the network(s) as attributes of ``self``; the engine finds every ``nn.Module`` there.
 
-        Called more than once in a training, on a new object each time: it must change nothing else.
+        Called more than once in a training, on a new object each time: it must change nothing else. Layers
+        of one name and shape start from the same weights in all methods of a seed: the names within the
+        first network, whatever the attribute is called, and within every further one under its attribute's
+        name. So two networks that are built alike start from different weights; ``copy.deepcopy`` makes one
+        that starts from the same. Modules stay in the mode, training or evaluation, that they are left in.
         """
         raise NotImplementedError
 
@@ -163,9 +157,41 @@ class Method:
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Return the named, already weighted loss terms of a step; the engine sums and steps.
 
-        Every value is a scalar tensor.
+        Every value is a scalar tensor, a mean over a stream's images. Where a GPU's memory runs out the
+        engine calls this again, with parts of the batch, so it must not change what the method keeps:
+        what a step learns for :meth:`after_step` goes through :meth:`observe`.
         """
         raise NotImplementedError
+
+    def observe(self, **values: Tensor) -> None:
+        """Hand something of each image from ``losses`` to ``after_step``, by name.
+
+        Parameters
+        ----------
+        **values : Tensor
+            The first axis counts images. They are kept without their gradients until the next step.
+        """
+        for name, value in values.items():
+            self._observed.setdefault(name, []).append(value.detach())
+
+    def observed(self, name: str) -> Tensor:
+        """Return what ``losses`` gave :meth:`observe` in this step, of the whole batch; for ``after_step``.
+
+        Raises
+        ------
+        PluginError
+            If nothing of this name was observed.
+        """
+        import torch
+
+        if name not in self._observed:
+            known = ", ".join(self._observed) or "nothing"
+            raise PluginError(f"method {self.name!r} observed no {name!r} in this step, only {known}")
+        return torch.cat(self._observed[name])
+
+    def forget_observed(self) -> None:
+        """Forget what was observed; the engine calls it before each attempt at a step."""
+        self._observed: dict[str, list[Tensor]] = {}
 
     def predict(self, images: Tensor, task: Task) -> Prediction:
         """Return the prediction for images of shape (N, 1, H, W) in [-1, 1], for one task alone.
@@ -188,7 +214,13 @@ class Method:
         return None
 
     def after_step(self, step: int) -> None:
-        """Run after each optimiser step, for example to move an averaged teacher."""
+        """Run after each optimiser step, for example to move an averaged teacher.
+
+        Parameters
+        ----------
+        step : int
+            Counts from 1, as ``batch.step`` does.
+        """
 
     def log(self) -> dict[str, float]:
         """Return further values to record beside the losses of the last step."""
@@ -197,8 +229,8 @@ class Method:
     def state(self) -> dict[str, Any]:
         """Return what must be saved beside the modules and the optimiser.
 
-        That is whatever ``start``, ``losses`` or ``after_step`` keep in other attributes and need later, in
-        a resumed training or in ``predict``: tensors, numbers, text, and lists or dicts of them.
+        That is whatever ``start`` or ``after_step`` keep in other attributes and need later, in a resumed
+        training or in ``predict``: tensors, numbers, text, and lists or dicts of them.
         """
         return {}
 

@@ -6,7 +6,7 @@ The built-in methods pass it in the tests; ``mmbench method check`` runs it on a
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,10 +15,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mmbench.methods.base import Batch, LabeledData, Method, Problem, StreamBatch
+from mmbench.methods.base import LabeledData, Method, Problem
+from mmbench.methods.batch import Batch, CutMix, StreamBatch, Views
 from mmbench.methods.persistence import load_method, save_method
 from mmbench.protocol.schema import Backbone
 from mmbench.protocol.vocabulary import Stream, Task
+from mmbench.randomness import seed_globally
 
 IMAGES = 4
 SIDE = 64
@@ -43,20 +45,30 @@ def faults(cls: type[Method], hyperparameters: dict[str, Any] | None = None) -> 
     return found
 
 
-def example_batch(streams: set[Stream], side: int = SIDE) -> Batch:
+def example_batch(
+    streams: set[Stream], side: int = SIDE, views: Mapping[Stream, Views] | None = None
+) -> Batch:
     """Return a made-up batch of four images per stream, the same on every call."""
     random = torch.Generator().manual_seed(0)
 
     def images() -> Tensor:
         return torch.rand(IMAGES, 1, side, side, generator=random) * 2 - 1
 
-    every = {
-        Stream.LABELED_CLASSIFICATION: StreamBatch(images(), labels=torch.tensor([0, 1, 1, 0])),
-        Stream.UNLABELED_CLASSIFICATION: StreamBatch(images(), strong=images()),
-        Stream.LABELED_SEGMENTATION: StreamBatch(images(), masks=(images() > 0).float()),
-        Stream.UNLABELED_SEGMENTATION: StreamBatch(images()),
-    }
-    return {stream: part for stream, part in every.items() if stream in streams}
+    every = {}
+    for stream in Stream:
+        part, asked = StreamBatch(images(), rows=torch.arange(IMAGES)), (views or {}).get(stream, Views())
+        part.weak += tuple(images() for _ in range(asked.weak - 1))
+        if stream is Stream.LABELED_CLASSIFICATION:
+            part.labels = torch.tensor([0, 1, 1, 0])
+        elif stream is Stream.LABELED_SEGMENTATION:
+            part.masks = (images() > 0).float()
+        if asked.strong:
+            part.strong = tuple(images() for _ in range(asked.strong))
+        if asked.cutmix:
+            partners = torch.arange(1, IMAGES + 1) % IMAGES
+            part.cutmix = tuple(CutMix(images() > 0.5, partners) for _ in range(asked.strong))
+        every[stream] = part
+    return Batch({stream: part for stream, part in every.items() if stream in streams})
 
 
 def built(cls: type[Method], hyperparameters: dict[str, Any], side: int = SIDE) -> Method:
@@ -64,11 +76,11 @@ def built(cls: type[Method], hyperparameters: dict[str, Any], side: int = SIDE) 
     method = _new(cls, hyperparameters, side, seed=0)
     batch = example_batch(set(Stream), side)
     masks = batch[Stream.LABELED_SEGMENTATION].masks
-    assert masks is not None
     method.start(
         LabeledData(
             labels=batch[Stream.LABELED_CLASSIFICATION].labels if Task.CLASSIFICATION in cls.tasks else None,
             masks=masks[:, 0].to(torch.uint8) if Task.SEGMENTATION in cls.tasks else None,
+            pool_sizes=dict.fromkeys(cls.streams, IMAGES),
         )
     )
     return method
@@ -92,7 +104,7 @@ def _hyperparameters(cls: type[Method], values: dict[str, Any]) -> Iterator[str]
 def _training(cls: type[Method], values: dict[str, Any]) -> Iterator[str]:
     if cls.trivial:
         return
-    method, batch = built(cls, values), example_batch(cls.streams)
+    method, batch = built(cls, values), example_batch(cls.streams, views=cls.views)
     if not method.modules():
         yield "build assigns no nn.Module to an attribute, so there is nothing to train"
         return
@@ -110,10 +122,17 @@ def _training(cls: type[Method], values: dict[str, Any]) -> Iterator[str]:
     if not any(p.grad is not None and p.grad.abs().sum() > 0 for p in _parameters(method)):
         yield "no weight receives a gradient"
     for stream, part in batch.items():
-        for key in ("images", "labels", "masks", "strong"):
-            now, then = getattr(part, key), getattr(before[stream], key)
-            if now is not None and not torch.equal(now, then):
+        for key, value in vars(part).items():
+            if not _same(value, getattr(before[stream], key)):
                 yield f"losses modifies the batch ({stream.value}.{key})"
+
+
+def _same(one: Any, other: Any) -> bool:
+    if isinstance(one, tuple):
+        return all(map(_same, one, other))
+    if isinstance(one, CutMix):
+        return _same((one.boxes, one.partners), (other.boxes, other.partners))
+    return torch.equal(one, other)
 
 
 @dataclass(frozen=True)
@@ -168,7 +187,7 @@ def _saving(cls: type[Method], values: dict[str, Any]) -> Iterator[str]:
     """Check that a new method predicts the same from what is saved of the first, without ``start``."""
     method = built(cls, values)
     if not cls.trivial:
-        _steps(method, _optimizer(method), example_batch(cls.streams), range(2))
+        _steps(method, _optimizer(method), example_batch(cls.streams, views=cls.views), range(2))
     # With another seed, so that what build draws at random without saving it is noticed.
     again, device = _new(cls, values, SIDE, seed=1), torch.device("cpu")
     with TemporaryDirectory() as folder:
@@ -200,7 +219,7 @@ def _images() -> Tensor:
 def _resuming(cls: type[Method], values: dict[str, Any]) -> Iterator[str]:
     if cls.trivial:
         return
-    batch = example_batch(cls.streams)
+    batch = example_batch(cls.streams, views=cls.views)
     whole, first, second = (built(cls, values) for _ in range(3))
     _steps(whole, _optimizer(whole), batch, range(4))
     saved = _optimizer(first)
@@ -227,15 +246,14 @@ def _optimizer(method: Method) -> torch.optim.Optimizer:
 
 
 def _steps(method: Method, optimizer: torch.optim.Optimizer, batch: Batch, steps: range) -> None:
-    for module in method.modules().values():
-        module.train()
     for step in steps:
-        torch.manual_seed(step)
+        seed_globally(step)
+        method.forget_observed()
         terms = method.losses(batch)
         optimizer.zero_grad(set_to_none=True)
         torch.stack([term.float() for term in terms.values()]).sum().backward()
         optimizer.step()
-        method.after_step(step)
+        method.after_step(step + 1)
 
 
 def _parameters(method: Method) -> list[torch.nn.Parameter]:

@@ -15,6 +15,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from mmbench.randomness import derive_seed
 
+FIRST = "network"
+"""What the first network's layers are called after, so that its attribute's name makes no difference."""
 Built = TypeVar("Built")
 Key = tuple[str | int, ...]
 
@@ -35,7 +37,8 @@ def build_by_name(
     build : callable
         Builds from nothing and returns what holds the networks; called twice if it draws random numbers.
     modules : callable
-        Returns the networks of what was built, by name.
+        Returns the networks of what was built, by name. The first one's layers are known by their
+        names within it, those of every further one by its name too, so that two networks differ.
     seed : int
         Of this run; layers of one name and shape are equal where it is.
 
@@ -58,7 +61,8 @@ def build_by_name(
 def _keys(tensors: list[Tensor], modules: Mapping[str, nn.Module]) -> list[Key]:
     """Return what seeds each random operation, in their order: what it fills, its shape, how often before."""
     names: dict[int, tuple[str, Tensor]] = {}
-    for root, module in modules.items():
+    for place, (attribute, module) in enumerate(modules.items()):
+        root = attribute if place else FIRST
         for name, tensor in [*module.named_parameters(prefix=root), *module.named_buffers(prefix=root)]:
             names.setdefault(_place(tensor), (name, tensor))
     found: list[Key] = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,8 +18,9 @@ from mmbench.provenance import distribution_of
 
 MARK = "__mmbench_methods__"
 CONTRACT = (
-    *("tasks", "streams", "seeded", "trivial", "Hyperparameters", "build", "start", "losses", "predict"),
-    *("optimizer", "after_step", "log", "state", "load_state", "skip", "modules"),
+    *("tasks", "streams", "views", "seeded", "trivial", "Hyperparameters", "build", "start", "losses"),
+    *("predict", "optimizer", "after_step", "observe", "observed", "forget_observed"),
+    *("log", "state", "load_state", "skip", "modules"),
 )
 """What the engine uses of a method's class; :class:`mmbench.methods.Method` has all of it."""
 
@@ -200,6 +201,8 @@ def _fault(cls: Any) -> str | None:
     strange = sorted(stream for stream in cls.streams if stream.task not in cls.tasks)
     if strange:
         return f"consumes {strange[0]} but does not declare the task {strange[0].task}"
+    if not isinstance(cls.views, Mapping) or not _holds(frozenset(cls.views), Stream):
+        return "views must map streams to Views: {UNLABELED_CLASSIFICATION: Views(strong=1)}"
     return None
 
 

@@ -13,7 +13,12 @@ from torch import Tensor
 from mmbench.protocol.schema import Augmentation
 from mmbench.training.randaugment import strong
 
-__all__ = ["Geometry", "draw_geometry", "gather", "strong"]
+__all__ = ["Geometry", "draw_boxes", "draw_geometry", "gather", "strong"]
+
+BOX_AREA = (0.02, 0.4)
+"""A CutMix box's area as a share of the image's: UniMatch's (Yang et al. 2023, arXiv:2208.09910)."""
+BOX_ASPECT = (0.3, 1 / 0.3)
+"""Its height over its width, UniMatch's."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,42 @@ def gather(images: Tensor, rows: Tensor, geometry: Geometry) -> Tensor:
     picked = images.view(-1, side).index_select(0, lines.flatten()).view(-1, side, side)
     columns = geometry.columns.to(images.device)[:, None, :].expand_as(picked)
     return picked.gather(2, columns)
+
+
+def draw_boxes(count: int, side: int, probability: float, random: torch.Generator) -> Tensor:
+    """Draw a box for each image of a batch, or none.
+
+    Area and aspect ratio are uniform in :data:`BOX_AREA` and :data:`BOX_ASPECT`; a side that is longer than
+    the image's is cut to it, and the box lies anywhere within the image.
+
+    Parameters
+    ----------
+    count : int
+        Number of images, B.
+    side : int
+        Their side S in pixels.
+    probability : float
+        That an image gets a box.
+    random : torch.Generator
+        On the CPU.
+
+    Returns
+    -------
+    Tensor
+        bool, shape (B, S, S): True within the box.
+    """
+    given, area, aspect, top, left = torch.rand(5, count, 1, generator=random)
+    area = side**2 * (BOX_AREA[0] + area * (BOX_AREA[1] - BOX_AREA[0]))
+    aspect = BOX_ASPECT[0] + aspect * (BOX_ASPECT[1] - BOX_ASPECT[0])
+    # From area = height x width and aspect = height / width.
+    height, width = (sizes.sqrt().long().clamp(1, side) for sizes in (area * aspect, area / aspect))
+    inside = []
+    for size, place in ((height, top), (width, left)):
+        first = (place * (side - size + 1)).long()
+        positions = torch.arange(side)
+        inside.append((positions >= first) & (positions < first + size))
+    rows, columns = inside
+    return rows[:, :, None] & columns[:, None, :] & (given < probability)[:, :, None]
 
 
 def _reflect(positions: Tensor, side: int) -> Tensor:

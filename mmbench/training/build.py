@@ -34,6 +34,8 @@ def build_method(cls: Any, run: RunSpec, device: torch.device, *, initialised: b
         backbone=run.backbone,
         image_size=run.image_size,
         seed=derive_seed(run.root_seed, "prediction"),
+        steps=run.training.steps,
+        batch_size=run.training.batch_size,
     )
 
     def build() -> Method:

@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import math
-import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from mmbench.methods.base import Batch, Method
+from mmbench.methods.base import Method
+from mmbench.methods.batch import Batch
 from mmbench.networks.inputs import release_memory
 from mmbench.protocol.schema import Training
-from mmbench.randomness import derive_seed
+from mmbench.randomness import derive_seed, seed_globally
 from mmbench.training.averaging import Average
 from mmbench.training.checkpoint import Checkpoint
 from mmbench.training.monitoring import Monitor
 from mmbench.training.optimization import make_optimizer, make_scheduler
 from mmbench.training.selection import SelectionRule
-from mmbench.training.streams import StreamLoader, split
+from mmbench.training.snapshot import Snapshot
+from mmbench.training.streams import StreamLoader
 
 
 class NonFiniteLossError(ArithmeticError):
@@ -75,7 +75,9 @@ def train(
 
     Where a GPU's memory runs out, the batch is halved and the gradients of the parts are added up, each by
     its share of the images. Since every loss term is a mean over a stream's images, that is the same step,
-    dropout's random numbers aside (batch normalisation would see the parts alone).
+    dropout's random numbers aside (batch normalisation would see the parts alone, and an image's partner in
+    CutMix is one of its part). What the method keeps is what it was before the step that is repeated; where
+    ``losses`` changes it all the same, the first part's change counts.
 
     Parameters
     ----------
@@ -115,22 +117,21 @@ def train(
     losses = method.losses
     if training.compile:
         losses = torch.compile(losses, mode="reduce-overhead" if device.type == "cuda" else "default")
-    for module in method.modules().values():
-        module.train()
-    for step in range(len(history.losses), training.steps):
+    gradients = _Gradients(method, losses, loader, training, optimizer, history, device)
+    for step in range(len(history.losses) + 1, training.steps + 1):
         if monitor is not None and monitor.stopped:
             break
-        values = _accumulate(losses, loader, training, history, optimizer, step, device)
+        values = gradients.fill(step)
         optimizer.step()
         scheduler.step()
         method.after_step(step)
         average.after_step()
-        history.losses.append({"step": step + 1, **values, **method.log()})
-        _look(step + 1, training.steps, method, average, rule, monitor)
+        history.losses.append({"step": step, **values, **method.log()})
+        _look(step, training.steps, method, average, rule, monitor)
         if checkpoint is not None and checkpoint.due():
             history.seconds = time.perf_counter() - begin
             checkpoint.save(saved.state(history))
-        on_step(step + 1, training.steps)
+        on_step(step, training.steps)
     average.keep()
     history.selected_step = rule.finish(len(history.losses), method)
     history.seconds = time.perf_counter() - begin
@@ -150,43 +151,57 @@ def _look(
             rule.after_step(step, method)
 
 
-def _accumulate(
-    losses: Callable[[Batch], dict[str, Tensor]],
-    loader: StreamLoader,
-    training: Training,
-    history: History,
-    optimizer: torch.optim.Optimizer,
-    step: int,
-    device: torch.device,
-) -> dict[str, float]:
-    """Fill the weights' gradients for a step, in as many parts as memory needs; return its loss terms."""
-    while True:
-        _seed(derive_seed(loader.seed, "step", step))
-        optimizer.zero_grad(set_to_none=True)
-        batch, values = loader.batch(step), dict[str, float]()
-        try:
-            for part, share in split(batch, history.micro_batch):
-                with torch.autocast(device.type, torch.bfloat16, enabled=training.precision == "bf16"):
-                    terms = losses(part)
-                stacked = torch.stack([term.float() for term in terms.values()]) * share
-                for name, value in zip(terms, stacked.tolist(), strict=True):
-                    if not math.isfinite(value):
-                        raise NonFiniteLossError(f"loss term {name!r} is {value} at step {step + 1}")
-                    values[name] = values.get(name, 0.0) + value
-                stacked.sum().backward()
-            return values
-        except torch.cuda.OutOfMemoryError:
-            if history.micro_batch == 1:
-                raise
-        # Outside the handler, which would keep the failed pass's tensors alive.
-        history.micro_batch = -(-history.micro_batch // 2)
-        release_memory(device)
+@dataclass(frozen=True)
+class _Gradients:
+    """Fills the weights' gradients for a step, in as many parts as memory needs."""
 
+    method: Method
+    losses: Callable[[Batch], dict[str, Tensor]]
+    loader: StreamLoader
+    training: Training
+    optimizer: torch.optim.Optimizer
+    history: History
+    device: torch.device
 
-def _seed(seed: int) -> None:
-    torch.manual_seed(seed)
-    random.seed(seed)
-    np.random.seed(seed % 2**32)  # noqa: NPY002  # a method may use the global generator
+    def fill(self, step: int) -> dict[str, float]:
+        """Return the step's loss terms; their gradients are in the weights."""
+        before = Snapshot(self.method)
+        while True:
+            try:
+                return self._attempt(step)
+            except torch.cuda.OutOfMemoryError:
+                if self.history.micro_batch == 1:
+                    raise
+            # Outside the handler, which would keep the failed pass's tensors alive.
+            self.history.micro_batch = -(-self.history.micro_batch // 2)
+            before.restore()
+            release_memory(self.device)
+
+    def _attempt(self, step: int) -> dict[str, float]:
+        seed_globally(derive_seed(self.loader.seed, "step", step - 1))
+        self.optimizer.zero_grad(set_to_none=True)
+        self.method.forget_observed()
+        values: dict[str, float] = {}
+        first: Snapshot | None = None
+        for part, share in self.loader.batch(step).split(self.history.micro_batch):
+            self._add(part, share, values)
+            if first is None and share < 1:
+                first = Snapshot(self.method)
+        if first is not None:
+            first.restore_state()
+        return values
+
+    def _add(self, part: Batch, share: float, values: dict[str, float]) -> None:
+        """Add a part's gradients and loss terms to those of the parts before it."""
+        bf16 = self.training.precision == "bf16"
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
+            terms = self.losses(part)
+        stacked = torch.stack([term.float() for term in terms.values()]) * share
+        for name, value in zip(terms, stacked.tolist(), strict=True):
+            if not math.isfinite(value):
+                raise NonFiniteLossError(f"loss term {name!r} is {value} at step {part.step}")
+            values[name] = values.get(name, 0.0) + value
+        stacked.sum().backward()
 
 
 @dataclass(frozen=True)

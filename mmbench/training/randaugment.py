@@ -24,6 +24,8 @@ from mmbench.training.affine import MATRICES, coefficients, resample
 from mmbench.training.photometric import LOOKUPS, MAGNITUDES, lookup, sharpen
 
 POOL = (*LOOKUPS, "sharpness", *MATRICES, "identity")
+INTENSITIES = (*LOOKUPS, "sharpness", "identity")
+"""The operations that leave every pixel in its place."""
 GREY = 127
 
 
@@ -46,7 +48,9 @@ class Operation:
     sign: int
 
 
-def strong(images: Tensor, random: torch.Generator, settings: StrongAugmentation) -> Tensor:
+def strong(
+    images: Tensor, random: torch.Generator, settings: StrongAugmentation, *, intensities: bool = False
+) -> Tensor:
     """Return strongly augmented copies.
 
     Parameters
@@ -57,6 +61,8 @@ def strong(images: Tensor, random: torch.Generator, settings: StrongAugmentation
         On the CPU, so that a seed gives the same images on every device.
     settings : StrongAugmentation
         Number of operations, their probability, cutout.
+    intensities : bool
+        Draw from :data:`INTENSITIES` only; nothing is cut out either.
 
     Returns
     -------
@@ -64,26 +70,27 @@ def strong(images: Tensor, random: torch.Generator, settings: StrongAugmentation
         uint8, shape (B, S, S).
     """
     images = images.clone()
-    for operations in draw_operations(len(images), random, settings):
+    pool = INTENSITIES if intensities else POOL
+    for operations in draw_operations(len(images), random, settings, pool):
         apply(images, operations)
-    if settings.cutout:
+    if settings.cutout and not intensities:
         cut_out(images, random)
     return images
 
 
 def draw_operations(
-    count: int, random: torch.Generator, settings: StrongAugmentation
+    count: int, random: torch.Generator, settings: StrongAugmentation, pool: Sequence[str] = POOL
 ) -> list[list[Operation]]:
     """Return what each of ``count`` images gets, in turn; an operation left out is an identity."""
     shape = (settings.operations, count)
-    names = torch.randint(len(POOL), shape, generator=random)
+    names = torch.randint(len(pool), shape, generator=random)
     magnitudes = torch.randint(1, MAGNITUDES + 1, shape, generator=random)
     # What is left out is drawn all the same, so ``probability`` changes nothing about the rest.
     signs = torch.randint(2, shape, generator=random) * 2 - 1
     left_out = torch.rand(shape, generator=random) >= settings.probability
-    names[left_out] = POOL.index("identity")
+    names[left_out] = pool.index("identity")
     return [
-        [Operation(POOL[name], *rest) for name, *rest in zip(*turn, strict=True)]
+        [Operation(pool[name], *rest) for name, *rest in zip(*turn, strict=True)]
         for turn in zip(names.tolist(), magnitudes.tolist(), signs.tolist(), strict=True)
     ]
 

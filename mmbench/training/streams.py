@@ -7,8 +7,8 @@ same order.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -16,12 +16,13 @@ from torch import Tensor
 
 from mmbench.data.dataset import Dataset
 from mmbench.data.subsets import labeled_rows, unlabeled_rows
-from mmbench.methods.base import Batch, LabeledData, StreamBatch
+from mmbench.methods.base import LabeledData
+from mmbench.methods.batch import Batch, CutMix, StreamBatch, Views
 from mmbench.networks.inputs import normalise
 from mmbench.protocol.schema import Training
 from mmbench.protocol.vocabulary import Budget, Stream, Task
 from mmbench.randomness import derive_seed, generator
-from mmbench.training.augmentation import Geometry, draw_geometry, gather, strong
+from mmbench.training.augmentation import Geometry, draw_boxes, draw_geometry, gather, strong
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,10 @@ class TaskData:
     labeled: np.ndarray
     unlabeled: np.ndarray
 
+    def pool(self, stream: Stream) -> np.ndarray:
+        """Return the rows that a stream draws from."""
+        return self.labeled if stream.labeled else self.unlabeled
+
 
 def task_data(
     dataset: Dataset, task: Task, budget: Budget, *, seed: int, subset: int, device: torch.device
@@ -67,15 +72,16 @@ def task_data(
     )
 
 
-def labeled_data(data: Mapping[Task, TaskData]) -> LabeledData:
-    """Return the labels and masks within the budgets, for :meth:`Method.start`."""
+def labeled_data(data: Mapping[Task, TaskData], streams: Iterable[Stream] = ()) -> LabeledData:
+    """Return the labels and masks within the budgets and the streams' sizes, for :meth:`Method.start`."""
     classification, segmentation = data.get(Task.CLASSIFICATION), data.get(Task.SEGMENTATION)
     labels = masks = None
     if classification is not None and classification.labels is not None:
         labels = classification.labels[torch.from_numpy(classification.labeled)]
     if segmentation is not None and segmentation.masks is not None:
         masks = segmentation.masks[torch.from_numpy(segmentation.labeled)]
-    return LabeledData(labels=labels, masks=masks)
+    sizes = {stream: len(data[stream.task].pool(stream)) for stream in sorted(streams)}
+    return LabeledData(labels=labels, masks=masks, pool_sizes=sizes)
 
 
 class StreamLoader:
@@ -91,6 +97,8 @@ class StreamLoader:
         Batch size and augmentation.
     seed : int
         The root of the random streams, :attr:`RunSpec.root_seed`.
+    views : mapping from Stream to Views, optional
+        The views that the method asks for; one weak view where it says nothing.
     device : torch.device, optional
         Where the batches go; where the images are, when left out.
     """
@@ -102,6 +110,7 @@ class StreamLoader:
         training: Training,
         *,
         seed: int,
+        views: Mapping[Stream, Views] | None = None,
         device: torch.device | None = None,
     ):
         self.data = data
@@ -109,24 +118,25 @@ class StreamLoader:
         self.streams = sorted(streams)
         self.training = training
         self.seed = seed
+        self.views = views or {}
         self._orders: dict[tuple[Stream, int], np.ndarray] = {}
 
     def batch(self, step: int) -> Batch:
-        """Return the batch of a step (from 0); any step can be asked for, in any order."""
-        return {stream: self._stream_batch(stream, step) for stream in self.streams}
+        """Return the batch of a step, counted from 1; any step can be asked for, in any order."""
+        return Batch({stream: self._stream_batch(stream, step) for stream in self.streams}, step)
 
     def rows(self, stream: Stream, step: int) -> np.ndarray:
         """Return the rows of a stream's batch: successive slices of one permutation after another."""
-        size = self.training.batch_size
-        pool = self._pool(stream)
-        positions = np.arange(step * size, (step + 1) * size)
-        epochs = positions // len(pool)
-        picked = [self._order(stream, int(e))[positions[epochs == e] % len(pool)] for e in np.unique(epochs)]
-        return pool[np.concatenate(picked)]
+        return self.data[stream.task].pool(stream)[self.positions(stream, step)]
 
-    def _pool(self, stream: Stream) -> np.ndarray:
-        data = self.data[stream.task]
-        return data.labeled if stream.labeled else data.unlabeled
+    def positions(self, stream: Stream, step: int) -> np.ndarray:
+        """Return the places in its pool of the images of a stream's batch."""
+        size, count = self.training.batch_size, len(self.data[stream.task].pool(stream))
+        drawn = np.arange((step - 1) * size, step * size)
+        epochs = drawn // count
+        return np.concatenate(
+            [self._order(stream, int(e))[drawn[epochs == e] % count] for e in np.unique(epochs)]
+        )
 
     def _order(self, stream: Stream, epoch: int) -> np.ndarray:
         key = (stream, epoch)
@@ -135,43 +145,83 @@ class StreamLoader:
                 known: o for known, o in self._orders.items() if known[0] != stream or known[1] >= epoch - 1
             }
             random = generator(self.seed, "batch order", stream.value, epoch)
-            self._orders[key] = random.permutation(len(self._pool(stream)))
+            self._orders[key] = random.permutation(len(self.data[stream.task].pool(stream)))
         return self._orders[key]
 
     def _stream_batch(self, stream: Stream, step: int) -> StreamBatch:
-        data = self.data[stream.task]
-        augmentation = self.training.augmentation
-        rows = torch.from_numpy(self.rows(stream, step))
-        random = torch.Generator().manual_seed(derive_seed(self.seed, "augmentation", stream.value, step))
-        side = data.images.shape[-1]
-        geometry = None
-        if stream.task is Task.CLASSIFICATION or augmentation.segmentation == "weak":
-            geometry = draw_geometry(len(rows), side, random, augmentation)
-        batch = StreamBatch(normalise(_take(data.images, rows, geometry, self.device)))
+        data, views = self.data[stream.task], self.views.get(stream, Views())
+        positions = self.positions(stream, step)
+        rows = torch.from_numpy(data.pool(stream)[positions])
+        drawn = _Drawn(self, stream, step, data.images, rows)
+        images, geometry = drawn.weak(0)
+        batch = StreamBatch(normalise(images), rows=torch.from_numpy(positions).to(self.device))
+        batch.weak += tuple(normalise(drawn.weak(number)[0]) for number in range(1, views.weak))
         if stream is Stream.LABELED_SEGMENTATION:
             assert data.masks is not None
             batch.masks = _take(data.masks, rows, geometry, self.device)[:, None].float()
         elif stream is Stream.LABELED_CLASSIFICATION:
             assert data.labels is not None
             batch.labels = data.labels[rows.to(self.device)]
-        elif stream is Stream.UNLABELED_CLASSIFICATION:
-            moved = draw_geometry(len(rows), side, random, augmentation)
-            other = _take(data.images, rows, moved, self.device)
-            batch.strong = normalise(strong(other, random, augmentation.strong))
+        if views.strong:
+            aligned = images if views.aligned or stream.task is Task.SEGMENTATION else None
+            batch.strong = tuple(normalise(drawn.strong(number, aligned)) for number in range(views.strong))
+        if views.cutmix:
+            batch.cutmix = tuple(drawn.boxes(number, views.cutmix) for number in range(views.strong))
         return batch
 
 
-def split(batch: Batch, size: int) -> Iterator[tuple[Batch, float]]:
-    """Yield a batch in parts of at most ``size`` images per stream, each with its share of the images."""
-    count = max(len(part.images) for part in batch.values())
-    for start in range(0, count, size):
-        end = min(start + size, count)
-        yield {stream: _cut(part, start, end) for stream, part in batch.items()}, (end - start) / count
+class _Drawn:
+    """The views of one stream in one step.
 
+    Each has random numbers of its own, so that none depends on which others a method asks for.
+    """
 
-def _cut(part: StreamBatch, start: int, end: int) -> StreamBatch:
-    given = {name: values for name, values in vars(part).items() if values is not None}
-    return replace(part, **{name: values[start:end] for name, values in given.items()})
+    def __init__(self, loader: StreamLoader, stream: Stream, step: int, images: Tensor, rows: Tensor):
+        self._loader = loader
+        self._stream = stream
+        self._step = step
+        self._images = images
+        self._rows = rows
+        self._augmentation = loader.training.augmentation
+        # The first weak view and the first strong view with a geometry of its own share one generator.
+        self._first = self._generator()
+        self._moves = stream.task is Task.CLASSIFICATION or self._augmentation.segmentation == "weak"
+        self._first_geometry = self._geometry(self._first) if self._moves else None
+
+    def weak(self, number: int) -> tuple[Tensor, Geometry | None]:
+        """Return a weak view, uint8, and how it was moved."""
+        geometry = self._first_geometry
+        if number and self._moves:
+            geometry = self._geometry(self._generator("weak", number))
+        return self._take(geometry), geometry
+
+    def strong(self, number: int, aligned: Tensor | None) -> Tensor:
+        """Return a strong view, uint8: of a weak view that keeps its pixels' places, or of one of its own."""
+        settings = self._augmentation.strong
+        if aligned is not None:
+            return strong(aligned, self._generator("aligned", number), settings, intensities=True)
+        random = self._first if number == 0 else self._generator("strong", number)
+        return strong(self._take(self._geometry(random)), random, settings)
+
+    def boxes(self, number: int, probability: float) -> CutMix:
+        """Return boxes for a strong view, and the images that fill them."""
+        random = self._generator("cutmix", number)
+        count, device = len(self._rows), self._loader.device
+        boxes = draw_boxes(count, self._images.shape[-1], probability, random)
+        # Moved on by a number of places drawn once, so that no image is its own partner.
+        moved = int(torch.randint(1, max(2, count), (), generator=random))
+        partners = (torch.arange(count) + moved) % count
+        return CutMix(boxes[:, None].to(device), partners.to(device))
+
+    def _generator(self, *view: str | int) -> torch.Generator:
+        seed = derive_seed(self._loader.seed, "augmentation", self._stream.value, self._step - 1, *view)
+        return torch.Generator().manual_seed(seed)
+
+    def _geometry(self, random: torch.Generator) -> Geometry:
+        return draw_geometry(len(self._rows), self._images.shape[-1], random, self._augmentation)
+
+    def _take(self, geometry: Geometry | None) -> Tensor:
+        return _take(self._images, self._rows, geometry, self._loader.device)
 
 
 def _take(images: Tensor, rows: Tensor, geometry: Geometry | None, device: torch.device) -> Tensor:

@@ -72,7 +72,7 @@ def batch():
             images[LABELED_CLASSIFICATION], labels=torch.tensor([0, 1, 1, 0])
         ),
         UNLABELED_CLASSIFICATION: StreamBatch(
-            images[UNLABELED_CLASSIFICATION], strong=torch.randn(4, 1, 64, 64, generator=random)
+            images[UNLABELED_CLASSIFICATION], strong=(torch.randn(4, 1, 64, 64, generator=random),)
         ),
         LABELED_SEGMENTATION: StreamBatch(
             images[LABELED_SEGMENTATION],
@@ -124,7 +124,7 @@ def test_multimix_terms_equal_their_definitions_computed_one_image_at_a_time(bat
     masks = alone(net.segment, batch[LABELED_SEGMENTATION].images)
     others = alone(net.segment, batch[UNLABELED_SEGMENTATION].images)
     weak = alone(net.classify, unlabeled.images).softmax(1)
-    strong = alone(net.classify, unlabeled.strong).log_softmax(1)
+    strong = alone(net.classify, unlabeled.strong[0]).log_softmax(1)
     kept = (weak.max(1).values >= 0.5).float()
     truth = batch[LABELED_SEGMENTATION].masks
     p, q = masks.double().sigmoid(), others.double().sigmoid()

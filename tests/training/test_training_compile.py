@@ -24,7 +24,8 @@ def losses(compile, device):
     labels, rows = (torch.arange(CASES) % 2).to(device), np.arange(CASES)
     source = TaskData(images, labels, (images > 127).to(torch.uint8), rows, rows)
     training = Training(steps=3, batch_size=2, compile=compile)
-    loader = StreamLoader({CLASSIFICATION: source, SEGMENTATION: source}, MultiMix.streams, training, seed=0)
+    sources = {CLASSIFICATION: source, SEGMENTATION: source}
+    loader = StreamLoader(sources, MultiMix.streams, training, seed=0, views=MultiMix.views)
     return train(method, loader, training, LastWeights(), device=device).losses
 
 

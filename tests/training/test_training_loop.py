@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from mmbench.errors import PluginError
 from mmbench.methods import CLASSIFICATION, LABELED_CLASSIFICATION, Method, Prediction
 from mmbench.protocol.schema import Augmentation, Optimizer, Schedule, Training
 from mmbench.protocol.vocabulary import Stream, Task
@@ -78,7 +79,7 @@ def test_sgd_by_hand():
         assert row["weight"] == pytest.approx(weight)
     assert [row["step"] for row in history.losses] == [1, 2, 3]
     assert seen == [(1, 3), (2, 3), (3, 3)]
-    assert method.steps_told == [0, 1, 2]
+    assert method.steps_told == [1, 2, 3]
     assert history.selected_step == 3
 
 
@@ -213,7 +214,7 @@ class Cramped(Mean):
         return {"square": (self.layer.weight - images.mean((1, 2, 3))).square().mean()}
 
 
-def cramped(room, steps=3):
+def cramped(room, steps=3, kind=Cramped):
     values = torch.arange(7, dtype=torch.uint8) * 30
     images = values[:, None, None].expand(7, 8, 8).contiguous()
     rows = np.arange(7)
@@ -225,7 +226,7 @@ def cramped(room, steps=3):
         optimizer=Optimizer(name="sgd", learning_rate=0.1, momentum=0),
     )
     loader = StreamLoader(data, [Stream.LABELED_CLASSIFICATION], settings, seed=0)
-    method = Cramped()
+    method = kind()
     method.build()
     method.room, method.passes = room, []
     return method, train(method, loader, settings, LastWeights(), device=CPU)
@@ -247,3 +248,70 @@ def test_a_batch_that_memory_does_not_hold_is_halved_and_its_gradients_added():
 def test_memory_that_does_not_hold_one_image_ends_the_training():
     with pytest.raises(torch.cuda.OutOfMemoryError):
         cramped(room=0)
+
+
+class Counting(Cramped):
+    """Changes in ``losses`` what it keeps, and observes what it sees, as a contributor's might."""
+
+    def build(self, problem=None):
+        super().build(problem)
+        self.count, self.total, self.seen = 0, torch.zeros(1), []
+        self.norm = nn.BatchNorm1d(1)
+
+    def losses(self, batch):
+        images = batch[LABELED_CLASSIFICATION].images
+        self.count += 1
+        self.total += 1
+        self.norm(images.flatten()[:, None])
+        self.observe(means=images.mean((1, 2, 3)))
+        return super().losses(batch)
+
+    def after_step(self, step):
+        super().after_step(step)
+        self.seen.append(self.observed("means").tolist())
+
+    def state(self):
+        return {"count": self.count, "total": self.total}
+
+    def load_state(self, state):
+        self.count, self.total = state["count"], state["total"]
+
+
+def counting(room):
+    method, _ = cramped(room, kind=Counting)
+    return method
+
+
+def test_a_step_that_is_repeated_or_split_changes_what_a_method_keeps_once():
+    for room in (7, 2, 1):
+        method = counting(room)
+        assert (method.count, method.total.item()) == (3, 3.0)
+
+
+def test_a_repeated_step_leaves_no_trace_in_batch_statistics():
+    passes = counting(room=4).norm.num_batches_tracked.item()
+    assert passes == 6, "two parts in each of three steps, nothing of the attempt that failed"
+
+
+def test_after_step_observes_every_image_of_a_split_batch_once():
+    whole, split = counting(room=7), counting(room=2)
+    assert [len(step) for step in split.seen] == [7, 7, 7]
+    for part, expected in zip(split.seen, whole.seen, strict=True):
+        assert part == pytest.approx(expected)
+    with pytest.raises(PluginError, match=r"observed no 'typo' in this step, only means$"):
+        split.observed("typo")
+
+
+def test_modules_keep_the_mode_that_build_and_start_leave_them_in():
+    method, loader, training = setup(steps=4)
+    method.frozen = nn.Dropout()
+    method.frozen.eval()
+    modes, plain = [], method.losses
+
+    def losses(batch):
+        modes.append((method.layer.training, method.frozen.training))
+        return plain(batch)
+
+    method.losses = losses
+    train(method, loader, training, BestWeights(lambda method: {"a": 1.0}, every=1), device=CPU)
+    assert modes == [(True, False)] * 4

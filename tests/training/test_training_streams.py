@@ -3,11 +3,15 @@
 import numpy as np
 import pytest
 import torch
+from torch.nn.functional import max_pool2d
 
+from mmbench.errors import PluginError
+from mmbench.methods import Views
 from mmbench.protocol.schema import Augmentation, Training
 from mmbench.protocol.vocabulary import Stream, Task
 from mmbench.training import streams
-from mmbench.training.streams import StreamLoader, TaskData, labeled_data, split
+from mmbench.training.augmentation import draw_boxes
+from mmbench.training.streams import StreamLoader, TaskData, labeled_data
 
 SIDE = 8
 PLAIN = Augmentation(flip=False, crop=0, strong={"operations": 0})
@@ -24,9 +28,12 @@ def data(n=20, labeled=6):
     }
 
 
-def loader(streams=tuple(Stream), seed=0, batch_size=4, augmentation=PLAIN, **kwargs):
+STRONG = {Stream.UNLABELED_CLASSIFICATION: Views(strong=1)}
+
+
+def loader(streams=tuple(Stream), seed=0, batch_size=4, augmentation=PLAIN, views=STRONG, **kwargs):
     training = Training(batch_size=batch_size, augmentation=augmentation)
-    return StreamLoader(data(**kwargs), streams, training, seed=seed)
+    return StreamLoader(data(**kwargs), streams, training, seed=seed, views=views)
 
 
 def identities(images):
@@ -34,25 +41,26 @@ def identities(images):
 
 
 def test_only_the_streams_asked_for_are_built():
-    assert set(loader([Stream.LABELED_SEGMENTATION]).batch(0)) == {Stream.LABELED_SEGMENTATION}
-    assert set(loader().batch(0)) == set(Stream)
+    assert set(loader([Stream.LABELED_SEGMENTATION]).batch(1)) == {Stream.LABELED_SEGMENTATION}
+    assert set(loader().batch(1)) == set(Stream)
 
 
 def test_batches_carry_what_their_stream_promises():
-    batch = loader().batch(3)
+    batch = loader().batch(4)
     for stream, part in batch.items():
         assert part.images.shape == (4, 1, SIDE, SIDE)
         assert part.images.dtype == torch.float32
-        assert (part.labels is not None) == (stream is Stream.LABELED_CLASSIFICATION)
-        assert (part.masks is not None) == (stream is Stream.LABELED_SEGMENTATION)
-        assert (part.strong is not None) == (stream is Stream.UNLABELED_CLASSIFICATION)
+        assert hasattr(part, "labels") == (stream is Stream.LABELED_CLASSIFICATION)
+        assert hasattr(part, "masks") == (stream is Stream.LABELED_SEGMENTATION)
+        assert hasattr(part, "strong") == (stream is Stream.UNLABELED_CLASSIFICATION)
+        assert torch.equal(part.weak[0], part.images)
     labeled = batch[Stream.LABELED_CLASSIFICATION]
     assert labeled.labels.tolist() == [i % 2 for i in identities(labeled.images)]
     segmentation = batch[Stream.LABELED_SEGMENTATION]
     assert torch.equal(
         segmentation.masks[:, 0, 0, 0].bool(), torch.tensor(identities(segmentation.images)) >= 10
     )
-    assert identities(batch[Stream.UNLABELED_CLASSIFICATION].strong) == identities(
+    assert identities(batch[Stream.UNLABELED_CLASSIFICATION].strong[0]) == identities(
         batch[Stream.UNLABELED_CLASSIFICATION].images
     )
 
@@ -60,7 +68,7 @@ def test_batches_carry_what_their_stream_promises():
 def test_streams_draw_from_their_own_pool():
     made = loader()
     seen = {stream: set() for stream in Stream}
-    for step in range(30):
+    for step in range(1, 31):
         for stream, part in made.batch(step).items():
             seen[stream] |= set(identities(part.images))
     assert seen[Stream.LABELED_CLASSIFICATION] == set(range(6))
@@ -71,14 +79,14 @@ def test_streams_draw_from_their_own_pool():
 
 def test_every_image_comes_once_per_epoch_across_batch_borders():
     made = loader(batch_size=5)
-    rows = np.concatenate([made.rows(Stream.UNLABELED_CLASSIFICATION, step) for step in range(14)])
+    rows = np.concatenate([made.rows(Stream.UNLABELED_CLASSIFICATION, step) for step in range(1, 15)])
     for epoch in range(5):
         assert sorted(rows[epoch * 14 : (epoch + 1) * 14]) == list(range(6, 20))
     assert rows[:14].tolist() != rows[14:28].tolist()
 
 
 def test_a_budget_smaller_than_the_batch_repeats_images():
-    rows = loader(batch_size=10, labeled=3).rows(Stream.LABELED_CLASSIFICATION, 0)
+    rows = loader(batch_size=10, labeled=3).rows(Stream.LABELED_CLASSIFICATION, 1)
     assert sorted(rows[:3]) == sorted(rows[3:6]) == [0, 1, 2]
 
 
@@ -86,14 +94,14 @@ def test_order_and_augmentation_depend_on_seed_stream_and_step_alone():
     noisy = Augmentation()
     alone = loader([Stream.LABELED_CLASSIFICATION], augmentation=noisy)
     among_all = loader(augmentation=noisy)
-    for step in (7, 2, 7):
+    for step in (8, 3, 8):
         a = alone.batch(step)[Stream.LABELED_CLASSIFICATION].images
         b = among_all.batch(step)[Stream.LABELED_CLASSIFICATION].images
         assert torch.equal(a, b)
-    other = [loader(seed=1).rows(Stream.UNLABELED_CLASSIFICATION, step).tolist() for step in range(3)]
-    same = [loader().rows(Stream.UNLABELED_CLASSIFICATION, step).tolist() for step in range(3)]
+    other = [loader(seed=1).rows(Stream.UNLABELED_CLASSIFICATION, step).tolist() for step in (1, 2, 3)]
+    same = [loader().rows(Stream.UNLABELED_CLASSIFICATION, step).tolist() for step in (1, 2, 3)]
     assert other != same
-    assert same == [loader().rows(Stream.UNLABELED_CLASSIFICATION, step).tolist() for step in range(3)]
+    assert same == [loader().rows(Stream.UNLABELED_CLASSIFICATION, step).tolist() for step in (1, 2, 3)]
 
 
 def test_segmentation_augmentation_moves_image_and_mask_together():
@@ -104,9 +112,9 @@ def test_segmentation_augmentation_moves_image_and_mask_together():
     }
     training = Training(batch_size=6, augmentation=Augmentation(segmentation="weak", crop=0.25))
     made = StreamLoader(pair, [Stream.LABELED_SEGMENTATION], training, seed=0)
-    part = made.batch(0)[Stream.LABELED_SEGMENTATION]
+    part = made.batch(1)[Stream.LABELED_SEGMENTATION]
     assert torch.equal(part.masks.bool(), part.images > 0)
-    rows = torch.from_numpy(made.rows(Stream.LABELED_SEGMENTATION, 0))
+    rows = torch.from_numpy(made.rows(Stream.LABELED_SEGMENTATION, 1))
     assert not torch.equal(part.masks[:, 0].byte(), (images > 127).byte()[rows])
 
 
@@ -131,26 +139,134 @@ def test_batches_are_the_same_on_a_gpu():
         for task, d in data().items()
     }
     training = Training(batch_size=4, augmentation=Augmentation())
-    gpu = StreamLoader(moved, Stream, training, seed=0).batch(1)
-    for stream in Stream:
-        for part in ("images", "strong", "masks", "labels"):
-            expected = getattr(cpu[stream], part)
-            if expected is not None:
-                torch.testing.assert_close(getattr(gpu[stream], part).cpu(), expected)
+    gpu = StreamLoader(moved, Stream, training, seed=0, views=STRONG).batch(1)
+    for stream, expected in cpu.items():
+        for name, value in vars(expected).items():
+            for one, other in zip(flat(getattr(gpu[stream], name)), flat(value), strict=True):
+                torch.testing.assert_close(one.cpu(), other)
+
+
+def flat(value):
+    return [value] if isinstance(value, torch.Tensor) else list(value)
 
 
 def test_a_split_batch_holds_every_image_once_with_its_share():
-    whole = loader(batch_size=5).batch(0)
-    parts = list(split(whole, 2))
+    whole = loader(batch_size=5).batch(1)
+    parts = list(whole.split(2))
     assert [share for _, share in parts] == [0.4, 0.4, 0.2]
+    assert [part.step for part, _ in parts] == [1, 1, 1]
     for stream, expected in whole.items():
-        for name in ("images", "labels", "masks", "strong"):
-            value = getattr(expected, name)
-            pieces = [getattr(part[stream], name) for part, _ in parts]
-            if value is None:
-                assert pieces == [None] * 3
-            else:
-                assert torch.equal(torch.cat(pieces), value)
+        for name, value in vars(expected).items():
+            pieces = [flat(getattr(part[stream], name)) for part, _ in parts]
+            for place, one in enumerate(flat(value)):
+                assert torch.equal(torch.cat([piece[place] for piece in pieces]), one)
+
+
+def noise(n=12, side=32):
+    images = torch.randint(0, 256, (n, side, side), dtype=torch.uint8)
+    rows = np.arange(n)
+    labels = torch.arange(n) % 2
+    return {task: TaskData(images, labels, (images > 127).to(torch.uint8), rows, rows) for task in Task}
+
+
+def viewed(streams, views, augmentation=None, step=1):
+    training = Training(batch_size=6, augmentation=augmentation or Augmentation())
+    return StreamLoader(noise(), streams, training, seed=0, views=views).batch(step)
+
+
+@pytest.mark.parametrize("stream", list(Stream))
+def test_a_view_does_not_depend_on_which_others_are_asked_for(stream):
+    torch.manual_seed(0)
+    data = noise()
+    training = Training(batch_size=6, augmentation=Augmentation(segmentation="weak"))
+
+    def made(**views):
+        return StreamLoader(data, [stream], training, seed=0, views={stream: Views(**views)}).batch(3)[stream]
+
+    one, more = made(strong=1), made(weak=3, strong=2, cutmix=1.0)
+    assert torch.equal(one.images, more.images)
+    assert torch.equal(one.strong[0], more.strong[0])
+    different = [*more.weak, *more.strong]
+    assert len(different) == 5
+    for first in range(5):
+        for second in range(first):
+            assert not torch.equal(different[first], different[second])
+
+
+def test_aligned_strong_views_keep_every_pixel_in_its_place():
+    """A dark image with one bright square: intensities move no edge, geometry would."""
+    stream = Stream.UNLABELED_SEGMENTATION
+    images = torch.full((6, 32, 32), 60, dtype=torch.uint8)
+    for row in range(6):
+        images[row, 4 + row : 14, 8:18] = 190
+    rows = np.arange(6)
+    data = {Task.SEGMENTATION: TaskData(images, None, images > 127, rows, rows)}
+    quiet = Augmentation(segmentation="weak", strong={"operations": 2})
+    training = Training(batch_size=6, augmentation=quiet)
+    for step in range(1, 9):
+        loader = StreamLoader(data, [stream], training, seed=0, views={stream: Views(strong=2)})
+        part = loader.batch(step)[stream]
+        for strong in part.strong:
+            highest, lowest = (sign * max_pool2d(sign * part.images, 5, 1, 2) for sign in (1, -1))
+            for weak, moved, far in zip(part.images, strong, highest == lowest, strict=True):
+                # Two sharpenings reach two pixels beyond an edge; elsewhere an image has two values.
+                for value in weak.unique():
+                    assert len(moved[far & (weak == value)].unique()) == 1
+
+
+def test_boxes_are_filled_from_other_images_of_the_batch():
+    stream = Stream.UNLABELED_SEGMENTATION
+    (part,) = viewed([stream], {stream: Views(strong=2, cutmix=1.0)}).values()
+    assert len(part.cutmix) == 2
+    for mix in part.cutmix:
+        assert mix.boxes.shape == (6, 1, 32, 32)
+        assert (mix.partners != torch.arange(6)).all()
+        pasted = mix.paste(part.images)
+        for row in range(6):
+            box = mix.boxes[row, 0]
+            assert torch.equal(pasted[row, 0][box], part.images[mix.partners[row], 0][box])
+            assert torch.equal(pasted[row, 0][~box], part.images[row, 0][~box])
+
+
+def test_boxes_have_the_area_and_the_frequency_that_they_are_drawn_with():
+    random = torch.Generator().manual_seed(0)
+    boxes = draw_boxes(4000, 64, 0.5, random).flatten(1).float()
+    given = boxes.any(1)
+    assert given.float().mean().item() == pytest.approx(0.5, abs=0.03)
+    area = boxes[given].mean(1)
+    assert area.max().item() <= 0.4
+    # A uniform area between .02 and .4 has a mean of .21; whole pixels and the image's sides take some away.
+    assert 0.17 < area.mean().item() < 0.21
+
+
+def test_partners_of_a_split_batch_are_in_its_part():
+    stream = Stream.UNLABELED_SEGMENTATION
+    whole = viewed([stream], {stream: Views(strong=1, cutmix=1.0)})
+    for part, _ in whole.split(4):
+        (mix,) = part[stream].cutmix
+        mix.paste(part[stream].images)
+        assert len(mix.boxes) == len(part[stream].images)
+
+
+def test_what_a_batch_does_not_have_is_named():
+    batch = viewed([Stream.UNLABELED_SEGMENTATION], {})
+    with pytest.raises(PluginError, match=r"no strong, only images, weak, rows.*views = "):
+        _ = batch[Stream.UNLABELED_SEGMENTATION].strong
+    with pytest.raises(PluginError, match="no labeled_segmentation, only unlabeled_segmentation; name it in"):
+        _ = batch[Stream.LABELED_SEGMENTATION]
+    with pytest.raises(PluginError, match="boxes are drawn for strong views"):
+        Views(cutmix=0.5)
+
+
+def test_a_batch_tells_each_images_place_in_its_pool():
+    made = loader()
+    for step in (1, 5):
+        for stream, part in made.batch(step).items():
+            pool = made.data[stream.task].pool(stream)
+            assert pool[part.rows.numpy()].tolist() == identities(part.images)
+    found = labeled_data(made.data, Stream)
+    assert found.pool_sizes[Stream.UNLABELED_CLASSIFICATION] == 14
+    assert found.pool_sizes[Stream.LABELED_CLASSIFICATION] == 6
 
 
 def test_rows_of_images_kept_on_the_host_come_to_the_device():
