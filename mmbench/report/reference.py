@@ -15,7 +15,10 @@ from mmbench.errors import StoreError
 from mmbench.files import write_text
 from mmbench.report.build import make_report
 
-TABLES = ("main.md", "main.csv", "spread.md", "spread.csv", "comparisons.csv", "ranks.csv", "variance.csv")
+TABLES = (
+    *("primary.md", "primary.csv", "main.md", "main.csv", "spread.md", "spread.csv"),
+    *("comparisons.csv", "ranks.csv", "variance.csv"),
+)
 
 
 def write_reference(results: Path, folder: Path, command: str) -> list[Path]:
