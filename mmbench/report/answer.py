@@ -31,9 +31,15 @@ def summary_lines(analysis: Analysis) -> list[str]:
     over = plural(len(protocol.budgets.combinations()), "label budget")
     head = (
         f"Against {plain(protocol.reference_label)}, over {over} and {plural(facts.seeds, 'seed')}: "
-        f"{len(done)} of {plural(len(records), 'comparison')} decided."
+        f"{len(done)} of {plural(len(records), 'comparison')} decided: the whole corrected interval beyond, or "
+        f"within, {_margin(records)}."
     )
     return [head, *_by_column(records), *_settling(analysis), *_luck(records), *_doubts(analysis)]
+
+
+def _margin(records: Sequence[Primary]) -> str:
+    margins = sorted({record.margin for record in records})
+    return f"±{margins[0]:g}" if len(margins) == 1 else "its metric's margin"
 
 
 def _by_column(records: Sequence[Primary]) -> list[str]:
