@@ -194,16 +194,13 @@ def _corrected(found: Sequence[Answer]) -> list[Answer]:
 
 
 def _without_partner(a: Side, b: Side) -> list[str]:
-    """Say which trainings of two sides have no partner of the same budgets, subset and seed."""
+    """Say which trainings of two sides have no partner of the same subset and seed.
 
-    def keys(side: Side) -> set[tuple[Any, ...]]:
-        return {(*sorted(run.paired_budgets.items()), run.subset, run.seed) for run in side.runs}
-
-    ones, others = keys(a), keys(b)
-    shared = {(key[-2], key[-1]) for key in ones} & {(key[-2], key[-1]) for key in others}
-    lost = {
-        side.name: len({(key[-2], key[-1]) for key in own} - shared) for side, own in ((a, ones), (b, others))
-    }
+    An unseeded row's run of a subset is the partner of every seed's.
+    """
+    by_seed = not (a.unseeded or b.unseeded)
+    ones, others = ({(run.subset, run.seed if by_seed else 0) for run in side.runs} for side in (a, b))
+    lost = {a.name: len(ones - others), b.name: len(others - ones)}
     return [
         f"{name}: {plural(count, 'training')} at each budget left out, because the other side has none of "
         "the same subset and seed"
@@ -307,6 +304,10 @@ def _compare(block: Block, a: Side, b: Side, metrics: Sequence[str]) -> tuple[li
     weights = patient_weights(block.patients, protocol.statistics.resamples, rng)
     crossed = protocol.crossed or b.results.protocol.crossed
     grids = grids_of(block, (), crossed=crossed)
+    for side in (a, b):
+        if side.unseeded and crossed:
+            # Its one run of a subset is the partner of every seed's.
+            grids |= {cell: _spread(grid) for cell, grid in grids.items() if cell.row == side.name}
     ones, others = ([cell for cell in grids if cell.row == side.name] for side in (a, b))
     share = a.results.test_share(Task(block.task))
     primary: list[Primary] = []
@@ -329,6 +330,11 @@ def _compare(block: Block, a: Side, b: Side, metrics: Sequence[str]) -> tuple[li
                 if test.difference.trainings:
                     found.append(Answer(test, _case_tests(scored, one, other), protocol))
     return primary, found
+
+
+def _spread(grid: np.ndarray) -> np.ndarray:
+    """Return the places of trainings with each subset's one training under every seed."""
+    return np.broadcast_to(grid.max(axis=1, keepdims=True), grid.shape).copy()
 
 
 def _case_tests(scored: Scored, a: Cell, b: Cell) -> CaseTests:

@@ -50,6 +50,13 @@ class Side:
             raise StoreError(f"{self.results.root}: {self.row} has no record yet; run the protocol first")
         return done
 
+    @property
+    def unseeded(self) -> bool:
+        """Whether the row has one run per labelled subset, whatever the seeds of others: nothing is drawn."""
+        own = [run for run in self.results.runs if run.label == self.row]
+        others = [self.results.protocol.seeds_of(run.subset) for run in own]
+        return all(run.seed == 0 for run in own) and any(seeds != range(1) for seeds in others)
+
 
 def sides_of(
     a: str, b: str, *, results: Path | None = None, rows: Sequence[str] = ()

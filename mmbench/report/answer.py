@@ -31,8 +31,8 @@ def summary_lines(analysis: Analysis) -> list[str]:
     over = plural(len(protocol.budgets.combinations()), "label budget")
     head = (
         f"Against {plain(protocol.reference_label)}, over {over} and {plural(facts.seeds, 'seed')}: "
-        f"{len(done)} of {plural(len(records), 'comparison')} decided: the whole corrected interval beyond, or "
-        f"within, {_margin(records)}."
+        f"{len(done)} of {plural(len(records), 'comparison')} decided: the whole corrected interval "
+        f"beyond, or within, {_margin(records)}."
     )
     return [head, *_by_column(records), *_settling(analysis), *_luck(records), *_doubts(analysis)]
 

@@ -1,5 +1,8 @@
 """Pairs of rows, within a folder and between two folders, and what is refused."""
 
+import shutil
+from types import SimpleNamespace
+
 import pytest
 from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar
@@ -8,11 +11,12 @@ from mmbench.analysis.pairing import LOOKED_AT, answer, check_digests
 from mmbench.analysis.results import read_results
 from mmbench.analysis.sides import Side
 from mmbench.errors import StoreError
+from mmbench.protocol.loading import parse_protocol
 from mmbench.report.answer import pair_sentence
 from mmbench.stats.delong import delong_test
 from mmbench.store.frames import load_scores
 from mmbench.store.looks import Looks, write_looks
-from tests.analysis.made_up import write_results
+from tests.analysis.made_up import protocol_text, write_results
 
 
 def side(store, row, name=None):
@@ -203,3 +207,42 @@ def test_a_group_sequential_run_is_not_looked_at_between_its_looks(folders):
     write_looks(store, Looks(schedule=[3, 20], alpha=0.04, family=4))
     sides = [(side(store, "stronger"), side(store, "plain"))]
     assert {(record.verdict, record.reason) for record in answer(sides).primary} == {("undecided", LOOKED_AT)}
+
+
+def planned(seed, subset, row="mean_mask"):
+    return SimpleNamespace(label=row, seed=seed, subset=subset)
+
+
+@pytest.mark.parametrize(
+    ("subsets", "runs", "unseeded"),
+    [
+        ("", [planned(0, 0), planned(0, 1)], True),
+        ("", [planned(0, 0), planned(1, 1)], False),
+        ("subsets: 2", [planned(0, 0), planned(0, 1)], True),
+        ("subsets: 2", [planned(0, 0), planned(1, 0), planned(0, 1), planned(1, 1)], False),
+    ],
+)
+def test_a_row_without_seeds_is_known_by_its_runs(subsets, runs, unseeded):
+    text = protocol_text(["unet"], ["full"], 2, 2).replace("subsets: 2", subsets)
+    results = SimpleNamespace(protocol=parse_protocol(text), runs=runs)
+    assert Side("mean_mask", results, "mean_mask").unseeded is unseeded
+
+
+def test_one_run_of_a_row_without_seeds_is_the_partner_of_every_seed(folders, monkeypatch):
+    store = folders("a", subsets=2, seeds=3)
+    for run in read_results(store.root).runs:
+        if run.label == "plain" and run.seed:
+            shutil.rmtree(store.runs.folder(run.id))
+    scores = load_scores(store.root)
+    monkeypatch.setattr(Side, "unseeded", property(lambda side: side.row == "plain"))
+    sides = side(store, "stronger"), side(store, "plain")
+    (test,) = compared(*sides, metrics=["dice"], domains=["county"])
+    assert test["trainings"] == 6
+    own = scores[scores["domain"] == "county"].pivot_table(
+        index="case_id", columns=["row", "subset", "seed"], values="dice"
+    )
+    expected = own["stronger"] - own["plain"].xs(0, level="seed", axis=1).reindex(
+        own["stronger"].columns.get_level_values("subset"), axis=1
+    ).set_axis(own["stronger"].columns, axis=1)
+    assert test["difference"] == pytest.approx(expected.mean().mean())
+    assert answer([sides]).notes == ()
