@@ -213,6 +213,14 @@ class Method:
         """Return an optimiser of the method's own, or None for the protocol's."""
         return None
 
+    def learning_rates(self) -> Mapping[str, float]:
+        """Return factors of the protocol's learning rate for some of the weights.
+
+        Keys are beginnings of weights' names, the attribute's name first, such as ``network.encoder``; the
+        longest that fits counts, and the factor is 1 where none does.
+        """
+        return {}
+
     def after_step(self, step: int) -> None:
         """Run after each optimiser step, for example to move an averaged teacher.
 

@@ -64,8 +64,14 @@ class RunSpec(Strict):
         depend on.
         """
         content = self.model_dump(mode="json", exclude={"label", "sources", "selected_on"})
+        training = content["training"]
         if self.training.stop is None:
-            del content["training"]["validations"]
+            del training["validations"]
+        # What later versions added is left out where it has no effect, so that no result is made again.
+        if self.training.clip is None:
+            del training["clip"]
+        if self.training.schedule.name != "poly":
+            del training["schedule"]["power"]
         # A run sees the source's training and validation parts: data and split, not the evaluated part.
         content["sources"] = {task.value: [d.data, d.split] for task, d in self.sources.items()}
         content["selected_on"] = {

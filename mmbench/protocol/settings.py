@@ -42,11 +42,13 @@ class Optimizer(Strict):
 class Schedule(Strict):
     """The learning rate over the steps. A bare string is short for ``{name: …}``."""
 
-    name: Literal["constant", "step", "cosine"] = "constant"
+    name: Literal["constant", "step", "cosine", "poly"] = "constant"
     every: Positive = 1000
     """``step``: steps between two reductions."""
     factor: float = Field(default=0.1, gt=0, le=1)
     """``step``: what the rate is multiplied by."""
+    power: float = Field(default=0.9, gt=0, le=10)
+    """``poly``: the rate falls as (1 - step / steps) to this power."""
     warmup: int = Field(default=0, ge=0, le=10**9)
     """Steps over which the rate rises linearly from 0."""
 
@@ -91,6 +93,8 @@ class Training(Strict):
     """Images per stream and step."""
     optimizer: Annotated[Optimizer, BareString("name")] = Field(default_factory=Optimizer)
     schedule: Annotated[Schedule, BareString("name")] = Field(default_factory=Schedule)
+    clip: Annotated[float, Field(gt=0, le=1e6)] | None = None
+    """Largest Euclidean norm of a step's gradient over all weights; a longer one is shortened to it."""
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None
     """Decay of an exponential moving average of the weights, which is evaluated in their place."""
     validations: int = Field(default=10, ge=0, le=1000)

@@ -6,11 +6,11 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import chain
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.utils import clip_grad_norm_
 
 from mmbench.methods.base import Method
 from mmbench.methods.batch import Batch
@@ -20,7 +20,7 @@ from mmbench.randomness import derive_seed, seed_globally
 from mmbench.training.averaging import Average
 from mmbench.training.checkpoint import Checkpoint
 from mmbench.training.monitoring import Monitor
-from mmbench.training.optimization import make_optimizer, make_scheduler
+from mmbench.training.optimization import make_optimizer, make_scheduler, parameter_groups
 from mmbench.training.selection import SelectionRule
 from mmbench.training.snapshot import Snapshot
 from mmbench.training.streams import StreamLoader
@@ -105,8 +105,9 @@ def train(
     NonFiniteLossError
         At the first step with a loss term that is not finite; names the step and the term.
     """
-    parameters = [p for p in chain(*(m.parameters() for m in method.modules().values())) if p.requires_grad]
-    optimizer = method.optimizer(parameters) or make_optimizer(parameters, training.optimizer)
+    groups = parameter_groups(method, training.optimizer.learning_rate)
+    weights = [weight for group in groups for weight in group["params"]]
+    optimizer = method.optimizer(weights) or make_optimizer(groups, training.optimizer)
     scheduler = make_scheduler(optimizer, training.steps, training.schedule)
     average = Average(method, training.ema)
     saved = _Saved(method, optimizer, scheduler, average, rule, monitor)
@@ -122,6 +123,8 @@ def train(
         if monitor is not None and monitor.stopped:
             break
         values = gradients.fill(step)
+        if training.clip is not None:
+            clip_grad_norm_(weights, training.clip)
         optimizer.step()
         scheduler.step()
         method.after_step(step)

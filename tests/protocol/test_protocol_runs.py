@@ -57,6 +57,16 @@ def test_validations_are_no_part_of_a_runs_identity_unless_it_may_stop(matrix):
     assert not set(one) & set(other)
 
 
+def test_settings_that_have_no_effect_are_no_part_of_a_runs_identity(matrix):
+    def changed(**training):
+        content = yaml.safe_load(matrix.text)
+        return ids(matrix, yaml.safe_dump({**content, "training": {**content["training"], **training}}))
+
+    assert changed(schedule={"name": "cosine", "power": 2}) == changed(schedule="cosine")
+    assert not set(changed(schedule={"name": "poly", "power": 2})) & set(changed(schedule="poly"))
+    assert not set(changed(clip=1.0)) & set(changed())
+
+
 def test_every_id_is_distinct_and_short(matrix):
     found = ids(matrix, matrix.text + "seeds: 3\nsubsets: 2\n")
     assert len(set(found)) == len(found) == 36 * 6

@@ -12,7 +12,7 @@ from mmbench.methods import CLASSIFICATION, LABELED_CLASSIFICATION, Method, Pred
 from mmbench.protocol.schema import Augmentation, Optimizer, Schedule, Training
 from mmbench.protocol.vocabulary import Stream, Task
 from mmbench.training.loop import NonFiniteLossError, train
-from mmbench.training.optimization import make_optimizer, make_scheduler, rate_factor
+from mmbench.training.optimization import make_optimizer, make_scheduler, parameter_groups, rate_factor
 from mmbench.training.selection import BestWeights, LastWeights, UndefinedScoreError
 from mmbench.training.streams import StreamLoader, TaskData
 
@@ -187,6 +187,61 @@ def test_cosine_and_warmup():
     assert [rate_factor(step, 6, settings) for step in range(6)] == pytest.approx(
         [0.5, 1.0, 1.0, 0.5 * (1 + 2**-0.5), 0.5, 0.5 * (1 - 2**-0.5)]
     )
+
+
+def test_poly_schedule_is_torchs():
+    ours = make_optimizer([nn.Parameter(torch.zeros(1))], Optimizer(learning_rate=0.5))
+    theirs = torch.optim.Adam([nn.Parameter(torch.zeros(1))], 0.5)
+    a = make_scheduler(ours, 10, Schedule(name="poly", power=0.7))
+    b = torch.optim.lr_scheduler.PolynomialLR(theirs, 10, power=0.7)
+    for _ in range(10):
+        assert ours.param_groups[0]["lr"] == pytest.approx(theirs.param_groups[0]["lr"])
+        ours.step()
+        theirs.step()
+        a.step()
+        b.step()
+
+
+def test_a_long_gradient_is_shortened():
+    method, loader, training = setup(
+        steps=1, clip=0.25, optimizer=Optimizer(name="sgd", learning_rate=1.0, momentum=0)
+    )
+    train(method, loader, training, LastWeights(), device=CPU)
+    # The gradient is 2 (0 - 1) = -2 before it is shortened.
+    assert method.layer.weight.item() == pytest.approx(0.25, rel=1e-4)
+
+
+class Encoded(Mean):
+    """Has a second network whose rate is a tenth, but for its head."""
+
+    def build(self, problem=None):
+        super().build(problem)
+        self.other = nn.ModuleDict({"body": nn.Linear(1, 1), "head": nn.Linear(1, 1)})
+        self.other["frozen"] = nn.Linear(1, 1).requires_grad_(False)
+
+    def learning_rates(self):
+        return {"other": 0.1, "other.head": 2.0}
+
+
+def test_groups_of_weights_have_factors_of_the_protocols_rate():
+    method = Encoded()
+    method.build()
+    groups = parameter_groups(method, 0.5)
+    assert [(group["lr"], len(group["params"])) for group in groups] == [(0.5, 1), (0.05, 2), (1.0, 2)]
+    optimizer = make_optimizer(groups, Optimizer(learning_rate=0.5))
+    scheduler = make_scheduler(optimizer, 10, Schedule(name="poly", power=1))
+    for _ in range(5):
+        optimizer.step()
+        scheduler.step()
+    assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([0.25, 0.025, 0.5])
+
+
+def test_a_rate_for_weights_that_are_not_there_is_refused():
+    method = Encoded()
+    method.build()
+    method.learning_rates = lambda: {"othe": 0.1}
+    with pytest.raises(PluginError, match="names 'othe', but no weight's name begins so.* layer, other$"):
+        parameter_groups(method, 0.5)
 
 
 @pytest.mark.parametrize(
