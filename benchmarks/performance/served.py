@@ -10,7 +10,7 @@ import torch
 from mmbench.baselines.multimix import MultiMix
 
 from mmbench import methods
-from mmbench.methods.base import Problem, StreamBatch
+from mmbench.methods import Problem, StreamBatch
 from mmbench.protocol.schema import Backbone
 
 SIDE, WIDTH, COUNT = 48, 0.25, 10

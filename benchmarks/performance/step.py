@@ -19,8 +19,9 @@ from mmbench.methods import (
     LABELED_SEGMENTATION,
     UNLABELED_CLASSIFICATION,
     UNLABELED_SEGMENTATION,
+    Problem,
+    StreamBatch,
 )
-from mmbench.methods.base import Problem, StreamBatch
 from mmbench.protocol.schema import Backbone
 
 SETTINGS = [(128, 1.0), (64, 1.0), (48, 0.25)]

@@ -163,6 +163,27 @@ class Method:
         """
         raise NotImplementedError
 
+    def combine(self, gradients: Mapping[str, Tensor]) -> Tensor:
+        """Return a step's gradient from those of its loss terms.
+
+        Only for methods that treat the terms' gradients in another way than adding them up: where it is
+        overridden, every term has a backward pass of its own.
+
+        Parameters
+        ----------
+        gradients : mapping from str to Tensor
+            By the name of the term: float32, shape (P,), over all trainable weights one after the other, and
+            over the whole batch.
+
+        Returns
+        -------
+        Tensor
+            Shape (P,).
+        """
+        import torch
+
+        return torch.stack(list(gradients.values())).sum(0)
+
     def observe(self, **values: Tensor) -> None:
         """Hand something of each image from ``losses`` to ``after_step``, by name.
 

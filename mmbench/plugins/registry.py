@@ -19,8 +19,8 @@ from mmbench.provenance import distribution_of
 MARK = "__mmbench_methods__"
 CONTRACT = (
     *("tasks", "streams", "views", "seeded", "trivial", "Hyperparameters", "build", "start", "losses"),
-    *("predict", "optimizer", "learning_rates", "after_step", "observe", "observed", "forget_observed"),
-    *("log", "state", "load_state", "skip", "modules"),
+    *("predict", "combine", "optimizer", "learning_rates", "after_step"),
+    *("observe", "observed", "forget_observed", "log", "state", "load_state", "skip", "modules"),
 )
 """What the engine uses of a method's class; :class:`mmbench.methods.Method` has all of it."""
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 
 from mmbench.methods.base import Method
@@ -118,7 +118,7 @@ def train(
     losses = method.losses
     if training.compile:
         losses = torch.compile(losses, mode="reduce-overhead" if device.type == "cuda" else "default")
-    gradients = _Gradients(method, losses, loader, training, optimizer, history, device)
+    gradients = _Gradients(method, losses, loader, training, optimizer, weights, history, device)
     for step in range(len(history.losses) + 1, training.steps + 1):
         if monitor is not None and monitor.stopped:
             break
@@ -154,6 +154,10 @@ def _look(
             rule.after_step(step, method)
 
 
+def _combines(method: Method) -> bool:
+    return type(method).combine is not Method.combine
+
+
 @dataclass(frozen=True)
 class _Gradients:
     """Fills the weights' gradients for a step, in as many parts as memory needs."""
@@ -163,6 +167,7 @@ class _Gradients:
     loader: StreamLoader
     training: Training
     optimizer: torch.optim.Optimizer
+    weights: list[nn.Parameter]
     history: History
     device: torch.device
 
@@ -185,17 +190,22 @@ class _Gradients:
         self.optimizer.zero_grad(set_to_none=True)
         self.method.forget_observed()
         values: dict[str, float] = {}
+        by_term: dict[str, Tensor] | None = {} if _combines(self.method) else None
         first: Snapshot | None = None
         for part, share in self.loader.batch(step).split(self.history.micro_batch):
-            self._add(part, share, values)
+            self._add(part, share, values, by_term)
             if first is None and share < 1:
                 first = Snapshot(self.method)
         if first is not None:
             first.restore_state()
+        if by_term is not None:
+            self._set(self.method.combine(by_term))
         return values
 
-    def _add(self, part: Batch, share: float, values: dict[str, float]) -> None:
-        """Add a part's gradients and loss terms to those of the parts before it."""
+    def _add(
+        self, part: Batch, share: float, values: dict[str, float], by_term: dict[str, Tensor] | None
+    ) -> None:
+        """Add a part's loss terms, and its gradients, together or by term, to those of earlier parts."""
         bf16 = self.training.precision == "bf16"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
             terms = self.losses(part)
@@ -204,7 +214,19 @@ class _Gradients:
             if not math.isfinite(value):
                 raise NonFiniteLossError(f"loss term {name!r} is {value} at step {part.step}")
             values[name] = values.get(name, 0.0) + value
-        stacked.sum().backward()
+        if by_term is None:
+            stacked.sum().backward()
+            return
+        for name, term in zip(terms, stacked.unbind(), strict=True):
+            found = torch.autograd.grad(term, self.weights, retain_graph=True, materialize_grads=True)
+            own = torch.cat([gradient.flatten().float() for gradient in found])
+            by_term[name] = by_term[name] + own if name in by_term else own
+
+    def _set(self, gradient: Tensor) -> None:
+        """Make one vector the weights' gradients."""
+        parts = gradient.split([weight.numel() for weight in self.weights])
+        for weight, part in zip(self.weights, parts, strict=True):
+            weight.grad = part.view_as(weight).to(weight.dtype)
 
 
 @dataclass(frozen=True)

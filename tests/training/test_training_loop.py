@@ -370,3 +370,49 @@ def test_modules_keep_the_mode_that_build_and_start_leave_them_in():
     method.losses = losses
     train(method, loader, training, BestWeights(lambda method: {"a": 1.0}, every=1), device=CPU)
     assert modes == [(True, False)] * 4
+
+
+class TwoTerms(Cramped):
+    """Two weights; the second term pulls the shared one the other way, more weakly."""
+
+    def build(self, problem=None):
+        super().build(problem)
+        self.own = nn.Linear(1, 1, bias=False)
+        nn.init.ones_(self.own.weight)
+
+    def losses(self, batch):
+        (square,) = super().losses(batch).values()
+        return {"square": square, "away": (0.5 * self.layer.weight * self.own.weight).sum()}
+
+
+class Conflicting(TwoTerms):
+    def combine(self, gradients):
+        self.seen.append({name: value.tolist() for name, value in gradients.items()})
+        return gradients["square"] + 10 * gradients["away"]
+
+    def build(self, problem=None):
+        super().build(problem)
+        self.seen = []
+
+
+def test_terms_gradients_are_the_methods_to_combine():
+    """With one step of 0.1 from weights 0 and 1: the first falls by 0.1 (g + 10 x 0.5), the other stays."""
+    mean = sum(row * 30 / 127.5 - 1 for row in range(7)) / 7
+    for room in (7, 2):
+        method, _ = cramped(room, steps=1, kind=Conflicting)
+        (seen,) = method.seen
+        assert seen == {"square": pytest.approx([-2 * mean, 0]), "away": pytest.approx([0.5, 0])}
+        assert method.layer.weight.item() == pytest.approx(-0.1 * (-2 * mean + 5))
+        assert method.own.weight.item() == 1
+
+
+def test_terms_gradients_added_up_are_the_usual_step():
+    class AddedUp(TwoTerms):
+        def combine(self, gradients):
+            return Method.combine(self, gradients)
+
+    (usual, expected), (added, found) = cramped(3, kind=TwoTerms), cramped(3, kind=AddedUp)
+    assert torch.allclose(usual.layer.weight, added.layer.weight)
+    assert torch.allclose(usual.own.weight, added.own.weight)
+    for ours, theirs in zip(found.losses, expected.losses, strict=True):
+        assert ours == pytest.approx(theirs, abs=1e-6)
