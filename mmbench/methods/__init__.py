@@ -3,7 +3,7 @@
 Everything that a plugin needs is importable from here.
 """
 
-from mmbench.methods import terms
+from mmbench.methods import blocks, terms
 from mmbench.methods.base import (
     CLASSIFICATION,
     LABELED_CLASSIFICATION,
@@ -39,6 +39,7 @@ __all__ = [
     "Problem",
     "StreamBatch",
     "Views",
+    "blocks",
     "register_method",
     "terms",
 ]

@@ -11,6 +11,8 @@ from mmbench.protocol.vocabulary import Task
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from mmbench.networks.multitask import MultitaskNetwork
+
 
 class BridgeHyperparameters(Hyperparameters):
     """Hyper-parameters of the saliency bridge."""
@@ -41,9 +43,14 @@ class NetworkMethod(Method):
 
     def predict(self, images: Tensor, task: Task) -> Prediction:
         """Return the class logits or the mask logits of images."""
+        network = self.evaluated()
         if task is CLASSIFICATION:
-            return Prediction(class_logits=self.network.classify(images))
-        return Prediction(mask_logits=self.network.segment(images))
+            return Prediction(class_logits=network.classify(images))
+        return Prediction(mask_logits=network.segment(images))
+
+    def evaluated(self) -> MultitaskNetwork:
+        """Return the network that predicts; a method with a teacher may return that."""
+        return self.network
 
     def classify(self, *batches: Tensor) -> tuple[Tensor, ...]:
         """Return class logits for each batch, computed in one pass."""

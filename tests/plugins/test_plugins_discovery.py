@@ -37,7 +37,7 @@ def write(folder, name="mine", text=PLUGIN, file="mine.py"):
 def test_built_in_methods():
     assert set(discover()) == {
         *("unet", "enc", "encssl", "umtl", "umtls", "umtl_ssl", "umtl_ssl_s", "multimix"),
-        *("majority", "positive", "prevalence", "mean_mask", "pcgrad"),
+        *("majority", "positive", "prevalence", "mean_mask", "pcgrad", "mean_teacher"),
     }
 
 

@@ -1,0 +1,51 @@
+"""Building blocks that methods of the field share: averaged teachers and weights that ramp up.
+
+torch is imported inside the functions so that plugins can be listed without it.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+Network = TypeVar("Network", bound="nn.Module")
+
+
+def teacher_of(network: Network) -> Network:
+    """Return a copy that starts from the same weights, learns by no gradient, and is in evaluation mode."""
+    teacher = copy.deepcopy(network).requires_grad_(False)
+    teacher.eval()
+    return teacher
+
+
+def follow(teacher: nn.Module, network: nn.Module, decay: float) -> None:
+    """Move a teacher's weights and buffers towards a network's: decay * teacher + (1 - decay) * network.
+
+    Buffers that are no floating-point numbers (counts of batches) are copied.
+    """
+    import torch
+
+    with torch.no_grad():
+        state = network.state_dict()
+        for name, slow in teacher.state_dict().items():
+            if slow.is_floating_point():
+                slow.lerp_(state[name], 1 - decay)
+            else:
+                slow.copy_(state[name])
+
+
+def sigmoid_ramp(step: int, steps: float) -> float:
+    """Return exp(-5 (1 - step / steps)^2), 1 from ``steps`` on (Laine and Aila 2017, arXiv:1610.02242)."""
+    rest = max(0.0, 1.0 - step / steps) if steps > 0 else 0.0
+    return math.exp(-5.0 * rest**2)
+
+
+def clipped_noise(images: Tensor, scale: float = 0.1, largest: float = 0.2) -> Tensor:
+    """Return images with Gaussian noise of a scale, clipped to ±``largest`` (UA-MT, arXiv:1907.07034)."""
+    import torch
+
+    return images + (torch.randn_like(images) * scale).clamp(-largest, largest)
