@@ -29,9 +29,13 @@ class NetworkMethod(Method):
 
     def build(self, problem: Problem) -> None:
         """Make ``self.network`` with the parts that the tasks need."""
+        self.network = self.make_network(problem)
+
+    def make_network(self, problem: Problem) -> MultitaskNetwork:
+        """Return a network with the parts that the problem's tasks need, for methods that train several."""
         from mmbench.networks import build_network
 
-        self.network = build_network(
+        return build_network(
             problem.backbone,
             classify=CLASSIFICATION in problem.tasks,
             segment=SEGMENTATION in problem.tasks,

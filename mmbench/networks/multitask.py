@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 
 from torch import Tensor, nn
 
@@ -48,13 +49,25 @@ class MultitaskNetwork(Classifier):
         """Return class logits, shape (N, classes)."""
         return self.body.classify(self.body.encode(images))
 
-    def segment(self, images: Tensor) -> Tensor:
-        """Return mask logits, shape (N, 1, H, W)."""
+    def segment(self, images: Tensor, perturb: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+        """Return mask logits, shape (N, 1, H, W).
+
+        Parameters
+        ----------
+        images : Tensor
+            Shape (N, 1, H, W), in [-1, 1].
+        perturb : callable, optional
+            What each of the encoder's feature maps, shape (N, C, H', W'), goes through on its way to the
+            decoder, for consistency between perturbed features.
+        """
         bridge = None
         if self.bridge != "none":
             saliency = None if self.bridge == "image" else self.saliency(images)
             bridge = bridge_input(images, saliency, self.bridge)
-        return self.body.decode(self.body.encode(images), bridge)
+        features = self.body.encode(images)
+        if perturb is not None:
+            features = [perturb(feature) for feature in features]
+        return self.body.decode(features, bridge)
 
     def saliency(self, images: Tensor) -> Tensor:
         """Return the saliency map of each image, shape (N, 1, H, W)."""

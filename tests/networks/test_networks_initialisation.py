@@ -90,9 +90,19 @@ def test_the_order_of_building_does_not_matter():
 def test_a_layers_weights_are_those_of_its_own_scheme_and_seed():
     """nn.Linear draws its weight and bias from U(-1/sqrt(n), 1/sqrt(n)), here n = 4."""
     found = sized().state_dict()
-    torch.manual_seed(derive_seed(3, "initial weights", "net.first.weight", 3, 4, 1))
+    torch.manual_seed(derive_seed(3, "initial weights", "network.first.weight", 3, 4, 1))
     expected = torch.empty(3, 4).uniform_(-0.5, 0.5)
     assert torch.equal(found["first.weight"], expected)
+
+
+def test_only_further_networks_are_known_by_their_names():
+    def pair(first, second):
+        return build_by_name(lambda: {first: nn.Linear(4, 3), second: nn.Linear(4, 3)}, dict, 0)
+
+    one, other = pair("network", "second"), pair("student", "teacher")
+    assert torch.equal(one["network"].weight, other["student"].weight)
+    assert not torch.equal(one["network"].weight, one["second"].weight)
+    assert not torch.equal(one["second"].weight, other["teacher"].weight)
 
 
 def test_what_draws_nothing_is_built_once():
