@@ -21,7 +21,7 @@ class UniMatch(UMTL):
         feature_weight: float = 0.5
 
     def losses(self, batch):
-        """Return UMTL's, and cross-entropy with what the weak view is sure of (eqs. 1, 4 and 5)."""
+        """Return UMTL's, and cross-entropy with what the weak view is sure of."""
         import torch
         from torch.nn import functional
 
