@@ -27,7 +27,7 @@ from mmbench.analysis.scored import grids_of, score
 from mmbench.analysis.sequential import with_looks
 from mmbench.analysis.variance import variance_parts
 from mmbench.errors import StoreError
-from mmbench.protocol.metrics import METRICS, Metric
+from mmbench.protocol.metrics import Metric, metrics_of
 from mmbench.protocol.schema import Protocol
 from mmbench.protocol.vocabulary import Task
 from mmbench.randomness import generator
@@ -205,7 +205,7 @@ def primary_of(results: Results) -> list[Primary]:
     protocol, found = results.protocol, list[Primary]()
     for block in _blocks(results.scores):
         _, weights, grids = _prepared(block, question)
-        for metric in metrics_in(block):
+        for metric in metrics_in(block, protocol):
             if metric.name in protocol.statistics.primary:
                 scored = score(block, metric, weights, protocol, grids)
                 found += primary_comparisons(scored, protocol, question.order, question.collapsed)
@@ -221,11 +221,11 @@ def _blocks(scores: pd.DataFrame) -> list[Block]:
     return sorted(parts, key=lambda block: (not block.in_domain, block.task))
 
 
-def metrics_in(block: Block) -> list[Metric]:
-    """Return the metrics a block has scores for, in the order of tables."""
+def metrics_in(block: Block, protocol: Protocol) -> list[Metric]:
+    """Return the protocol's metrics that a block has scores for, in the order of tables."""
     return [
         metric
-        for metric in METRICS.values()
+        for metric in metrics_of(protocol.classes, protocol.structures).values()
         if metric.task.value == block.task
         and (metric.task is Task.CLASSIFICATION or metric.name in block.scores)
     ]
@@ -235,7 +235,10 @@ def _records_of(block: Block, question: Question) -> Records:
     """Return the records of one block."""
     order = question.order
     rng, weights, grids = _prepared(block, question)
-    parts = [_measured(block, metric, weights, grids, question, rng) for metric in metrics_in(block)]
+    parts = [
+        _measured(block, metric, weights, grids, question, rng)
+        for metric in metrics_in(block, question.protocol)
+    ]
     cases = Records(
         curves=tuple(curves_of(block, grids, order)), cases=tuple(case_means(block, grids, order))
     )
@@ -265,7 +268,7 @@ def _measured(
     protocol, order = question.protocol, question.order
     scored = score(block, metric, weights, protocol, grids)
     estimates = cell_estimates(scored, protocol, order)
-    if metric.name not in protocol.statistics.compared:
+    if metric.name not in protocol.compared_metrics:
         return Records(estimates=tuple(mark_ties(estimates, (), protocol)))
     comparisons = compare_all(scored, protocol, order, question.test_shares[Task(block.task)])
     estimates = against_reference(estimates, comparisons, protocol)

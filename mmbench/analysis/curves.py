@@ -20,7 +20,8 @@ def curves_of(block: Block, grids: Grids, order: Sequence[Cell]) -> list[Curve]:
     """Return each cell's ROC curve (vertical average over trainings) and calibration curve.
 
     Calibration pools the trainings' cases in ten equal-width bins of the probability of pneumonia: mean
-    probability against share of pneumonia.
+    probability against share of pneumonia. Of other classes each one is set against the rest: ROC curves are
+    averaged over classes, where each occurs, and calibration pools them.
 
     Parameters
     ----------
@@ -33,30 +34,41 @@ def curves_of(block: Block, grids: Grids, order: Sequence[Cell]) -> list[Curve]:
     """
     if block.task != Task.CLASSIFICATION:
         return []
-    positive, place = block.scores["label"][0] > 0.5, place_of(block)
+    classes, place = block.against_rest, place_of(block)
+    ranked = all(positive.any() and not positive.all() for _, positive in classes)
     found = []
     for cell, runs in _learners(grids, order):
-        probability = block.scores["probability"][runs]
-        if positive.any() and not positive.all():
-            rates = np.mean([_hit_rates(one, positive) for one in probability], axis=0)
-            count = np.full(len(rates), len(probability))
-            found.append(Curve("roc", cell, place, FALSE_POSITIVE_RATES, rates, count))
-        found.append(Curve("calibration", cell, place, *_calibration(probability, positive)))
+        if ranked:
+            every = [_hit_rates(one, positive) for values, positive in classes for one in values[runs]]
+            count = np.full(len(FALSE_POSITIVE_RATES), len(runs))
+            found.append(Curve("roc", cell, place, FALSE_POSITIVE_RATES, np.mean(every, axis=0), count))
+        pooled = np.concatenate([values[runs] for values, _ in classes], axis=1)
+        positive = np.concatenate([positive for _, positive in classes])
+        found.append(Curve("calibration", cell, place, *_calibration(pooled, positive)))
     return found
 
 
 def case_means(block: Block, grids: Grids, order: Sequence[Cell]) -> list[CaseMeans]:
     """Return each case's Dice or probability of pneumonia, mean over a cell's trainings.
 
+    Of other classes, the probability of the one that the case is of.
+
     Parameters are those of :func:`curves_of`.
     """
-    column = "probability" if block.task == Task.CLASSIFICATION else "dice"
+    values = _of_own_class(block) if block.task == Task.CLASSIFICATION else block.scores["dice"]
     labels = block.scores["label"][0] if "label" in block.scores else np.full(len(block.case_ids), np.nan)
     place = place_of(block)
     return [
-        CaseMeans(cell, place, block.case_ids, block.patient_ids, labels, block.scores[column][runs].mean(0))
+        CaseMeans(cell, place, block.case_ids, block.patient_ids, labels, values[runs].mean(0))
         for cell, runs in _learners(grids, order)
     ]
+
+
+def _of_own_class(block: Block) -> np.ndarray:
+    classes = block.against_rest
+    if len(classes) == 1:
+        return classes[0][0]
+    return np.asarray(np.sum([np.where(own, values, 0) for values, own in classes], axis=0))
 
 
 def place_of(block: Block) -> Place:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from mmbench.analysis.results import Results
 from mmbench.analysis.rows import Cell, Column, Place, cell_order, known_text
 from mmbench.errors import StoreError
-from mmbench.protocol.metrics import METRICS
+from mmbench.protocol.metrics import METRICS, main_metrics
 from mmbench.protocol.runs import RunSpec
 from mmbench.protocol.schema import Protocol, domain_name
 from mmbench.protocol.vocabulary import Task
@@ -22,7 +22,6 @@ from mmbench.protocol.vocabulary import Task
 if TYPE_CHECKING:
     import pandas as pd
 
-MAIN_METRICS = ("accuracy", "f1_normal", "f1_pneumonia", "auroc", "dice", "hausdorff", "ssim")
 _KEYS = ["row", "method", "budget_classification", "budget_segmentation", "in_domain", "domain", "task"]
 
 
@@ -105,7 +104,7 @@ def matrix_of(
     runs: Sequence[RunSpec] | None = None,
     failed: Collection[str] = (),
     mixed: Sequence[str] = (),
-    metrics: Sequence[str] = MAIN_METRICS,
+    metrics: Sequence[str] | None = None,
 ) -> Matrix:
     """Lay a protocol's results out like the publication's table.
 
@@ -123,8 +122,8 @@ def matrix_of(
         Ids of planned runs that ended with an error.
     mixed : sequence of str
         In what the making of the records differs.
-    metrics : sequence of str
-        Which metrics are columns.
+    metrics : sequence of str, optional
+        Which metrics are columns; those of the protocol's main table when left out.
 
     Raises
     ------
@@ -140,6 +139,7 @@ def matrix_of(
     found = Counter(_cell(key, trivial) for key in recorded[_KEYS[:4]].itertuples(index=False, name=None))
     planned = found if runs is None else Counter(_planned_cell(run, trivial) for run in runs)
     cells = tuple(sorted(planned | found, key=lambda cell: cell_order(cell, protocol)))
+    metrics = metrics or main_metrics(protocol.classes, protocol.structures)
     columns = _columns(summaries, protocol, metrics, cells)
     ids = set(recorded["run"]) if runs is None else {run.id for run in runs}
     missing = ids - set(recorded["run"])

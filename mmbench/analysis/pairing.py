@@ -146,7 +146,7 @@ def answer(
     unknown = [name for name in metrics if name not in METRICS]
     if unknown:
         raise StoreError(f"there is no metric {unknown[0]!r}; {suggestion(unknown[0], METRICS)}")
-    wanted = tuple(metrics or protocol.statistics.compared)
+    wanted = tuple(metrics or protocol.compared_metrics)
     primary: list[Primary] = []
     found: list[Answer] = []
     notes: list[str] = []
@@ -341,10 +341,11 @@ def _case_tests(scored: Scored, a: Cell, b: Cell) -> CaseTests:
     """Test each pair of trainings by itself, across cases: what one sees who trained only once.
 
     There is a test for AUROC (DeLong), accuracy (McNemar) and means over cases (Wilcoxon); for F1, the Brier
-    score and the like there is none.
+    score and the like there is none, and no DeLong of means over classes.
     """
     values, metric, found = scored.block.scores, scored.metric, []
-    if metric.task is Task.CLASSIFICATION and metric.name not in CASE_TESTS:
+    over_classes = metric.name == "auroc" and scored.block.class_names
+    if metric.task is Task.CLASSIFICATION and (metric.name not in CASE_TESTS or over_classes):
         return CaseTests("", ())
     for one, other in zip(scored.grids[a].ravel(), scored.grids[b].ravel(), strict=True):
         if min(one, other) < 0:

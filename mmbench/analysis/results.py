@@ -170,7 +170,7 @@ class Results:
     def masks(self, id: str, domain: str, policy: MetricPolicy) -> tuple[np.ndarray, np.ndarray] | None:
         """Return a run's predicted masks at a policy's threshold, and the reference masks.
 
-        Both are bool of shape (N, S, S); None where what is stored does not give them.
+        Both are bool of shape (N, structures, S, S); None where what is stored does not give them.
         """
         from mmbench.store.masks import predicted_masks, true_masks
         from mmbench.store.missing import scored_content

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from mmbench.analysis.analysis import Analysis, compute, question_of
 from mmbench.analysis.records import Primary
 from mmbench.analysis.results import Results
-from mmbench.evaluation.segmentation import segmentation_scores
+from mmbench.evaluation.segmentation import structure_scores
 from mmbench.protocol.schema import MetricPolicy
 from mmbench.protocol.vocabulary import Task
 
@@ -94,7 +94,7 @@ def _policies(
 ) -> Iterator[tuple[str, MetricPolicy, pd.DataFrame | None]]:
     classes = scores[scores["task"] == Task.CLASSIFICATION.value]
     for threshold in CLASS_THRESHOLDS:
-        if len(classes):
+        if "probability" in classes and len(classes):
             other = policy.model_copy(update={"class_threshold": threshold})
             predicted = (classes["probability"] >= threshold).astype("int64")
             frame = classes.assign(predicted=predicted, correct=predicted == classes["label"])
@@ -128,8 +128,10 @@ def _scored_again(
             masks = results.masks(str(run), str(domain), policy)
             if masks is None:
                 return None
+            structures = results.protocol.structures
             rows = [
-                segmentation_scores(one, other, policy, neighbours) for one, other in zip(*masks, strict=True)
+                structure_scores(one, other, policy, structures, neighbours)
+                for one, other in zip(*masks, strict=True)
             ]
             again = pd.DataFrame(rows, index=part.index)
             frames.append(part.assign(**{name: again[name] for name in again.columns}))

@@ -117,7 +117,7 @@ def show(
         )
         return
     out = console()
-    columns = ("cases", "patients", "normal", "pneumonia", "masks")
+    columns = ("cases", "patients", *dataset.classes, "masks")
     table = make_table("part", *columns, right=columns)
     for part, counts in found.items():
         table.add_row(part, *(str(counts[column]) for column in columns))
@@ -154,8 +154,7 @@ def _counts(dataset: Dataset) -> dict[str, dict[str, int]]:
         found[part] = {
             "cases": len(cases),
             "patients": int(cases["patient_id"].nunique()),
-            "normal": int((cases["label"] == 0).sum()),
-            "pneumonia": int((cases["label"] == 1).sum()),
+            **{name: int((cases["label"] == place).sum()) for place, name in enumerate(dataset.classes)},
             "masks": int(cases["has_mask"].sum()),
         }
     return found

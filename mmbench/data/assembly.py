@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mmbench.data.cache import CacheEntry
 from mmbench.data.dataset import Dataset, roster_digest
 from mmbench.data.parts import assign_parts, proportional
+from mmbench.data.relabelling import is_usual, relabelled
 from mmbench.errors import DataError
 from mmbench.files import digest_json
-from mmbench.protocol.domains import ClassCounts, DatasetChoice, domain_name
+from mmbench.protocol.domains import DatasetChoice, domain_name
+from mmbench.protocol.vocabulary import CLASS_NAMES, STRUCTURE_NAMES
 from mmbench.randomness import generator
 
 if TYPE_CHECKING:
@@ -35,6 +38,8 @@ def assemble(
     rules: PartRules,
     namespace: str = "",
     subset: bool = True,
+    classes: tuple[str, ...] = CLASS_NAMES,
+    structures: tuple[str, ...] = STRUCTURE_NAMES,
 ) -> Dataset:
     """Return the dataset that a protocol chose.
 
@@ -52,8 +57,10 @@ def assemble(
         See :class:`~mmbench.data.dataset.Dataset`.
     subset : bool
         False when ``cases`` was already applied.
+    classes, structures : tuple of str
+        The protocol's; the entry's masks are of these structures.
     """
-    name, cases = choice.dataset, entry.cases
+    name, cases = choice.dataset, relabelled(entry.cases, choice, classes)
     roster = roster_digest(name, cases)
     kept = np.arange(len(cases))
     if choice.one_per_patient:
@@ -64,7 +71,7 @@ def assemble(
         kept = _subset(cases, kept, choice.cases, generator(seed, "subset", roster, choice.cases))
     if choice.class_counts is not None:
         random = generator(seed, "class counts", roster)
-        kept = _of_classes(name, cases, kept, choice.class_counts, random)
+        kept = _of_classes(name, cases, kept, classes, choice.class_counts, random)
     whole = len(kept) == len(cases)
     table = cases.iloc[kept].reset_index(drop=True)
     roster = roster_digest(name, table)
@@ -86,12 +93,25 @@ def assemble(
         cases=table[columns],
         images=entry.images if whole else _taken(entry.images, kept),
         masks=entry.masks if entry.masks is None or whole else _taken(entry.masks, kept),
-        data_digest=digest_json(list(table["digest"])),
+        data_digest=digest_json(_content(table, choice, classes, structures)),
         split_digest=digest_json([list(table["case_id"]), list(table["part"])]),
+        classes=classes,
+        structures=structures,
         notes=list(entry.notes),
         namespace=namespace or name,
         fingerprints=entry.fingerprints if whole else entry.fingerprints.take(kept),
     )
+
+
+def _content(
+    table: pd.DataFrame, choice: DatasetChoice, classes: tuple[str, ...], structures: tuple[str, ...]
+) -> list[Any]:
+    """Return what identifies the data: each case's digest, and the labels where a protocol gives them."""
+    digests = list(table["digest"])
+    if is_usual(choice, classes) and structures == STRUCTURE_NAMES:
+        return digests
+    labels = [int(label) for label in table["label"].fillna(-1)]
+    return [digests, labels, list(classes), list(structures)]
 
 
 def strata(cases: pd.DataFrame) -> np.ndarray:
@@ -130,13 +150,20 @@ def _subset(cases: pd.DataFrame, kept: np.ndarray, count: int, random: np.random
 
 
 def _of_classes(
-    name: str, cases: pd.DataFrame, kept: np.ndarray, counts: ClassCounts, random: np.random.Generator
+    name: str,
+    cases: pd.DataFrame,
+    kept: np.ndarray,
+    classes: Sequence[str],
+    counts: Mapping[str, int],
+    random: np.random.Generator,
 ) -> np.ndarray:
     """Return as many rows of each class as asked for."""
     labels = cases["label"].fillna(-1).to_numpy(dtype=np.int64)[kept]
     chosen = []
-    for label, (word, count) in enumerate(counts.model_dump().items()):
-        rows = kept[labels == label]
+    if set(counts) != set(classes):
+        raise DataError(f"{name}: class_counts must give a number for each of {', '.join(classes)}")
+    for label, word in enumerate(classes):
+        rows, count = kept[labels == label], counts[word]
         if count > len(rows):
             raise DataError(f"{name}: class_counts: {count} {word} is more than the {len(rows)} there are")
         chosen.append(random.permutation(rows)[:count])

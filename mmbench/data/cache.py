@@ -148,6 +148,8 @@ def read_entry(folder: Path) -> CacheEntry | None:
     cases = pd.read_parquet(folder / "cases.parquet")[list(_COLUMNS)]
     images = np.load(folder / "images.npy", mmap_mode="r")
     masks = np.load(folder / "masks.npy", mmap_mode="r") if meta["masks"] else None
+    if masks is not None and masks.ndim == 3:
+        masks = masks[:, None]  # an entry made when there was but one structure
     with np.load(folder / "fingerprints.npz") as arrays:
         prints = Fingerprints(arrays["pixels"], arrays["hashes"], arrays["thumbnails"])
     skipped = [(str(file), str(reason)) for file, reason in meta["skipped"]]
@@ -159,16 +161,26 @@ def _meta_digest(meta: dict[str, Any]) -> str:
 
 
 class EntryWriter:
-    """Fills an entry case by case; use it inside :func:`writing`."""
+    """Fills an entry case by case.
 
-    def __init__(self, folder: Path, count: int, size: int, *, masks: bool):
+    Parameters
+    ----------
+    folder : Path
+        Where; from :func:`store_entry`.
+    count, size : int
+        Number of cases, and side of their images in pixels.
+    masks : int
+        Number of structures; 0 where there are no masks.
+    """
+
+    def __init__(self, folder: Path, count: int, size: int, *, masks: int):
         from numpy.lib.format import open_memmap
 
         self.folder = folder
 
-        def allocated(name: str) -> np.memmap[Any, Any]:
+        def allocated(name: str, *shape: int) -> np.memmap[Any, Any]:
             path = folder / name
-            array = open_memmap(path, mode="w+", dtype=np.uint8, shape=(count, size, size))
+            array = open_memmap(path, mode="w+", dtype=np.uint8, shape=(count, *shape, size, size))
             if hasattr(os, "posix_fallocate"):
                 # A disk that fills up under a memory map ends the process; here it is an error.
                 with path.open("r+b") as stream:
@@ -176,7 +188,7 @@ class EntryWriter:
             return array
 
         self.images = allocated("images.npy")
-        self.masks = allocated("masks.npy") if masks else None
+        self.masks = allocated("masks.npy", masks) if masks else None
 
     def keep(self, rows: np.ndarray) -> None:
         """Drop every row but these."""

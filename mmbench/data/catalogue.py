@@ -8,19 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from mmbench.data import generated, remembered
 from mmbench.data.assembly import PartRules, assemble
 from mmbench.data.dataset import Dataset
-from mmbench.data.ingest import decoded_entry
-from mmbench.data.phantom import DOMAINS, describe_dials
+from mmbench.data.ingest import MaskRules, decoded_entry
+from mmbench.data.phantom import DOMAINS, FINDINGS, STRUCTURES, describe_dials
 from mmbench.data.readers import READERS, DatasetInfo, Manifest, Reader
 from mmbench.data.readers.contract import case_counts, child
+from mmbench.data.relabelling import is_usual, with_structures
 from mmbench.errors import DataError, suggestion
 from mmbench.protocol.schema import DatasetChoice
-from mmbench.protocol.vocabulary import dataset_name
+from mmbench.protocol.vocabulary import CLASS_NAMES, STRUCTURE_NAMES, Task, dataset_name
 
 SEARCH_DEPTH = 2
 
@@ -66,6 +68,8 @@ class DatasetStatus:
             "terms": self.info.terms,
             "citation": self.info.citation,
             "published_counts": self.info.published_counts,
+            "findings": list(self.info.findings),
+            "structures": list(self.info.structures),
             "available": self.available,
             "imported": self.imported,
             "location": None if self.location is None else str(self.location),
@@ -104,6 +108,8 @@ def describe(name: str) -> DatasetInfo:
         terms="none: made by mmbench, shows no person",
         citation="",
         published_counts={"cases": settings.cases},
+        findings=FINDINGS if Task.CLASSIFICATION in settings.tasks else (),
+        structures=STRUCTURES if Task.SEGMENTATION in settings.tasks else (),
     )
 
 
@@ -113,6 +119,8 @@ def load_dataset(
     image_size: int,
     seed: int,
     data_root: Path | None = None,
+    classes: tuple[str, ...] = CLASS_NAMES,
+    structures: tuple[str, ...] = STRUCTURE_NAMES,
     progress: Callable[[int, int], None] | None = None,
 ) -> Dataset:
     """Return the dataset that a protocol chose, decoding or generating it on first use.
@@ -130,6 +138,8 @@ def load_dataset(
         The protocol's seed; parts and subsets are drawn from it.
     data_root : Path or None
         Folder of the real datasets.
+    classes, structures : tuple of str
+        What the protocol wants of labels and masks.
     progress : callable, optional
         Called with the cases done and their total while decoding or generating.
 
@@ -142,26 +152,40 @@ def load_dataset(
     if choice.path is not None and choice.dataset != "manifest":
         raise DataError(f"{choice.dataset}: 'path' is for manifests only; remove it")
     if choice.dataset.startswith(generated.PREFIX):
-        return generated.load_phantom(choice, image_size=image_size, seed=seed, progress=progress)
+        return generated.load_phantom(
+            choice,
+            image_size=image_size,
+            seed=seed,
+            classes=classes,
+            structures=structures,
+            progress=progress,
+        )
     if choice.dials:
         raise DataError(f"{choice.dataset}: 'dials' are for the phantom only; remove them")
     reader = READERS[info.name]
+    if choice.mask_values and not isinstance(reader, Manifest):
+        raise DataError(f"{choice.dataset}: 'mask_values' are for manifests only; remove them")
     rules = PartRules(reader.parts, reader.joined_validation)
+    masks = MaskRules(structures, choice.mask_values)
+    made = partial(assemble, choice=choice, seed=seed, rules=rules, classes=classes, structures=structures)
     if isinstance(reader, Manifest):
-        listing = reader.scan_domain(_manifest_path(choice, data_root), choice.name)
-        entry, _ = decoded_entry(reader, listing, image_size, progress=progress)
-        return assemble(entry, choice, seed=seed, rules=rules, namespace=listing.namespace)
+        known_labels = () if is_usual(choice, classes) else (*choice.label_map, *classes)
+        listing = reader.scan_domain(_manifest_path(choice, data_root), choice.name, known_labels)
+        listing = with_structures(listing, choice, structures)
+        entry, _ = decoded_entry(reader, listing, image_size, masks, progress=progress)
+        return made(entry, namespace=listing.namespace)
     root = locate(reader, data_root)
     known = remembered.recall(reader.name)
-    if root is None and known is not None:
+    if root is None and known is not None and masks == MaskRules():
         kept = remembered.open_entry(known, image_size)
         if kept is not None:
-            return assemble(kept, choice, seed=seed, rules=rules)
+            return made(kept)
     if root is None:
         raise _not_found(info, data_root, known)
     skip_bad = known is not None and known.skip_bad and known.root == root
-    entry, _ = decoded_entry(reader, reader.scan(root), image_size, skip_bad=skip_bad, progress=progress)
-    return assemble(entry, choice, seed=seed, rules=rules)
+    listing = with_structures(reader.scan(root), choice, structures)
+    entry, _ = decoded_entry(reader, listing, image_size, masks, skip_bad=skip_bad, progress=progress)
+    return made(entry)
 
 
 def listing(data_root: Path | None = None) -> list[DatasetStatus]:

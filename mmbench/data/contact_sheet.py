@@ -9,10 +9,10 @@ from PIL import Image, ImageDraw
 
 from mmbench.data.dataset import Dataset
 from mmbench.errors import DataError
-from mmbench.protocol.vocabulary import CLASS_NAMES
 from mmbench.randomness import generator
 
-_OUTLINE = (255, 176, 0)
+_OUTLINES = ((255, 176, 0), (86, 180, 233), (0, 158, 115), (204, 121, 167))
+"""Of the structures in their order."""
 _MARGIN = 6
 _CAPTION_LINE = 12
 
@@ -87,9 +87,10 @@ def _tile(dataset: Dataset, row: int, tile: int) -> Image.Image:
     image = Image.fromarray(np.array(dataset.images[row])).resize((tile, tile), Image.Resampling.BILINEAR)
     colour = np.array(image.convert("RGB"))
     if dataset.masks is not None and bool(dataset.cases["has_mask"].iloc[row]):
-        mask = Image.fromarray(np.array(dataset.masks[row]) * np.uint8(255))
-        filled = np.asarray(mask.resize((tile, tile), Image.Resampling.BILINEAR)) >= 128
-        colour[_border(filled)] = _OUTLINE
+        for number, plane in enumerate(dataset.masks[row]):
+            mask = Image.fromarray(np.array(plane) * np.uint8(255))
+            filled = np.asarray(mask.resize((tile, tile), Image.Resampling.BILINEAR)) >= 128
+            colour[_border(filled)] = _OUTLINES[number % len(_OUTLINES)]
     return Image.fromarray(colour)
 
 
@@ -103,7 +104,7 @@ def _border(mask: np.ndarray) -> np.ndarray:
 def _caption(dataset: Dataset, row: int) -> tuple[str, str]:
     case = dataset.cases.iloc[row]
     label = dataset.cases["label"].fillna(-1).iloc[row]
-    name = f" {CLASS_NAMES[int(label)]}" if label >= 0 else ""
+    name = f" {dataset.classes[int(label)]}" if label >= 0 else ""
     return str(case["case_id"]), f"{case['part']}{name}"
 
 

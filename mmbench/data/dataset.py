@@ -11,7 +11,7 @@ import numpy as np
 from mmbench.data.fingerprints import THUMBNAIL, Fingerprints, fingerprints_of, pixel_digest
 from mmbench.errors import DataError
 from mmbench.files import digest_json
-from mmbench.protocol.vocabulary import Task
+from mmbench.protocol.vocabulary import CLASS_NAMES, STRUCTURE_NAMES, Task
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,18 +31,23 @@ class Dataset:
         The domain's name in tables.
     cases : DataFrame
         One row per image, index 0..N-1. Columns: ``case_id`` (unique), ``patient_id``, ``part``
-        (``train``, ``validation`` or ``test``), ``label`` (Int8, missing where there is none; 1 is
-        pneumonia), ``has_mask`` (bool), ``group`` (int: cases that must stay in one part, being of one
+        (``train``, ``validation`` or ``test``), ``label`` (Int8, missing where there is none; a place in
+        ``classes``), ``has_mask`` (bool), ``group`` (int: cases that must stay in one part, being of one
         patient or identical or near-duplicate images) and ``finding`` (text that parts and labelled subsets
         are stratified by; empty where nothing is known).
     images : ndarray
         uint8, shape (N, S, S), read-only, memory-mapped unless it is a subset.
     masks : ndarray or None
-        uint8 in {0, 1}, shape (N, S, S); rows of cases without a mask are zero.
+        uint8 in {0, 1}, shape (N, structures, S, S); rows of cases without a mask are zero.
     data_digest : str
-        sha256 of the decoded images and masks before resizing, the labels and the patient ids.
+        sha256 of the decoded images and masks before resizing, the labels and the patient ids, with the names
+        of classes and structures where they are not the usual ones.
     split_digest : str
         sha256 of the assignment of cases to parts.
+    classes : tuple of str
+        What labels stand for, in the order of their numbers.
+    structures : tuple of str
+        What masks show, in their order.
     notes : list of str
         Known facts to report, one line each.
     namespace : str
@@ -58,6 +63,8 @@ class Dataset:
     masks: np.ndarray | None
     data_digest: str
     split_digest: str
+    classes: tuple[str, ...] = CLASS_NAMES
+    structures: tuple[str, ...] = STRUCTURE_NAMES
     notes: list[str] = field(default_factory=list)
     namespace: str = ""
     fingerprints: Fingerprints | None = None

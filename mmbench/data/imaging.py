@@ -198,6 +198,37 @@ def binarise(gray: Gray, path: Path) -> np.ndarray:
     return levels > (middle if two_levels else high / 2)
 
 
+def decode_values(path: Path) -> np.ndarray:
+    """Return the values of a label map's pixels as they are stored.
+
+    Returns
+    -------
+    ndarray
+        uint8 or int32, shape (H, W); of a palette image the places in the palette.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read, or has colours instead of values.
+    """
+    check_file(path)
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            if image.mode not in ("L", "P", "1", "I") and not image.mode.startswith("I;16"):
+                raise DataError(
+                    f"{path}: a label map has one value for each pixel, not colours ({image.mode})"
+                )
+            if image.width * image.height > MAX_PIXELS:
+                raise DataError(f"{path}: has more than {MAX_PIXELS // 10**6} megapixels")
+            image.load()
+            values = np.asarray(image)
+            return values.astype(np.uint8 if values.dtype in (np.bool_, np.uint8) else np.int32)
+    except UnidentifiedImageError:
+        raise DataError(f"{path}: is not a readable {', '.join(FORMATS)} file") from None
+    except _DECODER_ERRORS as error:
+        raise DataError(f"{path}: cannot be decoded ({_one_line(error)})") from None
+
+
 def mask_to_square(mask: np.ndarray, size: int) -> np.ndarray:
     """Return a mask squashed to a square: a pixel is foreground if at least half of its area is.
 

@@ -14,8 +14,11 @@ from mmbench.data.catalogue import describe
 from mmbench.data.ingest import decoded_entry
 from mmbench.data.readers import READERS, Manifest
 from mmbench.data.readers.contract import case_counts
+from mmbench.data.relabelling import with_structures
 from mmbench.errors import DataError
 from mmbench.files import digest_json
+from mmbench.protocol.schema import DatasetChoice
+from mmbench.protocol.vocabulary import STRUCTURE_NAMES
 
 SEARCH_DEPTH = 4
 DEFAULT_IMAGE_SIZES = (256,)
@@ -133,9 +136,10 @@ def import_dataset(
     if root is None:
         raise DataError(f"{path}: holds no {name} dataset; expected {info.layout}")
     listing = reader.scan(root)
+    lungs = with_structures(listing, DatasetChoice(dataset=name), STRUCTURE_NAMES)
     entries: dict[int, str] = {}
     for size in image_sizes:
-        entry, place = decoded_entry(reader, listing, size, skip_bad=skip_bad, progress=progress)
+        entry, place = decoded_entry(reader, lungs, size, skip_bad=skip_bad, progress=progress)
         entries[size] = place.name
     ids = set(entry.cases["case_id"])
     counts = case_counts([case for case in listing.cases if case.case_id in ids])

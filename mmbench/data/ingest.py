@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from mmbench.data.readers.contract import Listing, RawCase, Reader
 from mmbench.errors import DataError
 from mmbench.files import digest_json
 from mmbench.processors import usable_cpus
+from mmbench.protocol.vocabulary import STRUCTURE_NAMES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,12 +36,38 @@ class _Decoded:
     image: np.ndarray
     thumbnail: np.ndarray
     pixels: np.ndarray
-    mask: np.ndarray | None
+    masks: np.ndarray | None
     digest: str
     enlarged: bool
 
 
-def listing_key(listing: Listing, image_size: int) -> dict[str, Any]:
+@dataclass(frozen=True)
+class MaskRules:
+    """Which masks are decoded.
+
+    Attributes
+    ----------
+    structures : tuple of str
+        What they show, in their order.
+    pixel_values : mapping of str to tuple of int
+        By structure, the values of its pixels, where one file holds all structures; empty where each has
+        files of its own.
+    """
+
+    structures: tuple[str, ...] = STRUCTURE_NAMES
+    pixel_values: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+
+    def key(self) -> dict[str, Any]:
+        """Return what a cache entry's key holds of it: nothing for the usual ones."""
+        if self == MaskRules():
+            return {}
+        return {
+            "structures": list(self.structures),
+            "mask_values": {k: list(v) for k, v in self.pixel_values.items()},
+        }
+
+
+def listing_key(listing: Listing, image_size: int, rules: MaskRules) -> dict[str, Any]:
     """Return what the decoded content depends on: names, sizes and times of files, not where they lie.
 
     Raises
@@ -48,7 +75,7 @@ def listing_key(listing: Listing, image_size: int) -> dict[str, Any]:
     DataError
         If a file of the listing is gone.
     """
-    files = {str(path) for case in listing.cases for path in (case.image, *case.masks)}
+    files = {str(path) for case in listing.cases for path in (case.image, *mask_files(case))}
     files |= {str(path) for path in listing.tables}
     prefix = str(listing.root) + os.sep
     state = []
@@ -66,13 +93,20 @@ def listing_key(listing: Listing, image_size: int) -> dict[str, Any]:
         "image_size": image_size,
         "cases": digest_json(cases),
         "files": digest_json(state),
+        **rules.key(),
     }
+
+
+def mask_files(case: RawCase) -> list[Path]:
+    """Return every file of a case's masks."""
+    return [path for files in case.masks.values() for path in files]
 
 
 def decoded_entry(
     reader: Reader,
     listing: Listing,
     image_size: int,
+    rules: MaskRules | None = None,
     *,
     skip_bad: bool = False,
     progress: Progress | None = None,
@@ -87,6 +121,8 @@ def decoded_entry(
         From ``reader.scan``.
     image_size : int
         Side of the square images in pixels.
+    rules : MaskRules, optional
+        Which masks; those of the lungs when left out.
     skip_bad : bool
         Leave out cases with a bad file and list them in ``entry.skipped``, instead of an error.
     progress : callable, optional
@@ -105,10 +141,11 @@ def decoded_entry(
     """
     if not listing.cases:
         raise DataError(f"{listing.root}: no {reader.name} images found; expected {reader.info.layout}")
-    folder = entry_folder(reader.name, listing_key(listing, image_size))
+    rules = rules or MaskRules()
+    folder = entry_folder(reader.name, listing_key(listing, image_size, rules))
 
     def make(temporary: Path) -> None:
-        _decode_all(reader, listing, image_size, temporary, skip_bad, progress)
+        _decode_all(reader, listing, image_size, rules, temporary, skip_bad, progress)
 
     entry = store_entry(folder, make)
     if entry.skipped and not skip_bad:
@@ -128,24 +165,31 @@ def bad_files_error(name: str, bad: list[tuple[str, str]], total: int) -> DataEr
 
 
 def _decode_all(
-    reader: Reader, listing: Listing, size: int, folder: Path, skip_bad: bool, progress: Progress | None
+    reader: Reader,
+    listing: Listing,
+    size: int,
+    rules: MaskRules,
+    folder: Path,
+    skip_bad: bool,
+    progress: Progress | None,
 ) -> None:
     started = time.perf_counter()
     count = len(listing.cases)
-    writer = EntryWriter(folder, count, size, masks=any(case.masks for case in listing.cases))
+    masks = len(rules.structures) if any(case.masks for case in listing.cases) else 0
+    writer = EntryWriter(folder, count, size, masks=masks)
     pixels = np.zeros((count, 32), dtype=np.uint8)
     thumbnails = np.zeros((count, THUMBNAIL, THUMBNAIL), dtype=np.uint8)
     digests, masked = [""] * count, [False] * count
     enlarged, bad = 0, dict[int, str]()
-    for row, decoded in enumerate(_decoded_in_order(reader, listing.cases, size)):
+    for row, decoded in enumerate(_decoded_in_order(reader, listing.cases, size, rules)):
         if isinstance(decoded, DataError):
             bad[row] = str(decoded)
         else:
             writer.images[row] = decoded.image
             enlarged += decoded.enlarged
             pixels[row], thumbnails[row], digests[row] = decoded.pixels, decoded.thumbnail, decoded.digest
-            if writer.masks is not None and decoded.mask is not None:
-                writer.masks[row], masked[row] = decoded.mask, True
+            if writer.masks is not None and decoded.masks is not None:
+                writer.masks[row], masked[row] = decoded.masks, True
         if progress is not None:
             progress(row + 1, count)
     skipped = [(_relative(listing.cases[row].image, listing.root), reason) for row, reason in bad.items()]
@@ -167,10 +211,12 @@ def _decode_all(
     writer.close(cases, prints, notes=notes, skipped=skipped, seconds=time.perf_counter() - started)
 
 
-def _decoded_in_order(reader: Reader, cases: list[RawCase], size: int) -> Iterator[_Decoded | DataError]:
+def _decoded_in_order(
+    reader: Reader, cases: list[RawCase], size: int, rules: MaskRules
+) -> Iterator[_Decoded | DataError]:
     def decode(case: RawCase) -> _Decoded | DataError:
         try:
-            return _decode_case(reader, case, size)
+            return _decode_case(reader, case, size, rules)
         except DataError as error:
             return error
 
@@ -180,35 +226,45 @@ def _decoded_in_order(reader: Reader, cases: list[RawCase], size: int) -> Iterat
             yield from pool.map(decode, cases[start : start + 256])
 
 
-def _decode_case(reader: Reader, case: RawCase, size: int) -> _Decoded:
+def _decode_case(reader: Reader, case: RawCase, size: int, rules: MaskRules) -> _Decoded:
     gray = reader.decode(case.image)
     imaging.check_size(gray, case.image)
-    union = _union(case, gray.size) if case.masks else None
+    masks = _masks(case, gray.size, rules) if case.masks else None
     pixels = pixel_digest(gray.levels)
     return _Decoded(
         image=imaging.to_square(gray, size),
         thumbnail=imaging.to_square(gray, THUMBNAIL),
         pixels=pixels,
-        mask=None if union is None else imaging.mask_to_square(union, size),
-        digest=case_digest(case.case_id, case.patient_id, case.label, pixels, union),
+        masks=None if masks is None else np.stack([imaging.mask_to_square(mask, size) for mask in masks]),
+        digest=case_digest(case.case_id, case.patient_id, case.label, pixels, masks),
         enlarged=min(gray.size) < size,
     )
 
 
-def _union(case: RawCase, image_size: tuple[int, int]) -> np.ndarray:
+def _masks(case: RawCase, image_size: tuple[int, int], rules: MaskRules) -> list[np.ndarray]:
+    """Return the mask of each structure, bool, shape (H, W)."""
+    if not rules.pixel_values:
+        return [_union(case.masks[structure], image_size) for structure in rules.structures]
+    (path,) = mask_files(case)
+    values = imaging.decode_values(path)
+    imaging.check_aspect(image_size, values.shape[::-1], path)
+    return [np.isin(values, rules.pixel_values[structure]) for structure in rules.structures]
+
+
+def _union(files: Sequence[Path], image_size: tuple[int, int]) -> np.ndarray:
     union: np.ndarray | None = None
-    for path in case.masks:
+    for path in files:
         mask = imaging.binarise(imaging.decode(path), path)
         imaging.check_aspect(image_size, mask.shape[::-1], path)
         if union is not None and union.shape != mask.shape:
-            raise DataError(f"{path}: is not of the size of {case.masks[0].name} for the same image")
+            raise DataError(f"{path}: is not of the size of {files[0].name} for the same image")
         union = mask if union is None else union | mask
     assert union is not None
     return union
 
 
 def case_digest(
-    case_id: str, patient_id: str, label: int | None, pixels: np.ndarray, mask: np.ndarray | None
+    case_id: str, patient_id: str, label: int | None, pixels: np.ndarray, masks: Sequence[np.ndarray] | None
 ) -> str:
     """Return the sha256 of a case.
 
@@ -218,11 +274,11 @@ def case_digest(
         As in the table of cases.
     pixels : ndarray
         The image's digest, from :func:`~mmbench.data.fingerprints.pixel_digest`.
-    mask : ndarray or None
-        The mask itself.
+    masks : sequence of ndarray or None
+        The masks themselves, one for each structure.
     """
-    mask_digest = None if mask is None else pixel_digest(mask).tobytes().hex()
-    return digest_json([DECODER_VERSION, case_id, patient_id, label, pixels.tobytes().hex(), mask_digest])
+    digests = [pixel_digest(mask).tobytes().hex() for mask in masks] if masks is not None else [None]
+    return digest_json([DECODER_VERSION, case_id, patient_id, label, pixels.tobytes().hex(), *digests])
 
 
 def _table(cases: list[RawCase]) -> pd.DataFrame:

@@ -22,7 +22,14 @@ def cached_dataset(choice: DatasetChoice, protocol: Protocol, data_root: Path | 
     data_root : Path or None
         Folder of the real data sets.
     """
-    return _dataset(choice.model_dump_json(), protocol.image_size, protocol.seed, data_root)
+    return _dataset(
+        choice.model_dump_json(),
+        protocol.image_size,
+        protocol.seed,
+        protocol.classes,
+        protocol.structures,
+        data_root,
+    )
 
 
 def forget() -> None:
@@ -31,7 +38,19 @@ def forget() -> None:
 
 
 @lru_cache(maxsize=64)
-def _dataset(choice: str, image_size: int, seed: int, data_root: Path | None) -> Dataset:
+def _dataset(
+    choice: str,
+    image_size: int,
+    seed: int,
+    classes: tuple[str, ...],
+    structures: tuple[str, ...],
+    data_root: Path | None,
+) -> Dataset:
     return load_dataset(
-        DatasetChoice.model_validate_json(choice), image_size=image_size, seed=seed, data_root=data_root
+        DatasetChoice.model_validate_json(choice),
+        image_size=image_size,
+        seed=seed,
+        data_root=data_root,
+        classes=classes,
+        structures=structures,
     )

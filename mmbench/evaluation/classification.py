@@ -81,7 +81,7 @@ def classification_summary(
     tp, fp = int((predicted & positive).sum()), int((predicted & ~positive).sum())
     fn, tn = int((~predicted & positive).sum()), int((~predicted & ~positive).sum())
     sensitivity, specificity = _ratio(tp, tp + fn), _ratio(tn, tn + fp)
-    auroc, auprc = _ranking_scores(positive, probabilities)
+    auroc, auprc = ranking_scores(positive, probabilities)
     # F1 = 2 precision recall / (precision + recall) = 2 TP / (2 TP + FP + FN), each class as the positive.
     return {
         "accuracy": _ratio(tp + tn, len(labels)),
@@ -142,7 +142,8 @@ def _matthews(tp: int, fp: int, fn: int, tn: int) -> float:
     return (tp * tn - fp * fn) / math.sqrt(product) if product else 0.0
 
 
-def _ranking_scores(positive: np.ndarray, probabilities: np.ndarray) -> tuple[float, float]:
+def ranking_scores(positive: np.ndarray, probabilities: np.ndarray) -> tuple[float, float]:
+    """Return AUROC and average precision; NaN with one class alone."""
     if positive.all() or not positive.any():
         return math.nan, math.nan
     from sklearn.metrics import average_precision_score, roc_auc_score

@@ -40,7 +40,8 @@ def predict(
     Returns
     -------
     ndarray
-        float32 in [0, 1]: the probability of each class, shape (N, K), or of lung per pixel, (N, S, S).
+        float32 in [0, 1]: the probability of each class, shape (N, K), or of each structure at each pixel,
+        (N, structures, S, S).
 
     Raises
     ------
@@ -80,4 +81,4 @@ def _predict_some(method: Method, images: np.ndarray, task: Task, device: torch.
     if task is Task.CLASSIFICATION:
         # In double precision, so that only the result is rounded.
         return logits.double().softmax(1).float().cpu().numpy()
-    return logits.float().sigmoid()[:, 0].cpu().numpy()
+    return logits.float().sigmoid().cpu().numpy()

@@ -5,17 +5,17 @@ No network, no image and no GPU enters: scores can be made wherever the predicti
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from mmbench.evaluation.classification import case_classification, classification_summary
-from mmbench.evaluation.segmentation import segmentation_scores
+from mmbench.evaluation.multiclass import PROBABILITY, case_classes, multiclass_summary
+from mmbench.evaluation.segmentation import FLAGS, structure_scores
 from mmbench.protocol.schema import MetricPolicy
-
-FLAGS = ("empty_prediction", "empty_truth")
-"""Counted over cases, not averaged."""
+from mmbench.protocol.vocabulary import CLASS_NAMES, STRUCTURE_NAMES
 
 
 @dataclass(frozen=True)
@@ -34,17 +34,24 @@ class Scores:
     metrics: dict[str, float]
 
 
-def score_classification(cases: pd.DataFrame, probabilities: np.ndarray, policy: MetricPolicy) -> Scores:
+def score_classification(
+    cases: pd.DataFrame,
+    probabilities: np.ndarray,
+    policy: MetricPolicy,
+    classes: Sequence[str] = CLASS_NAMES,
+) -> Scores:
     """Score predicted classes.
 
     Parameters
     ----------
     cases : DataFrame
-        ``case_id``, ``patient_id`` and ``label`` (0 normal, 1 pneumonia) of N cases.
+        ``case_id``, ``patient_id`` and ``label`` (a place in ``classes``) of N cases.
     probabilities : ndarray
-        Of pneumonia, in [0, 1], shape (N,).
+        Of each class, in [0, 1], shape (N, K).
     policy : MetricPolicy
-        Its ``class_threshold`` makes the predicted class.
+        Its ``class_threshold`` makes the predicted class of normal and pneumonia.
+    classes : sequence of str
+        Names of the K classes.
 
     Raises
     ------
@@ -52,14 +59,26 @@ def score_classification(cases: pd.DataFrame, probabilities: np.ndarray, policy:
         As :func:`~mmbench.evaluation.classification.case_classification`.
     """
     labels = cases["label"].to_numpy(dtype=np.int64)
-    values = probabilities.astype(np.float64)
+    every = probabilities.astype(np.float64)
+    if tuple(classes) != CLASS_NAMES:
+        columns = {f"{PROBABILITY}{name}": every[:, place] for place, name in enumerate(classes)}
+        table = cases[["case_id", "patient_id"]].assign(
+            label=labels, **columns, **case_classes(labels, every)
+        )
+        return Scores(table, multiclass_summary(labels, every, classes))
+    values = every[:, 1]
     scored = case_classification(labels, values, policy)
     table = cases[["case_id", "patient_id"]].assign(label=labels, probability=values, **scored)
     return Scores(table, classification_summary(labels, values, policy))
 
 
 def score_segmentation(
-    cases: pd.DataFrame, masks: np.ndarray, truth: np.ndarray, policy: MetricPolicy, neighbours: int = 4
+    cases: pd.DataFrame,
+    masks: np.ndarray,
+    truth: np.ndarray,
+    policy: MetricPolicy,
+    neighbours: int = 4,
+    structures: Sequence[str] = STRUCTURE_NAMES,
 ) -> Scores:
     """Score predicted masks.
 
@@ -68,18 +87,22 @@ def score_segmentation(
     cases : DataFrame
         ``case_id`` and ``patient_id`` of N cases.
     masks, truth : ndarray
-        bool, shape (N, S, S).
+        bool, shape (N, structures, S, S).
     policy : MetricPolicy
         Spacing, NSD tolerance and the rule for empty masks.
     neighbours : int
         As for :func:`mmbench.evaluation.distances.surface`; records have 4.
+    structures : sequence of str
+        Names of the structures. Of several, each has its own scores, and their means are the case's.
     """
     rows = [
-        segmentation_scores(one, other, policy, neighbours) for one, other in zip(masks, truth, strict=True)
+        structure_scores(one, other, policy, structures, neighbours)
+        for one, other in zip(masks, truth, strict=True)
     ]
     values = pd.DataFrame(rows)
     table = pd.concat([cases[["case_id", "patient_id"]].reset_index(drop=True), values], axis=1)
     numbers = values.astype(float)
     # A mean leaves out the cases whose metric is undefined.
-    metrics = {str(name): float(value) for name, value in numbers.drop(columns=list(FLAGS)).mean().items()}
-    return Scores(table, metrics | {name: float(numbers[name].sum()) for name in FLAGS})
+    flags = [name for name in numbers.columns if name.split(":")[0] in FLAGS]
+    metrics = {str(name): float(value) for name, value in numbers.drop(columns=flags).mean().items()}
+    return Scores(table, metrics | {name: float(numbers[name].sum()) for name in flags})

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from mmbench.evaluation.distances import surface_scores
 from mmbench.evaluation.overlap import overlap_scores
 from mmbench.evaluation.similarity import ssim
 from mmbench.protocol.schema import MetricPolicy
+
+FLAGS = ("empty_prediction", "empty_truth")
+"""Counted over cases, not averaged."""
 
 
 def segmentation_scores(
@@ -54,3 +59,44 @@ def segmentation_scores(
         "empty_prediction": predicted == 0,
         "empty_truth": true == 0,
     }
+
+
+def structure_scores(
+    predictions: np.ndarray,
+    truths: np.ndarray,
+    policy: MetricPolicy,
+    structures: Sequence[str],
+    neighbours: int = 4,
+) -> dict[str, float]:
+    """Return the scores of one case with a mask for each structure.
+
+    Parameters
+    ----------
+    predictions, truths : ndarray
+        bool, shape (structures, H, W).
+    policy, neighbours
+        As for :func:`segmentation_scores`.
+    structures : sequence of str
+        Their names.
+
+    Returns
+    -------
+    dict of str to float
+        Of one structure, those of :func:`segmentation_scores`. Of several, each one's under names such as
+        ``dice:heart``, and the means over structures, undefined where one is; a flag is set where one is.
+    """
+    every = [
+        segmentation_scores(one, other, policy, neighbours)
+        for one, other in zip(predictions, truths, strict=True)
+    ]
+    if len(structures) == 1:
+        return every[0]
+    found = {
+        name: any(own[name] for own in every)
+        if name in FLAGS
+        else float(np.mean([own[name] for own in every]))
+        for name in every[0]
+    }
+    for structure, own in zip(structures, every, strict=True):
+        found |= {f"{name}:{structure}": value for name, value in own.items()}
+    return found

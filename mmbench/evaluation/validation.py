@@ -10,11 +10,12 @@ import torch
 
 from mmbench.data.dataset import Dataset
 from mmbench.evaluation.classification import classification_summary
+from mmbench.evaluation.multiclass import multiclass_summary
 from mmbench.evaluation.overlap import overlap_scores
 from mmbench.evaluation.prediction import predict
 from mmbench.methods.base import Method
 from mmbench.protocol.schema import MetricPolicy
-from mmbench.protocol.vocabulary import Task
+from mmbench.protocol.vocabulary import CLASS_NAMES, Task
 
 THRESHOLD = 0.5
 """Of class and mask, whatever the protocol's metric policy: another policy must not choose other weights."""
@@ -84,6 +85,8 @@ def _predicted(
 
 def _classified(dataset: Dataset, rows: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
     labels = dataset.cases["label"].iloc[rows].to_numpy(dtype=np.int64)
+    if dataset.classes != CLASS_NAMES:
+        return multiclass_summary(labels, probabilities.astype(np.float64), dataset.classes)
     policy = MetricPolicy(class_threshold=THRESHOLD)
     return classification_summary(labels, probabilities[:, 1].astype(np.float64), policy)
 
@@ -91,5 +94,5 @@ def _classified(dataset: Dataset, rows: np.ndarray, probabilities: np.ndarray) -
 def _mean_dice(dataset: Dataset, rows: np.ndarray, probabilities: np.ndarray) -> float:
     assert dataset.masks is not None
     predicted, truth = probabilities >= THRESHOLD, dataset.masks[rows] > 0
-    counts = zip(*(part.sum((1, 2)) for part in (predicted & truth, predicted, truth)), strict=True)
+    counts = zip(*(part.sum((2, 3)).ravel() for part in (predicted & truth, predicted, truth)), strict=True)
     return float(np.mean([overlap_scores(*map(int, count))["dice"] for count in counts]))

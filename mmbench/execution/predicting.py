@@ -10,13 +10,14 @@ import pandas as pd
 import torch
 
 from mmbench.data.dataset import Dataset
+from mmbench.errors import PluginError
 from mmbench.evaluation.prediction import predict
 from mmbench.execution.executor import RunTask
 from mmbench.execution.sources import domain_dataset
 from mmbench.methods.base import Method
 from mmbench.plugins.discovery import cached_registry
 from mmbench.protocol.specs import PredictionsSpec
-from mmbench.protocol.vocabulary import CLASS_NAMES, Task
+from mmbench.protocol.vocabulary import Task
 from mmbench.provenance import engine_digest
 from mmbench.store.environment import capture
 from mmbench.store.layer import write_arrays, write_parquet
@@ -65,6 +66,12 @@ class Predictor:
             device=torch.device(self.task.device),
             precision=self.task.run.training.precision,
         )
+        names = spec.domain.structures if spec.task is Task.SEGMENTATION else spec.domain.classes
+        if probabilities.shape[1] != len(names):
+            raise PluginError(
+                f"method {self.task.run.method!r} predicts {probabilities.shape[1]} for {spec.task.value}, but "
+                f"the protocol asks for {', '.join(names)}; have its skip() refuse such protocols"
+            )
         product = str(self.store.runs.content(self.task.id)["product"])
         masks = spec.task is Task.SEGMENTATION
         thresholds, bits = self._kept(spec, product) if masks else ([], 0)
@@ -93,7 +100,7 @@ class Predictor:
                 write_arrays(arrays, folder / MASKS)
             else:
                 ids = dataset.cases["case_id"].iloc[rows].to_numpy()
-                columns = {name: probabilities[:, place] for place, name in enumerate(CLASS_NAMES)}
+                columns = {name: probabilities[:, place] for place, name in enumerate(spec.domain.classes)}
                 write_parquet(pd.DataFrame({"case_id": ids, **columns}), folder / PROBABILITIES)
 
         self.store.predictions.write(record, files, replace=True)

@@ -7,7 +7,7 @@ import time
 from mmbench.errors import StoreError
 from mmbench.evaluation.scores import Scores, score_classification, score_segmentation
 from mmbench.protocol.specs import ScoresSpec
-from mmbench.protocol.vocabulary import CLASS_NAMES, Task
+from mmbench.protocol.vocabulary import Task
 from mmbench.provenance import engine_digest
 from mmbench.store.environment import capture
 from mmbench.store.layer import fix_hint, write_parquet
@@ -15,8 +15,6 @@ from mmbench.store.masks import predicted_masks, true_masks
 from mmbench.store.missing import scored_content
 from mmbench.store.records import ScoresRecord
 from mmbench.store.store import CASES, PROBABILITIES, ResultStore
-
-POSITIVE = CLASS_NAMES[1]
 
 
 def write_scores(store: ResultStore, spec: ScoresSpec) -> None:
@@ -66,6 +64,8 @@ def _scores(store: ResultStore, spec: ScoresSpec) -> Scores:
     wanted = spec.predictions
     cases = store.ground_truth.table(wanted.ground_truth, CASES).to_pandas()
     if wanted.task is Task.CLASSIFICATION:
-        probabilities = store.predictions.table(wanted.id, PROBABILITIES).to_pandas()[POSITIVE]
-        return score_classification(cases, probabilities.to_numpy(), spec.policy)
-    return score_segmentation(cases, predicted_masks(store, spec), true_masks(store, wanted), spec.policy)
+        classes = wanted.domain.classes
+        probabilities = store.predictions.table(wanted.id, PROBABILITIES).to_pandas()[list(classes)]
+        return score_classification(cases, probabilities.to_numpy(), spec.policy, classes)
+    masks, truth = predicted_masks(store, spec), true_masks(store, wanted)
+    return score_segmentation(cases, masks, truth, spec.policy, structures=wanted.domain.structures)

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 from mmbench.errors import PluginError
 from mmbench.methods.batch import Batch, Views
 from mmbench.protocol.schema import Backbone
-from mmbench.protocol.vocabulary import Stream, Task
+from mmbench.protocol.vocabulary import CLASS_NAMES, STRUCTURE_NAMES, Stream, Task
 
 if TYPE_CHECKING:
     import torch
@@ -47,8 +47,10 @@ class Problem:
         The network to build, see :func:`mmbench.networks.build_network`.
     image_size : int
         Side of the square images in pixels.
-    num_classes : int
-        Number of classes; class 1 is pneumonia.
+    classes : tuple of str
+        Names of the classes, in the order of class logits.
+    structures : tuple of str
+        Names of the structures, in the order of a mask's channels.
     seed : int
         Of a method that draws its own random numbers in ``predict`` (the trivial baseline ``prevalence``).
     steps : int
@@ -60,10 +62,21 @@ class Problem:
     tasks: frozenset[Task]
     backbone: Backbone
     image_size: int
-    num_classes: int = 2
+    classes: tuple[str, ...] = CLASS_NAMES
+    structures: tuple[str, ...] = STRUCTURE_NAMES
     seed: int = 0
     steps: int = 1000
     batch_size: int = 10
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes."""
+        return len(self.classes)
+
+    @property
+    def num_structures(self) -> int:
+        """Number of structures."""
+        return len(self.structures)
 
 
 @dataclass(frozen=True)
@@ -75,7 +88,7 @@ class LabeledData:
     labels : Tensor or None
         int64, shape (N,): the labels within the classification budget.
     masks : Tensor or None
-        uint8 in {0, 1}, shape (M, H, W): the masks within the segmentation budget.
+        uint8 in {0, 1}, shape (M, structures, H, W): the masks within the segmentation budget.
     pool_sizes : mapping from Stream to int
         How many images each of the method's streams draws from; ``rows`` of a batch counts within them.
     """
@@ -94,7 +107,7 @@ class Prediction:
     class_logits : Tensor or None
         Classification: shape (N, classes).
     mask_logits : Tensor or None
-        Segmentation: shape (N, 1, H, W).
+        Segmentation: shape (N, structures, H, W).
     """
 
     class_logits: Tensor | None = None

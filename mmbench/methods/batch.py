@@ -98,7 +98,7 @@ class StreamBatch:
     labels : Tensor
         Of ``labeled_classification``: int64, shape (N,).
     masks : Tensor
-        Of ``labeled_segmentation``: float32 in {0, 1}, shape (N, 1, H, W), in the place of ``images``.
+        Of ``labeled_segmentation``: float32 in {0, 1}, shape (N, structures, H, W), moved as ``images``.
     """
 
     images: Tensor

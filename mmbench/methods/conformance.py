@@ -19,7 +19,7 @@ from mmbench.methods.base import LabeledData, Method, Problem
 from mmbench.methods.batch import Batch, CutMix, StreamBatch, Views
 from mmbench.methods.persistence import load_method, save_method
 from mmbench.protocol.schema import Backbone
-from mmbench.protocol.vocabulary import Stream, Task
+from mmbench.protocol.vocabulary import CLASS_NAMES, STRUCTURE_NAMES, Stream, Task
 from mmbench.randomness import seed_globally
 
 IMAGES = 4
@@ -46,7 +46,12 @@ def faults(cls: type[Method], hyperparameters: dict[str, Any] | None = None) -> 
 
 
 def example_batch(
-    streams: set[Stream], side: int = SIDE, views: Mapping[Stream, Views] | None = None
+    streams: set[Stream],
+    side: int = SIDE,
+    views: Mapping[Stream, Views] | None = None,
+    *,
+    classes: int = 2,
+    structures: int = 1,
 ) -> Batch:
     """Return a made-up batch of four images per stream, the same on every call."""
     random = torch.Generator().manual_seed(0)
@@ -59,9 +64,9 @@ def example_batch(
         part, asked = StreamBatch(images(), rows=torch.arange(IMAGES)), (views or {}).get(stream, Views())
         part.weak += tuple(images() for _ in range(asked.weak - 1))
         if stream is Stream.LABELED_CLASSIFICATION:
-            part.labels = torch.tensor([0, 1, 1, 0])
+            part.labels = torch.tensor([0, 1, classes - 1, 0])
         elif stream is Stream.LABELED_SEGMENTATION:
-            part.masks = (images() > 0).float()
+            part.masks = torch.cat([(images() > 0).float() for _ in range(structures)], 1)
         if asked.strong:
             part.strong = tuple(images() for _ in range(asked.strong))
         if asked.cutmix:
@@ -71,25 +76,40 @@ def example_batch(
     return Batch({stream: part for stream, part in every.items() if stream in streams})
 
 
-def built(cls: type[Method], hyperparameters: dict[str, Any], side: int = SIDE) -> Method:
+def built(
+    cls: type[Method],
+    hyperparameters: dict[str, Any],
+    side: int = SIDE,
+    classes: tuple[str, ...] = CLASS_NAMES,
+    structures: tuple[str, ...] = STRUCTURE_NAMES,
+) -> Method:
     """Return a method built on the narrow paper network and started, ready for its first step."""
-    method = _new(cls, hyperparameters, side, seed=0)
-    batch = example_batch(set(Stream), side)
+    method = _new(cls, hyperparameters, _problem(cls, side, classes, structures), seed=0)
+    batch = example_batch(set(Stream), side, classes=len(classes), structures=len(structures))
     masks = batch[Stream.LABELED_SEGMENTATION].masks
     method.start(
         LabeledData(
             labels=batch[Stream.LABELED_CLASSIFICATION].labels if Task.CLASSIFICATION in cls.tasks else None,
-            masks=masks[:, 0].to(torch.uint8) if Task.SEGMENTATION in cls.tasks else None,
+            masks=masks.to(torch.uint8) if Task.SEGMENTATION in cls.tasks else None,
             pool_sizes=dict.fromkeys(cls.streams, IMAGES),
         )
     )
     return method
 
 
-def _new(cls: type[Method], hyperparameters: dict[str, Any], side: int, seed: int) -> Method:
+def _problem(
+    cls: type[Method],
+    side: int = SIDE,
+    classes: tuple[str, ...] = CLASS_NAMES,
+    structures: tuple[str, ...] = STRUCTURE_NAMES,
+) -> Problem:
+    return Problem(frozenset(cls.tasks), Backbone(width=0.25), side, classes=classes, structures=structures)
+
+
+def _new(cls: type[Method], hyperparameters: dict[str, Any], problem: Problem, seed: int) -> Method:
     method = cls(cls.Hyperparameters.model_validate(hyperparameters))
     torch.manual_seed(seed)
-    method.build(Problem(frozenset(cls.tasks), Backbone(width=0.25), side))
+    method.build(problem)
     return method
 
 
@@ -183,13 +203,36 @@ def _prediction_of(method: Method, task: Task, images: Tensor) -> Iterator[str]:
         yield f"predict returns different {part.name} for an image alone than for it in a batch"
 
 
+def _other_classes(cls: type[Method], values: dict[str, Any]) -> Iterator[str]:
+    """Check that a method takes three classes and two structures, or says why it does not."""
+    classes, structures = ("a", "b", "c"), ("d", "e")
+    if cls.skip(_problem(cls, SIDE, classes, structures)) is not None:
+        return
+    method = built(cls, values, SIDE, classes, structures)
+    if not cls.trivial:
+        batch = example_batch(cls.streams, views=cls.views, classes=3, structures=2)
+        _steps(method, _optimizer(method), batch, range(1))
+    for module in method.modules().values():
+        module.eval()
+    shapes = {Task.CLASSIFICATION: (IMAGES, 3), Task.SEGMENTATION: (IMAGES, 2, SIDE, SIDE)}
+    for task in sorted(cls.tasks):
+        with torch.no_grad():
+            found = getattr(method.predict(_images(), task), _PARTS[task].name)
+        if found is not None and found.shape != shapes[task]:
+            yield (
+                f"of 3 classes and 2 structures, predict returns {_PARTS[task].name} of shape "
+                f"{tuple(found.shape)}, not {shapes[task]}; build heads for problem.num_classes and "
+                "problem.num_structures, or have skip() say that the method cannot"
+            )
+
+
 def _saving(cls: type[Method], values: dict[str, Any]) -> Iterator[str]:
     """Check that a new method predicts the same from what is saved of the first, without ``start``."""
     method = built(cls, values)
     if not cls.trivial:
         _steps(method, _optimizer(method), example_batch(cls.streams, views=cls.views), range(2))
     # With another seed, so that what build draws at random without saving it is noticed.
-    again, device = _new(cls, values, SIDE, seed=1), torch.device("cpu")
+    again, device = _new(cls, values, _problem(cls), seed=1), torch.device("cpu")
     with TemporaryDirectory() as folder:
         save_method(method, Path(folder))
         load_method(again, Path(folder), device)
@@ -266,4 +309,5 @@ _CHECKS = {
     "predict": _prediction,
     "resuming from a checkpoint": _resuming,
     "saving and loading": _saving,
+    "three classes and two structures": _other_classes,
 }

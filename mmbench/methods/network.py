@@ -41,6 +41,7 @@ class NetworkMethod(Method):
             segment=SEGMENTATION in problem.tasks,
             image_size=problem.image_size,
             num_classes=problem.num_classes,
+            num_structures=problem.num_structures,
             bridge=getattr(self.hyperparameters, "bridge", "none"),
             saliency_scale=getattr(self.hyperparameters, "saliency_scale", "raw"),
         )

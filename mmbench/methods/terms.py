@@ -61,21 +61,21 @@ def pseudo_label(weak_logits: Tensor, strong_logits: Tensor, confidence: float) 
 
 
 def dice(logits: Tensor, masks: Tensor, smooth: float = 1.0) -> Tensor:
-    """Return the soft Dice loss per image, averaged; the L_l of eq. 2.
+    """Return the soft Dice loss of each image and structure, averaged; the L_l of eq. 2.
 
     Parameters
     ----------
     logits : Tensor
-        Mask logits, shape (N, 1, H, W).
+        Mask logits, shape (N, structures, H, W).
     masks : Tensor
         In {0, 1}, same shape.
     smooth : float
         Added to numerator and denominator, as in the released script.
     """
-    probability = logits.float().sigmoid().flatten(1)
-    truth = masks.flatten(1)
-    overlap = (probability * truth).sum(1)
-    score = (2 * overlap + smooth) / (probability.sum(1) + truth.sum(1) + smooth)
+    probability = logits.float().sigmoid().flatten(2)
+    truth = masks.flatten(2)
+    overlap = (probability * truth).sum(2)
+    score = (2 * overlap + smooth) / (probability.sum(2) + truth.sum(2) + smooth)
     return (1 - score).mean()
 
 
@@ -88,10 +88,10 @@ def segmentation_kl(labeled_logits: Tensor, unlabeled_logits: Tensor, kind: Segm
     Parameters
     ----------
     labeled_logits, unlabeled_logits : Tensor
-        Shape (N, 1, H, W).
+        Shape (N, structures, H, W).
     kind : {'bernoulli', 'spatial', 'none'}
         ``bernoulli``: each pixel is a coin, mean over pixels. ``spatial``: each mask is a distribution
-        over pixels, mean over images. ``none``: zero, as released.
+        over pixels, mean over masks. ``none``: zero, as released.
     """
     from torch.nn import functional
 
@@ -99,8 +99,8 @@ def segmentation_kl(labeled_logits: Tensor, unlabeled_logits: Tensor, kind: Segm
         return labeled_logits.new_zeros(())
     labeled, unlabeled = labeled_logits.float(), unlabeled_logits.float()
     if kind == "spatial":
-        target = functional.log_softmax(labeled.flatten(1), 1)
-        given = functional.log_softmax(unlabeled.flatten(1), 1)
+        target = functional.log_softmax(labeled.flatten(0, 1).flatten(1), 1)
+        given = functional.log_softmax(unlabeled.flatten(0, 1).flatten(1), 1)
         return functional.kl_div(given, target, log_target=True, reduction="batchmean")
     # Of coins with log odds a and b and P = sigmoid(a), KL = P log(P / Q) + (1 - P) log((1 - P) / (1 - Q)).
     # With log P = a + log(1 - P) and log(1 - P) = -softplus(a) that is P (a - b) - softplus(a) + softplus(b).

@@ -17,6 +17,7 @@ def build_network(
     segment: bool,
     image_size: int,
     num_classes: int = 2,
+    num_structures: int = 1,
     bridge: Bridge = "none",
     saliency_scale: SaliencyScale = "raw",
 ) -> MultitaskNetwork:
@@ -30,8 +31,8 @@ def build_network(
         Which heads to build; parts that no head needs are left out.
     image_size : int
         Side of the square images in pixels.
-    num_classes : int
-        Number of classes.
+    num_classes, num_structures : int
+        Number of classes, and of structures, which get a mask each.
     bridge : {'both', 'image', 'saliency', 'shuffled', 'none'}
         What joins the decoder.
     saliency_scale : {'raw', 'minmax'}
@@ -47,11 +48,11 @@ def build_network(
     if backbone.name == "paper_unet":
         from mmbench.networks.unet import PaperUNet
 
-        body: Body = PaperUNet(backbone, classify, segment, num_classes, channels)
+        body: Body = PaperUNet(backbone, classify, segment, num_classes, num_structures, channels)
     else:
         from mmbench.networks.smp import SMPNetwork
 
-        body = SMPNetwork(backbone, classify, segment, num_classes, channels, image_size)
+        body = SMPNetwork(backbone, classify, segment, num_classes, num_structures, channels, image_size)
     return MultitaskNetwork(body, bridge if segment else "none", saliency_scale)
 
 

@@ -228,11 +228,11 @@ class _NarrowLayer(torch.autograd.Function):
 
 
 def to_mask(features: Tensor, convolution: nn.Conv2d) -> Tensor:
-    """Return features (N, C, H, W) after a 1x1 convolution to one channel, (N, 1, H, W).
+    """Return features (N, C, H, W) after a 1x1 convolution to a mask's logits for each structure.
 
-    On a CPU it is a sum of planes or a matrix product, since convolutions to a single channel are slow.
+    To one channel on a CPU it is a sum of planes or a matrix product, since convolutions to one are slow.
     """
-    if not _by_hand(features) or convolution.bias is None:
+    if not _by_hand(features) or convolution.bias is None or convolution.out_channels > 1:
         mask: Tensor = convolution(features)
         return mask
     weight, bias = convolution.weight, convolution.bias

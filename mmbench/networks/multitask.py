@@ -23,7 +23,7 @@ class Body(nn.Module):
 
     @abstractmethod
     def decode(self, features: list[Tensor], bridge: Tensor | None) -> Tensor:
-        """Return mask logits, shape (N, 1, H, W); ``bridge`` is (N, C, H, W)."""
+        """Return mask logits, shape (N, structures, H, W); ``bridge`` is (N, C, H, W)."""
 
 
 class MultitaskNetwork(Classifier):
@@ -50,7 +50,7 @@ class MultitaskNetwork(Classifier):
         return self.body.classify(self.body.encode(images))
 
     def segment(self, images: Tensor, perturb: Callable[[Tensor], Tensor] | None = None) -> Tensor:
-        """Return mask logits, shape (N, 1, H, W).
+        """Return mask logits, shape (N, structures, H, W).
 
         Parameters
         ----------

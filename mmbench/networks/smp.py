@@ -32,8 +32,8 @@ class SMPNetwork(Body):
         own ``mit_b0`` … ``mit_b5``.
     classify, segment : bool
         Which heads to build.
-    num_classes : int
-        Number of classes.
+    num_classes, num_structures : int
+        Number of classes, and of structures, which get a mask each.
     bridge_channels : int
         Channels of the bridge, 0 for none.
     image_size : int
@@ -51,12 +51,13 @@ class SMPNetwork(Body):
         classify: bool,
         segment: bool,
         num_classes: int,
+        num_structures: int,
         bridge_channels: int,
         image_size: int,
     ):
         super().__init__()
         decoder, encoder = backbone.name.removeprefix("smp:").split("/", 1)
-        model = _make(decoder, encoder, backbone.pretrained, image_size)
+        model = _make(decoder, encoder, backbone.pretrained, image_size, num_structures)
         self.encoder = model.encoder
         channels = self.encoder.out_channels
         if classify:
@@ -94,7 +95,7 @@ def _identity_mix(channels: int, extra: int) -> nn.Conv2d:
     return mix
 
 
-def _make(decoder: str, encoder: str, pretrained: bool, image_size: int) -> Any:
+def _make(decoder: str, encoder: str, pretrained: bool, image_size: int, num_structures: int) -> Any:
     # DPT's decoder also wants the transformer's class tokens, which the other encoders do not have.
     architectures = [name for name in smp.MODEL_ARCHITECTURES_MAPPING if name != "dpt"]
     if decoder not in architectures:
@@ -103,7 +104,7 @@ def _make(decoder: str, encoder: str, pretrained: bool, image_size: int) -> Any:
     known = [f"mit_b{size}" for size in range(6)] if own else timm.list_models()
     if encoder.split(".")[0] not in known:
         raise ProtocolError(f"unknown encoder {encoder!r}; {suggestion(encoder, known)}")
-    options: dict[str, Any] = {"in_channels": 1, "classes": 1}
+    options: dict[str, Any] = {"in_channels": 1, "classes": num_structures}
     if not own and _fixed_input(encoder):
         options["img_size"] = image_size
     name = encoder if own else f"tu-{encoder}"

@@ -47,12 +47,20 @@ class PaperUNet(Body):
         Which heads to build.
     num_classes : int
         Number of classes.
+    num_structures : int
+        Number of structures, a mask each.
     bridge_channels : int
         Channels that join the first decoder stage.
     """
 
     def __init__(
-        self, backbone: Backbone, classify: bool, segment: bool, num_classes: int, bridge_channels: int
+        self,
+        backbone: Backbone,
+        classify: bool,
+        segment: bool,
+        num_classes: int,
+        num_structures: int,
+        bridge_channels: int,
     ):
         super().__init__()
         widths = [max(1, round(BASE_CHANNELS * 2**level * backbone.width)) for level in range(backbone.depth)]
@@ -69,7 +77,7 @@ class PaperUNet(Body):
                 )
                 for level, (below, skip) in enumerate(zip(widths[:0:-1], widths[-2::-1], strict=True))
             )
-            self.mask_head = nn.Conv2d(widths[0], 1, 1)
+            self.mask_head = nn.Conv2d(widths[0], num_structures, 1)
 
     def encode(self, images: Tensor) -> list[Tensor]:
         """Return each block's features, finest first; block k has 1/2^k of the side."""

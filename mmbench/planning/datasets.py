@@ -57,7 +57,7 @@ class ProtocolData:
 
     @property
     def patients(self) -> dict[Task, dict[str, float]]:
-        """The effective number of patients evaluated, of the rarer class where there are classes."""
+        """The effective number of patients evaluated, of the rarest class where there are classes."""
         return {
             task: {
                 dataset.domain: _effective(dataset, part, task)
@@ -123,8 +123,8 @@ def load_data(protocol: Protocol, data_root: Path | None, on_dataset: Callable[[
 
 def _effective(dataset: Dataset, part: str, task: Task) -> float:
     cases = dataset.cases.iloc[dataset.rows(part, task)]
-    positive = cases["label"].to_numpy(dtype=int) == 1 if task is Task.CLASSIFICATION else None
-    return effective_patients(pd.factorize(cases["patient_id"])[0], positive)
+    labels = cases["label"].to_numpy(dtype=int) if task is Task.CLASSIFICATION else None
+    return effective_patients(pd.factorize(cases["patient_id"])[0], labels)
 
 
 def _digest(dataset: Dataset, part: str, *, in_domain: bool) -> DomainDigest:
@@ -134,6 +134,8 @@ def _digest(dataset: Dataset, part: str, *, in_domain: bool) -> DomainDigest:
         split=dataset.split_digest,
         part=part,
         in_domain=in_domain,
+        classes=dataset.classes,
+        structures=dataset.structures,
     )
 
 
@@ -164,9 +166,11 @@ def _check_validation(task: Task, dataset: Dataset, what: str, otherwise: str, a
             f"split, or {otherwise}",
             at=at,
         )
-    if task is Task.CLASSIFICATION and dataset.cases["label"].iloc[rows].nunique() < 2:
+    present = dataset.cases["label"].iloc[rows].nunique()
+    if task is Task.CLASSIFICATION and present < len(dataset.classes):
         raise ProtocolError(
-            f"{what} needs both classes, but the validation part of {dataset.domain} has one; "
+            f"{what} needs every class, but the validation part of {dataset.domain} has {present} of "
+            f"{len(dataset.classes)}; "
             f"give it a split, or {otherwise}",
             at=at,
         )

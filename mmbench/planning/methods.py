@@ -38,7 +38,15 @@ def runnable(rows: Rows, registry: Registry, protocol: Protocol) -> tuple[Rows, 
     """Return the rows whose method does not ask to be skipped, and why the others do."""
     kept, notes = [], []
     for entry, summary in rows:
-        problem = Problem(summary.tasks, protocol.backbone, protocol.image_size)
+        problem = Problem(
+            summary.tasks,
+            protocol.backbone,
+            protocol.image_size,
+            classes=protocol.classes,
+            structures=protocol.structures,
+            steps=protocol.training.steps,
+            batch_size=protocol.training.batch_size,
+        )
         reason = registry.get(entry.method).cls.skip(problem)
         if reason is None:
             kept.append((entry, summary))

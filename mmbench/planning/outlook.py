@@ -305,7 +305,7 @@ def _few_labels(plan: Plan) -> Iterable[str]:
         for subset in protocol.subset_numbers:
             rows = labeled_rows(source, Task.CLASSIFICATION, budget, seed=protocol.seed, subset=subset)
             labels = source.cases["label"].iloc[rows].to_numpy(dtype=int)
-            for name, label in (("normal", 0), ("pneumonia", 1)):
+            for label, name in enumerate(source.classes):
                 count = int((labels == label).sum())
                 fewest[name] = min(fewest.get(name, count), count)
         for name, count in fewest.items():

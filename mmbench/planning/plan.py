@@ -17,7 +17,7 @@ from mmbench.planning.datasets import ProtocolData, load_data
 from mmbench.planning.methods import left_out, resolve_methods, runnable, with_plugins
 from mmbench.planning.subset_table import subset_table
 from mmbench.plugins.discovery import discover
-from mmbench.protocol.metrics import MAIN_METRIC, METRICS
+from mmbench.protocol.metrics import MAIN_METRIC, metrics_of
 from mmbench.protocol.runs import MethodSummary, RunSpec, expand
 from mmbench.protocol.schema import Protocol
 from mmbench.protocol.specs import DomainDigest, ScoresSpec, predictions_of, scores_of
@@ -159,14 +159,15 @@ def _notes(data: ProtocolData, leaks: LeakReport) -> list[str]:
 
 
 def _check_metrics(protocol: Protocol) -> None:
+    known = metrics_of(protocol.classes, protocol.structures)
     for key in ("metrics", "primary"):
-        for index, name in enumerate(getattr(protocol.statistics, key)):
-            if name not in METRICS:
+        for index, name in enumerate(getattr(protocol.statistics, key) or ()):
+            if name not in known:
                 raise ProtocolError(
-                    f"there is no metric {name!r}; {suggestion(name, METRICS)}",
+                    f"there is no metric {name!r} of these classes and structures; {suggestion(name, known)}",
                     at=("statistics", key, index),
                 )
-    tasks = {METRICS[name].task for name in protocol.statistics.primary}
+    tasks = {known[name].task for name in protocol.statistics.primary}
     for task in protocol.tasks:
         if task not in tasks:
             raise ProtocolError(

@@ -62,7 +62,7 @@ class OneOrMany:
 
     @staticmethod
     def _wrap(value: Any) -> Any:
-        return [value] if isinstance(value, (str, dict)) else value
+        return [value] if isinstance(value, (str, dict, int)) else value
 
 
 @dataclass(frozen=True)
@@ -106,6 +106,12 @@ Name = Annotated[
     Field(pattern=NAME_PATTERN, max_length=80),
     Words("a name (a letter or digit, then at most 79 letters, digits, spaces and . _ + @ = [ ] -)"),
 ]
+Member = Annotated[
+    str,
+    Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]*$", max_length=40),
+    Words("a name (a letter or digit, then at most 39 letters, digits, spaces and . _ -)"),
+]
+"""The name of a class or a structure; without colons, since metrics of one are called ``dice:heart``."""
 Positive = Annotated[int, Field(ge=1, le=10**9)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Scalar = bool | int | float | str

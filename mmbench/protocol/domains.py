@@ -36,11 +36,12 @@ class SplitSizes(Strict):
         return self
 
 
-class ClassCounts(Strict):
-    """How many cases of each class to keep."""
+def _text_keys(value: Any) -> Any:
+    """Let whole numbers be keys, as labels of a manifest often are."""
+    return {str(key): item for key, item in value.items()} if isinstance(value, dict) else value
 
-    normal: int = Field(ge=0, le=10**9)
-    pneumonia: int = Field(ge=0, le=10**9)
+
+MaskValues = Annotated[tuple[Annotated[int, Field(ge=0, le=65535)], ...], OneOrMany()]
 
 
 class DatasetChoice(Strict):
@@ -55,7 +56,12 @@ class DatasetChoice(Strict):
     data root."""
     cases: Positive | None = None
     """Phantom: how many cases to generate. Real data: a seeded, stratified subset of this size."""
-    class_counts: ClassCounts | None = None
+    label_map: Annotated[dict[str, str | None], BeforeValidator(_text_keys)] = Field(default_factory=dict)
+    """What the dataset's findings count as: a class of the protocol, or ``null`` for no label. A finding that
+    is not named is the class of its name; normal and pneumonia need no map."""
+    mask_values: dict[str, MaskValues] = Field(default_factory=dict)
+    """``manifest`` only: where one mask file holds several structures, each structure's pixel values."""
+    class_counts: dict[str, Annotated[int, Field(ge=0, le=10**9)]] | None = None
     """Real data: a seeded subset with this many cases of each class, instead of ``cases``."""
     dials: dict[str, Scalar] = Field(default_factory=dict)
     """``phantom:*`` only: dials that differ from the domain's own."""

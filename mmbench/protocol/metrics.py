@@ -1,12 +1,16 @@
-"""What every metric is: its heading in tables, range, direction, unit, definition and source."""
+"""What every metric is: its heading in tables, range, direction, unit, definition and source.
+
+A metric of one class or structure is called by both names, ``f1:viral`` or ``dice:heart``.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from mmbench.files import digest_json
-from mmbench.protocol.vocabulary import Task
+from mmbench.protocol.vocabulary import CLASS_NAMES, STRUCTURE_NAMES, Task
 
 PIXELS = "units of evaluation.spacing (pixels of the protocol's image size by default)"
 
@@ -193,17 +197,161 @@ _ALL = (
     ),
 )
 
-METRICS: dict[str, Metric] = {metric.name: metric for metric in _ALL}
+_OTHER_CLASSES = (
+    _ALL[0],
+    _classification("f1", "F1", "macro F1", "mean over the classes of each class's F1", _REINKE),
+    _classification(
+        "balanced_accuracy",
+        "BAcc",
+        "balanced accuracy",
+        "mean of the classes' sensitivities",
+        "Brodersen et al. 2010, doi:10.1109/ICPR.2010.764",
+    ),
+    _classification(
+        "auroc",
+        "AUROC",
+        "macro area under the ROC curve",
+        "mean over the classes of each class's AUROC against the rest",
+        "scikit-learn roc_auc_score(multi_class='ovr', average='macro')",
+    ),
+    _classification(
+        "auprc",
+        "AUPRC",
+        "macro average precision",
+        "mean over the classes of each class's average precision against the rest",
+        "scikit-learn average_precision_score(average='macro')",
+    ),
+    _classification(
+        "mcc",
+        "MCC",
+        "Matthews correlation",
+        "correlation of predicted classes and labels, R_K; 0 for a constant prediction",
+        "Gorodkin 2004, doi:10.1016/j.compbiolchem.2004.09.006",
+        lowest=-1.0,
+    ),
+    _classification(
+        "brier",
+        "Brier",
+        "Brier score",
+        "half the mean over cases of the summed squared gaps between probabilities and label",
+        "Brier 1950, doi:10.1175/1520-0493(1950)078<0001:VOFEIT>2.0.CO;2, halved to lie in [0, 1]",
+        better="lower",
+    ),
+    _classification(
+        "ece",
+        "ECE",
+        "classwise expected calibration error",
+        "mean over the classes of the gap between a class's probability and its frequency over 15 bins",
+        "Kull et al. 2019, arXiv:1910.12656",
+        better="lower",
+    ),
+)
+"""What is recorded over all classes where these are not normal and pneumonia."""
+
+_ONE_CLASS = (
+    _classification("f1", "F1", "F1", "2 TP / (2 TP + FP + FN), the class against the rest", _REINKE),
+    _classification(
+        "auroc",
+        "AUROC",
+        "area under the ROC curve",
+        "probability that a case of the class ranks above one of the rest, ties one half",
+        "Hanley and McNeil 1982, doi:10.1148/radiology.143.1.7063747",
+    ),
+    _classification(
+        "auprc",
+        "AUPRC",
+        "average precision",
+        "average precision of the class's probability against the rest",
+        "scikit-learn average_precision_score",
+    ),
+    _classification(
+        "sensitivity", "Sens", "sensitivity", "share of the class's cases that are found", _REINKE
+    ),
+    _classification(
+        "specificity",
+        "Spec",
+        "specificity",
+        "share of the other cases that are not called the class",
+        _REINKE,
+    ),
+)
+"""What is recorded of each class then, of the class against the rest."""
+
+
+class _Metrics(dict[str, Metric]):
+    """Metrics by name; those of one class or structure, such as ``dice:heart``, are made when asked for."""
+
+    def __missing__(self, name: str) -> Metric:
+        base, colon, member = name.partition(":")
+        found = _of_members().get(base) if colon else None
+        if found is None:
+            raise KeyError(name)
+        return _of_one(found, member)
+
+    def __contains__(self, name: object) -> bool:
+        base, colon, _ = str(name).partition(":")
+        return super().__contains__(name) or bool(colon and base in _of_members())
+
+
+METRICS: dict[str, Metric] = _Metrics({metric.name: metric for metric in (*_ALL, _OTHER_CLASSES[1])})
 """Every metric by name, in the order of tables."""
 
 MAIN_METRIC = {Task.CLASSIFICATION: "auroc", Task.SEGMENTATION: "dice"}
 """The metric that stands for a task in status lines, figures and forecasts."""
 
 
-def metrics_version(task: Task) -> str:
+def metrics_of(classes: Sequence[str], structures: Sequence[str]) -> dict[str, Metric]:
+    """Return the metrics that are recorded of these classes and structures, in the order of tables.
+
+    Of several structures, the metrics of a mask are means over them, and recorded of each one as well.
+    """
+    masks = [METRICS[metric.name] for metric in _ALL if metric.task is Task.SEGMENTATION]
+    if tuple(classes) == CLASS_NAMES:
+        found = [METRICS[metric.name] for metric in _ALL if metric.task is Task.CLASSIFICATION]
+    else:
+        found = [*_OTHER_CLASSES, *(_of_one(metric, name) for metric in _ONE_CLASS for name in classes)]
+    found += masks
+    if len(structures) > 1:
+        found += [_of_one(metric, name) for metric in masks for name in structures]
+    return {metric.name: metric for metric in found}
+
+
+def main_metrics(classes: Sequence[str], structures: Sequence[str]) -> list[str]:
+    """Return the columns of the main table: accuracy, F1, AUROC, Dice, Hausdorff distance and SSIM."""
+    f1 = ["f1_normal", "f1_pneumonia"]
+    if tuple(classes) != CLASS_NAMES:
+        f1 = ["f1", *(f"f1:{name}" for name in classes)]
+    dice = [f"dice:{name}" for name in structures] if len(structures) > 1 else []
+    return ["accuracy", *f1, "auroc", "dice", *dice, "hausdorff", "ssim"]
+
+
+def compared_metrics(classes: Sequence[str], structures: Sequence[str]) -> list[str]:
+    """Return the metrics that methods are compared by where a protocol does not say: HD95, too."""
+    *others, last = main_metrics(classes, structures)
+    return [*others, "hd95", last]
+
+
+def metrics_version(
+    task: Task, classes: Sequence[str] = CLASS_NAMES, structures: Sequence[str] = STRUCTURE_NAMES
+) -> str:
     """Return a digest of a task's metrics: their names, definitions and versions.
 
     Part of the identity of scores: with a new metric, or a corrected one, predictions are scored again.
     """
-    metrics = [metric for metric in METRICS.values() if metric.task is task]
+    metrics = [metric for metric in metrics_of(classes, structures).values() if metric.task is task]
     return digest_json([[metric.name, metric.definition, metric.version] for metric in metrics])[:16]
+
+
+def _of_members() -> dict[str, Metric]:
+    """Return the metrics that one class or one structure may have, by name."""
+    own = [METRICS[metric.name] for metric in _ALL if metric.task is Task.SEGMENTATION]
+    return {metric.name: metric for metric in (*_ONE_CLASS, *own)}
+
+
+def _of_one(metric: Metric, member: str) -> Metric:
+    return replace(
+        metric,
+        name=f"{metric.name}:{member}",
+        heading=f"{metric.heading} {member}",
+        title=f"{metric.title} of {member}",
+    )

@@ -11,7 +11,7 @@ from pydantic import Field
 from mmbench.errors import ProtocolError
 from mmbench.protocol.schema import Backbone, MethodEntry, Protocol, Selection, Strict, Training
 from mmbench.protocol.specs import DomainDigest, identify
-from mmbench.protocol.vocabulary import Budget, Stream, Task
+from mmbench.protocol.vocabulary import CLASS_NAMES, STRUCTURE_NAMES, Budget, Stream, Task
 from mmbench.randomness import derive_seed
 
 
@@ -94,6 +94,18 @@ class RunSpec(Strict):
     def tasks(self) -> list[Task]:
         """The tasks that it learns."""
         return list(self.budgets)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes that it learns."""
+        source = self.sources.get(Task.CLASSIFICATION)
+        return CLASS_NAMES if source is None else source.classes
+
+    @property
+    def structures(self) -> tuple[str, ...]:
+        """The structures that it learns."""
+        source = self.sources.get(Task.SEGMENTATION)
+        return STRUCTURE_NAMES if source is None else source.structures
 
     def describe(self) -> str:
         """Return the run in a few words, for status lines."""

@@ -18,6 +18,7 @@ from pydantic import (
 from mmbench.errors import suggestion
 from mmbench.protocol.annotations import (
     BareString,
+    Member,
     Name,
     Positive,
     Scalar,
@@ -38,6 +39,7 @@ from mmbench.protocol.domains import (
     open_alias,
     same_data,
 )
+from mmbench.protocol.metrics import compared_metrics
 from mmbench.protocol.settings import (
     Augmentation,
     Backbone,
@@ -51,7 +53,7 @@ from mmbench.protocol.settings import (
     StrongAugmentation,
     Training,
 )
-from mmbench.protocol.vocabulary import Task
+from mmbench.protocol.vocabulary import CLASS_NAMES, STRUCTURE_NAMES, Task
 
 __all__ = [
     "Augmentation",
@@ -114,6 +116,11 @@ class Protocol(Strict):
     description: str = ""
     seed: int = Field(default=0, ge=0, lt=2**63)
     """Root of every random stream."""
+    classes: Annotated[tuple[Member, ...], Field(min_length=2, max_length=50)] = CLASS_NAMES
+    """What the classifier tells apart, in the order of its outputs: names of the datasets' findings, or what
+    their ``label_map`` makes of them."""
+    structures: Annotated[tuple[Member, ...], Field(min_length=1, max_length=20)] = STRUCTURE_NAMES
+    """What is segmented, each with a mask of its own."""
     sources: Sources
     targets: Targets = Field(default_factory=Targets)
     budgets: Budgets
@@ -142,6 +149,14 @@ class Protocol(Strict):
     )
     """Pairs of parts, such as ``[kermany:train, kermany:test]``, whose leaks are known and reported only."""
     statistics: Statistics = Field(default_factory=Statistics)
+
+    @field_validator("classes", "structures")
+    @classmethod
+    def _distinct_names(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for position, name in enumerate(names):
+            if name in names[:position]:
+                raise located_error(f"{name!r} is listed twice; remove one", position)
+        return names
 
     @field_validator("methods")
     @classmethod
@@ -213,6 +228,17 @@ class Protocol(Strict):
         return self
 
     @model_validator(mode="after")
+    def _threshold_is_of_two_classes(self) -> Self:
+        if self.classes != CLASS_NAMES and self.evaluation.class_threshold != 0.5:
+            raise located_error(
+                "belongs to the classes normal and pneumonia; among others the most probable one counts, so "
+                "remove this key",
+                "evaluation",
+                "class_threshold",
+            )
+        return self
+
+    @model_validator(mode="after")
     def _stop_needs_validations(self) -> Self:
         if self.training.stop is not None and self.training.validations < 2:
             raise located_error("stop needs at least 2 validations", "training", "validations")
@@ -257,6 +283,12 @@ class Protocol(Strict):
     def reference_label(self) -> str:
         """The row that comparisons are made against."""
         return self.reference or self.methods[0].label
+
+    @property
+    def compared_metrics(self) -> list[str]:
+        """What methods are compared by, the primary metrics included."""
+        metrics = self.statistics.metrics or compared_metrics(self.classes, self.structures)
+        return list(dict.fromkeys([*self.statistics.primary, *metrics]))
 
     @property
     def tasks(self) -> list[Task]:

@@ -140,7 +140,8 @@ class MetricPolicy(Strict):
     """The choices behind a metric that papers leave out; part of the identity of scores."""
 
     class_threshold: Fraction = 0.5
-    """Probability of pneumonia from which a case is called positive."""
+    """Probability of pneumonia from which a case is called positive; of other classes the most probable one
+    counts."""
     mask_threshold: Fraction = 0.5
     """Probability from which a pixel belongs to the mask; rounded up to a multiple of 2**-16."""
     empty_distance: Literal["diagonal", "nan"] = "diagonal"
@@ -168,11 +169,9 @@ class Statistics(Strict):
     """The same for surface distances, as a share of the image's diagonal."""
     resamples: int = Field(default=1000, ge=100, le=100_000)
     """Patient resamples behind the intervals."""
-    metrics: list[str] = Field(
-        default=["accuracy", "f1_normal", "f1_pneumonia", "auroc", "dice", "hausdorff", "hd95", "ssim"],
-        min_length=1,
-    )
-    """What methods are compared by. Every metric gets an interval; these get differences, too."""
+    metrics: Annotated[list[str], Field(min_length=1)] | None = None
+    """What methods are compared by; the metrics of the main table and HD95 when left out. Every metric gets
+    an interval; these get differences, too."""
     primary: list[str] = Field(default=["auroc", "dice"], min_length=1)
     """The metrics of the primary question, the only ones that verdicts are given on."""
 
@@ -180,8 +179,3 @@ class Statistics(Strict):
     def alpha(self) -> float:
         """The significance level."""
         return 1 - self.confidence
-
-    @property
-    def compared(self) -> list[str]:
-        """What methods are compared by, the primary metrics included."""
-        return list(dict.fromkeys([*self.primary, *self.metrics]))

@@ -17,7 +17,7 @@ from mmbench.files import digest_json
 from mmbench.protocol.annotations import Strict
 from mmbench.protocol.metrics import metrics_version
 from mmbench.protocol.settings import MetricPolicy
-from mmbench.protocol.vocabulary import Task
+from mmbench.protocol.vocabulary import CLASS_NAMES, STRUCTURE_NAMES, Task
 
 ID_LENGTH = 16
 """Hexadecimal digits of an id: 64 bits of a sha256."""
@@ -31,7 +31,8 @@ def identify(content: Any) -> str:
 class DomainDigest(Strict):
     """A part of a domain: what its images are and which of them, beside how the protocol calls it.
 
-    ``domain`` and ``in_domain`` name it in tables and are no part of any identity.
+    ``domain`` and ``in_domain`` name it in tables and are no part of any identity; nor are the names of
+    classes and structures, which ``data`` covers.
     """
 
     domain: str
@@ -42,6 +43,10 @@ class DomainDigest(Strict):
     part: str = "test"
     in_domain: bool = False
     """Whether it is the held-out test part of the task's source."""
+    classes: tuple[str, ...] = CLASS_NAMES
+    """Of its labels, in the order of their numbers."""
+    structures: tuple[str, ...] = STRUCTURE_NAMES
+    """Of its masks, in their order."""
 
     def identity(self) -> list[str]:
         """Return what of it decides which images are meant; the whole domain does not depend on a split."""
@@ -123,6 +128,10 @@ def scores_of(
 ) -> list[ScoresSpec]:
     """Return the scores that a protocol asks of predictions, by this version's metrics when left out."""
     return [
-        ScoresSpec(spec, policy, versions[spec.task] if versions is not None else metrics_version(spec.task))
+        ScoresSpec(spec, policy, versions[spec.task] if versions is not None else _metrics_version(spec))
         for spec in predictions
     ]
+
+
+def _metrics_version(spec: PredictionsSpec) -> str:
+    return metrics_version(spec.task, spec.domain.classes, spec.domain.structures)

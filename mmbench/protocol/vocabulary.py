@@ -33,7 +33,11 @@ class Stream(StrEnum):
 
 
 Budget = int | Literal["full"]
+
 CLASS_NAMES = ("normal", "pneumonia")
+"""The classes of a protocol that names no others."""
+STRUCTURE_NAMES = ("lungs",)
+"""The structures of a protocol that names no others."""
 
 DATASET_ALIASES = {"chex": "kermany", "mcu": "montgomery", "nihx": "chestxray14"}
 """Names that older protocols give to datasets, and the names they stand for."""

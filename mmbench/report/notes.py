@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from mmbench.analysis.analysis import Analysis
 from mmbench.analysis.facts import FEW_CASES
-from mmbench.analysis.matrix import MAIN_METRICS, Matrix
+from mmbench.analysis.matrix import Matrix
 from mmbench.analysis.rows import Column
-from mmbench.protocol.metrics import METRICS
+from mmbench.protocol.metrics import METRICS, main_metrics
 from mmbench.protocol.schema import Protocol
-from mmbench.protocol.vocabulary import Task
+from mmbench.protocol.vocabulary import CLASS_NAMES, Task
 from mmbench.report.marks import BELOW_TRIVIAL, BETTER, EQUIVALENT, SIGNIFICANT, WORSE
 from mmbench.text import plural
 
@@ -40,7 +40,14 @@ def policy_sentence(columns: Sequence[Column], protocol: Protocol) -> str:
     policy, tasks = protocol.evaluation, {column.task for column in columns}
     parts = []
     if Task.CLASSIFICATION in tasks:
-        parts.append(f"pneumonia from probability {policy.class_threshold:g}")
+        usual = protocol.classes == CLASS_NAMES
+        called = f"pneumonia from probability {policy.class_threshold:g}"
+        parts.append(
+            called
+            if usual
+            else "the most probable class counts, and a metric without a class is its mean over classes, "
+            "each against the rest"
+        )
     if Task.SEGMENTATION in tasks:
         parts.append(f"mask pixels from probability {policy.mask_threshold:g}")
         unit = "in pixels" if policy.spacing == 1 else f"at a spacing of {policy.spacing:g} per pixel"
@@ -176,10 +183,11 @@ def _legend(analysis: Analysis) -> list[str]:
 
 def _ties(analysis: Analysis) -> list[str]:
     """Return, per column of the main table, how many cells do not differ significantly from the best."""
+    main = main_metrics(analysis.protocol.classes, analysis.protocol.structures)
     counts: dict[Column, list[bool]] = {}
     for record in analysis.records.estimates:
         metric = record.column.metric
-        tested = metric in MAIN_METRICS and metric in analysis.protocol.statistics.compared
+        tested = metric in main and metric in analysis.protocol.compared_metrics
         if tested and not record.cell.trivial:
             counts.setdefault(record.column, []).append(record.tied_best)
     listed = "; ".join(

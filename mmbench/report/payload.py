@@ -11,7 +11,8 @@ from mmbench.analysis.analysis import Analysis
 from mmbench.analysis.records import CellEstimate, Primary
 from mmbench.analysis.rows import Budgets, Column
 from mmbench.protocol.metrics import METRICS
-from mmbench.protocol.vocabulary import Task
+from mmbench.protocol.schema import Protocol
+from mmbench.protocol.vocabulary import CLASS_NAMES, Task
 from mmbench.report.answer import summary_lines
 from mmbench.report.marks import marks_of
 from mmbench.report.notes import policy_sentence, selection_sentence
@@ -323,7 +324,7 @@ def _scatter(analysis: Analysis) -> Mapping[str, list[Json]]:
             {
                 "domain": own.place.domain,
                 "task": task.value,
-                "unit": "Dice" if task is Task.SEGMENTATION else "probability of pneumonia",
+                "unit": _unit(task, analysis.protocol),
                 "cases": [plain(case) for case in own.case_ids],
                 "lines": [],
             },
@@ -331,6 +332,12 @@ def _scatter(analysis: Analysis) -> Mapping[str, list[Json]]:
         name = f"{plain(own.cell.row)} at {own.cell.budgets.text}"
         part["lines"].append({"name": name, "values": [round(float(value), 4) for value in own.means]})
     return {"domains": list(found.values())}
+
+
+def _unit(task: Task, protocol: Protocol) -> str:
+    if task is Task.SEGMENTATION:
+        return "Dice"
+    return f"probability of {'pneumonia' if protocol.classes == CLASS_NAMES else 'its own class'}"
 
 
 def _any_table(frame: pd.DataFrame | None) -> Json | None:

@@ -33,8 +33,8 @@ class Block:
     patients : ndarray
         Codes 0..P-1 of the cases' patients, shape (N,).
     scores : dict of str to ndarray
-        By column of the per-case table, float64 of shape (runs, N): ``probability`` and ``label`` for
-        classification, the per-case metrics for segmentation.
+        By column of the per-case table, float64 of shape (runs, N): ``label`` and ``probability``, or
+        ``probability:<class>`` for each class, for classification; the per-case metrics for segmentation.
     """
 
     domain: str
@@ -53,21 +53,42 @@ class Block:
 
     def effective_patients(self, *, by_class: bool) -> float:
         """Return how many independent patients the cases amount to, see :func:`effective_patients`."""
-        positive = self.scores["label"][0] > 0.5 if by_class else None
-        return effective_patients(self.patients, positive)
+        labels = self.scores["label"][0].astype(np.int64) if by_class else None
+        return effective_patients(self.patients, labels)
+
+    @property
+    def class_names(self) -> list[str]:
+        """The classes, in the order of labels; none where a single probability says which of two it is."""
+        columns = (name.partition(":") for name in self.scores)
+        return [member for base, colon, member in columns if base == "probability" and colon]
+
+    @property
+    def against_rest(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Each class's probability, shape (runs, N), and the cases of it, bool, shape (N,).
+
+        Where a single probability says which of two classes it is, that one's alone.
+        """
+        labels = self.scores["label"][0]
+        if not self.class_names:
+            return [(self.scores["probability"], labels > 0.5)]
+        names = enumerate(self.class_names)
+        return [(self.scores[f"probability:{name}"], labels == place) for place, name in names]
 
 
-def effective_patients(patients: np.ndarray, positive: np.ndarray | None = None) -> float:
+def effective_patients(patients: np.ndarray, labels: np.ndarray | None = None) -> float:
     """Return how many patients with one case each would say as much: (sum n)^2 / sum n^2 (Kish 1965).
 
     Parameters
     ----------
     patients : ndarray
         Codes of the cases' patients, integers from 0, shape (N,).
-    positive : ndarray, optional
-        bool, shape (N,): where given, each class is counted by itself, and the smaller number returned.
+    labels : ndarray, optional
+        Integers from 0, shape (N,): where given, each class is counted by itself, and the smallest number
+        returned; 0 where there are fewer than two classes.
     """
-    parts = [patients] if positive is None else [patients[positive], patients[~positive]]
+    parts = [patients]
+    if labels is not None:
+        parts = [patients[labels == label] for label in range(max(2, int(labels.max(initial=0)) + 1))]
     return min(_kish(np.bincount(part)) if len(part) else 0.0 for part in parts)
 
 

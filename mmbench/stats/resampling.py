@@ -103,6 +103,8 @@ def replicates(
     whole = np.concatenate([np.ones((1, weights.shape[1]), dtype=weights.dtype), weights])
     if block.task == "segmentation":
         found = _weighted_mean(block.scores[metric], whole)
+    elif block.class_names:
+        found = _multiclass(metric, block, whole, bins)
     else:
         found = _classification(metric, block, whole, threshold, bins)
     return Replicates(found[0], found[1:])
@@ -135,16 +137,64 @@ def _classification(
 ) -> np.ndarray:
     probability = block.scores["probability"]
     positive = block.scores["label"][0] > 0.5
+    if metric == "brier":
+        return _weighted_mean((probability - positive) ** 2, weights)
+    return _two_classes(metric, probability, probability >= threshold, positive, weights, bins)
+
+
+def _multiclass(metric: str, block: Block, weights: np.ndarray, bins: int | None) -> np.ndarray:
+    """Return a metric of any classes, see :func:`mmbench.evaluation.multiclass.multiclass_summary`."""
+    names, labels = block.class_names, block.scores["label"][0]
+    every = [block.scores[f"probability:{name}"] for name in names]
+    predicted = block.scores["predicted"]
+    if metric == "accuracy":
+        return _weighted_mean((predicted == labels).astype(np.float64), weights)
+    if metric == "brier":
+        gaps = sum((probability - (labels == place)) ** 2 for place, probability in enumerate(every))
+        return _weighted_mean(np.asarray(gaps) / 2, weights)
+    if metric == "mcc":
+        return _matthews_of_classes(predicted, labels, len(names), weights)
+    base, _, member = metric.partition(":")
+    base = {"balanced_accuracy": "sensitivity"}.get(base, base)
+    found = [
+        _two_classes(base, probability, predicted == place, labels == place, weights, bins)
+        for place, (name, probability) in enumerate(zip(names, every, strict=True))
+        if member in ("", name)
+    ]
+    return np.asarray(np.mean(found, axis=0))
+
+
+def _matthews_of_classes(
+    predicted: np.ndarray, labels: np.ndarray, count: int, weights: np.ndarray
+) -> np.ndarray:
+    cases = weights.sum(1, keepdims=True, dtype=np.float64)
+    right = _product(weights, predicted == labels)
+    called = np.stack([_product(weights, predicted == place) for place in range(count)])
+    true = np.stack([_product(weights, (labels == place)[None]) for place in range(count)])
+    # R_K (Gorodkin 2004), as in the scores; 0 for a constant prediction, undefined with one class alone.
+    product = (cases**2 - (called**2).sum(0)) * (cases**2 - (true**2).sum(0))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        value = (right * cases - (called * true).sum(0)) / np.sqrt(product)
+    constant = (called.max(0) == cases) & (true.max(0) < cases)
+    return np.where(constant, 0.0, value)
+
+
+def _two_classes(
+    metric: str,
+    probability: np.ndarray,
+    predicted: np.ndarray,
+    positive: np.ndarray,
+    weights: np.ndarray,
+    bins: int | None,
+) -> np.ndarray:
+    """Return a metric of two classes, or of a class against the rest."""
     if metric in FROM_COUNTS:
-        predicted = probability >= threshold
         tp = _product(weights, predicted & positive)
         fp = _product(weights, predicted & ~positive)
         positives, negatives = (_product(weights, part[None]) for part in (positive, ~positive))
         with np.errstate(invalid="ignore", divide="ignore"):
             pooled: np.ndarray = FROM_COUNTS[metric]((tp, fp, positives - tp, negatives - fp))
             return pooled
-    if metric == "brier":
-        return _weighted_mean((probability - positive) ** 2, weights)
     # Row by row over cases, numpy adds whole rows of resamples at once; single precision is enough for
     # their spread, but not for the value itself.
     score, exact = _one_by_one(metric, bins), weights[:1].T.astype(np.float64)
@@ -183,6 +233,7 @@ FROM_COUNTS: dict[str, Callable[[Counts], np.ndarray]] = {
     "accuracy": lambda c: (c[0] + c[3]) / (c[0] + c[1] + c[2] + c[3]),
     "f1_normal": lambda c: 2 * c[3] / (2 * c[3] + c[1] + c[2]),
     "f1_pneumonia": lambda c: 2 * c[0] / (2 * c[0] + c[1] + c[2]),
+    "f1": lambda c: 2 * c[0] / (2 * c[0] + c[1] + c[2]),
     "balanced_accuracy": _balanced,
     "mcc": _matthews,
     "sensitivity": lambda c: c[0] / (c[0] + c[2]),

@@ -13,7 +13,7 @@ from typing import Protocol as TypingProtocol
 from mmbench.errors import StoreError
 from mmbench.protocol.runs import RunSpec
 from mmbench.protocol.specs import PredictionsSpec, ScoresSpec
-from mmbench.protocol.vocabulary import CLASS_NAMES, Task
+from mmbench.protocol.vocabulary import Task
 from mmbench.store.missing import is_predicted, is_scored
 from mmbench.store.store import CASES, PROBABILITIES, ResultStore
 
@@ -113,9 +113,10 @@ def load_predictions(
     -------
     DataFrame
         One row per run, domain, task and case: the run's columns as in :func:`load_runs`, ``domain``,
-        ``task``, ``in_domain``, ``case_id``, ``patient_id``. For classification ``label`` (0 or 1) and
-        ``normal``, ``pneumonia`` (probabilities, float32). For segmentation ``mask`` and ``truth``, bool
-        arrays of shape (S, S), the mask at the protocol's ``mask_threshold``.
+        ``task``, ``in_domain``, ``case_id``, ``patient_id``. For classification ``label`` and each class's
+        probability under its name, such as ``normal`` and ``pneumonia`` (float32). For segmentation ``mask``
+        and ``truth``, bool arrays of shape (S, S), or (structures, S, S) of several, the mask at the
+        protocol's ``mask_threshold``.
 
     Raises
     ------
@@ -154,7 +155,8 @@ def load_scores(path: str | Path) -> pd.DataFrame:
     DataFrame
         One row per run, domain, task and case: the run's columns as in :func:`load_runs`, ``domain``,
         ``task``, ``in_domain``, ``case_id``, ``patient_id``; for classification ``label``,
-        ``probability`` (of pneumonia), ``predicted``, ``correct``; for segmentation every per-case metric.
+        ``probability`` (of pneumonia; ``probability:<class>`` of other classes), ``predicted``, ``correct``;
+        for segmentation every per-case metric.
         What a task does not have is missing.
 
     Raises
@@ -166,7 +168,8 @@ def load_scores(path: str | Path) -> pd.DataFrame:
     found = score_frame(store, available_scores(store, store.load_plan()))
     if found is None:
         raise _nothing(store, "score")
-    return found.astype({name: kind for name, kind in _CASE_KINDS.items() if name in found})
+    bases = {str(name): str(name).split(":")[0] for name in found.columns}
+    return found.astype({name: _CASE_KINDS[base] for name, base in bases.items() if base in _CASE_KINDS})
 
 
 def trained(store: ResultStore, plan: Asked) -> list[RunSpec]:
@@ -264,10 +267,11 @@ def _predictions_frame(store: ResultStore, run: RunSpec, spec: ScoresSpec) -> pd
     cases = store.ground_truth.table(wanted.ground_truth, CASES).to_pandas()
     if wanted.task is Task.CLASSIFICATION:
         found = store.predictions.table(wanted.id, PROBABILITIES).to_pandas()
-        cases = cases.assign(**{name: found[name].to_numpy() for name in CLASS_NAMES})
+        cases = cases.assign(**{name: found[name].to_numpy() for name in wanted.domain.classes})
     else:
-        cases["mask"] = list(predicted_masks(store, spec))
-        cases["truth"] = list(true_masks(store, wanted))
+        masks, truth = predicted_masks(store, spec), true_masks(store, wanted)
+        one = len(wanted.domain.structures) == 1
+        cases["mask"], cases["truth"] = (list(found[:, 0] if one else found) for found in (masks, truth))
     for place, (name, value) in enumerate({**describe_run(run), **_describe_domain(wanted)}.items()):
         cases.insert(place, name, value)
     frame: pd.DataFrame = cases.astype(_dtypes((*RUN_COLUMNS, *DOMAIN_COLUMNS)))

@@ -62,14 +62,14 @@ def quantise(probabilities: np.ndarray, bits: int) -> np.ndarray:
 
 
 def pack(masks: np.ndarray) -> np.ndarray:
-    """Return masks (N, S, S) as one row of bits per case, uint8 of shape (N, ceil(S * S / 8))."""
+    """Return masks (N, structures, S, S) as one row of bits per case, uint8."""
     return np.packbits(masks.reshape(len(masks), -1), axis=1)
 
 
-def unpack(bits: np.ndarray, side: int) -> np.ndarray:
-    """Return the masks that :func:`pack` packed, bool of shape (N, S, S)."""
-    pixels = np.unpackbits(bits, axis=1, count=side * side)
-    masks: np.ndarray = pixels.reshape(len(bits), side, side).astype(bool)
+def unpack(bits: np.ndarray, side: int, structures: int = 1) -> np.ndarray:
+    """Return the masks that :func:`pack` packed, bool of shape (N, structures, S, S)."""
+    pixels = np.unpackbits(bits, axis=1, count=structures * side * side)
+    masks: np.ndarray = pixels.reshape(len(bits), structures, side, side).astype(bool)
     return masks
 
 
@@ -80,7 +80,7 @@ def array_digest(array: np.ndarray) -> str:
 
 
 def predicted_masks(store: ResultStore, spec: ScoresSpec) -> np.ndarray:
-    """Return a run's predicted masks at a policy's threshold, bool of shape (N, S, S).
+    """Return a run's predicted masks at a policy's threshold, bool of shape (N, structures, S, S).
 
     Raises
     ------
@@ -88,6 +88,7 @@ def predicted_masks(store: ResultStore, spec: ScoresSpec) -> np.ndarray:
         If they are not there or do not match their checksum.
     """
     id, side = spec.predictions.id, spec.predictions.image_size
+    structures = len(spec.predictions.domain.structures)
     name = scored_content(store.predictions.content(id), spec)
     if name is None:
         raise StoreError(
@@ -98,22 +99,24 @@ def predicted_masks(store: ResultStore, spec: ScoresSpec) -> np.ndarray:
     if name not in arrays:
         raise StoreError(f"{store.predictions.folder(id)}: holds no {name}; {fix_hint(store.root)}")
     if name == PROBABILITY_CONTENT:
-        return at_threshold(arrays[name], spec.policy.mask_threshold)
-    return unpack(arrays[name], side)
+        inside = at_threshold(arrays[name], spec.policy.mask_threshold)
+        return inside.reshape(-1, structures, side, side)
+    return unpack(arrays[name], side, structures)
 
 
 def true_masks(store: ResultStore, spec: PredictionsSpec) -> np.ndarray:
-    """Return the reference masks of a domain's cases, bool of shape (N, S, S)."""
-    return unpack(store.ground_truth.arrays(spec.ground_truth, MASKS)[TRUTH], spec.image_size)
+    """Return the reference masks of a domain's cases, bool of shape (N, structures, S, S)."""
+    truth = store.ground_truth.arrays(spec.ground_truth, MASKS)[TRUTH]
+    return unpack(truth, spec.image_size, len(spec.domain.structures))
 
 
 def mask_arrays(probabilities: np.ndarray, thresholds: list[float], bits: int) -> dict[str, np.ndarray]:
-    """Return the arrays to store of predicted probabilities (N, S, S): masks, and probabilities if asked.
+    """Return the arrays to store of predicted probabilities: masks, and probabilities if asked.
 
     Parameters
     ----------
     probabilities : ndarray
-        float32 in [0, 1].
+        float32 in [0, 1], shape (N, structures, S, S).
     thresholds : list of float
         One array of packed masks each.
     bits : int
@@ -122,4 +125,8 @@ def mask_arrays(probabilities: np.ndarray, thresholds: list[float], bits: int) -
     found = {
         mask_content(threshold): pack(at_threshold(probabilities, threshold)) for threshold in thresholds
     }
+    if probabilities.shape[1] == 1:
+        probabilities = probabilities[
+            :, 0
+        ]  # stored without that axis, as before there were several structures
     return found | ({PROBABILITY_CONTENT: quantise(probabilities, bits)} if bits else {})

@@ -183,7 +183,7 @@ class ResultStore:
             protocol=protocol,
             runs=list(runs),
             domains={task: list(found) for task, found in domains.items()},
-            metrics={task: metrics_version(task) for task in domains},
+            metrics={task: metrics_version(task, protocol.classes, protocol.structures) for task in domains},
             report=dict(report),
         )
         content = plan.model_dump(mode="json")

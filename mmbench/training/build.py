@@ -33,6 +33,8 @@ def build_method(cls: Any, run: RunSpec, device: torch.device, *, initialised: b
         tasks=frozenset(run.budgets),
         backbone=run.backbone,
         image_size=run.image_size,
+        classes=run.classes,
+        structures=run.structures,
         seed=derive_seed(run.root_seed, "prediction"),
         steps=run.training.steps,
         batch_size=run.training.batch_size,

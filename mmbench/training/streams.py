@@ -36,7 +36,7 @@ class TaskData:
     labels : Tensor or None
         int64, shape (N,); -1 where there is none.
     masks : Tensor or None
-        uint8 in {0, 1}, shape (N, S, S).
+        uint8 in {0, 1}, shape (N, structures, S, S).
     labeled, unlabeled : ndarray
         Rows, int64.
     """
@@ -158,7 +158,7 @@ class StreamLoader:
         batch.weak += tuple(normalise(drawn.weak(number)[0]) for number in range(1, views.weak))
         if stream is Stream.LABELED_SEGMENTATION:
             assert data.masks is not None
-            batch.masks = _take(data.masks, rows, geometry, self.device)[:, None].float()
+            batch.masks = _take_masks(data.masks, rows, geometry, self.device).float()
         elif stream is Stream.LABELED_CLASSIFICATION:
             assert data.labels is not None
             batch.labels = data.labels[rows.to(self.device)]
@@ -234,6 +234,17 @@ def _take(images: Tensor, rows: Tensor, geometry: Geometry | None, device: torch
         rows = torch.arange(len(rows))
     rows = rows.to(device)
     return images[rows] if geometry is None else gather(images, rows, geometry)
+
+
+def _take_masks(masks: Tensor, rows: Tensor, geometry: Geometry | None, device: torch.device) -> Tensor:
+    """Return some images' masks, (N, structures, S, S), each moved as its image is."""
+    count = masks.shape[1]
+    planes = (rows[:, None] * count + torch.arange(count)).flatten()
+    if geometry is not None:
+        repeated = (places.repeat_interleave(count, 0) for places in (geometry.rows, geometry.columns))
+        geometry = Geometry(*repeated)
+    taken = _take(masks.flatten(0, 1), planes, geometry, device)
+    return taken.unflatten(0, (len(rows), count))
 
 
 def _on_device(array: np.ndarray, device: torch.device) -> Tensor:

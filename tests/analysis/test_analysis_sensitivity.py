@@ -99,7 +99,7 @@ def test_scores_under_another_threshold_are_those_of_the_masks(with_masks):
     _, truth = kept.masks(run, "county", policy)
     expected = [
         segmentation_scores(one >= 0.3 * 65536, other, policy)
-        for one, other in zip(stored, truth, strict=True)
+        for one, other in zip(stored, truth[:, 0], strict=True)
     ]
     found = again[(again["run"] == run) & (again["domain"] == "county")]
     for name in ("dice", "hausdorff", "assd"):

@@ -212,6 +212,28 @@ def test_constant_trivial_classifiers():
     assert probability(trivial("positive"), images).tolist() == pytest.approx([1] * 3, abs=1e-5)
 
 
+THREE = {"classes": ("a", "b", "c"), "structures": ("d", "e")}
+
+
+def test_trivial_classifiers_of_three_classes():
+    labels = torch.tensor([0, 0, 0, 1, 1, 2, 2, 2, 2, 2])
+    images = torch.randn(3000, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    made = {}
+    for name in ("majority", "prevalence"):
+        cls = REGISTRY.get(name).cls
+        made[name] = method = cls()
+        method.build(Problem(frozenset(cls.tasks), Backbone(), 64, **THREE))
+        method.start(LabeledData(labels=labels))
+    logits = made["majority"].predict(images[:1], CLASSIFICATION).class_logits
+    torch.testing.assert_close(logits.softmax(1), torch.tensor([[0.3, 0.2, 0.5]]))
+    drawn = made["prevalence"].predict(images, CLASSIFICATION).class_logits.softmax(1)
+    assert drawn.max(1).values.min() > 0.99
+    assert drawn.mean(0).tolist() == pytest.approx([0.3, 0.2, 0.5], abs=0.03)
+    positive = REGISTRY.get("positive").cls
+    assert "none is the positive one" in positive.skip(Problem(frozenset(), Backbone(), 64, **THREE))
+    assert positive.skip(Problem(frozenset(), Backbone(), 64)) is None
+
+
 def test_prevalence_draws_one_coin_per_image_at_the_source_prevalence():
     images = torch.randn(2000, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     method = trivial("prevalence")
@@ -223,7 +245,7 @@ def test_prevalence_draws_one_coin_per_image_at_the_source_prevalence():
 
 def test_mean_mask_is_the_mean_of_the_labelled_masks():
     masks = torch.tensor([[[1, 1], [0, 0]], [[1, 0], [0, 0]], [[1, 0], [1, 0]]], dtype=torch.uint8)
-    method = trivial("mean_mask", LabeledData(masks=masks))
+    method = trivial("mean_mask", LabeledData(masks=masks[:, None]))
     found = method.predict(torch.zeros(2, 1, 2, 2), SEGMENTATION).mask_logits.sigmoid()
     expected = torch.tensor([[1, 1 / 3], [1 / 3, 0]])
     torch.testing.assert_close(found, expected.expand(2, 1, 2, 2), atol=1e-5, rtol=0)

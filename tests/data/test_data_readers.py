@@ -80,7 +80,7 @@ def test_montgomery_joins_both_lungs(tmp_path):
     cases = by_id(scan("montgomery", make_montgomery(tmp_path)))
     case = cases["MCUCXR_0001_1"]
     assert (case.patient_id, case.finding, case.label) == ("0001", "tuberculosis", None)
-    assert [path.parent.name for path in case.masks] == ["leftMask", "rightMask"]
+    assert [path.parent.name for path in case.masks["lungs"]] == ["leftMask", "rightMask"]
     (tmp_path / "ManualMask/rightMask/MCUCXR_0001_1.png").unlink()
     with pytest.raises(DataError, match=r"leftMask/MCUCXR_0001_1\.png: the other lung's mask is missing"):
         scan("montgomery", tmp_path)
@@ -174,7 +174,7 @@ def test_jsrt_masks_are_found_in_every_published_place(tmp_path, masks):
     root = READERS["jsrt"].find(tmp_path, 3)
     assert root == tmp_path / "images"
     cases = by_id(scan("jsrt", root))
-    assert {name: [path.parent.name for path in case.masks] for name, case in cases.items()} == {
+    assert {name: [path.parent.name for path in case.masks["lungs"]] for name, case in cases.items()} == {
         "JPCLN001": ["left lung", "right lung"],
         "JPCNN002": ["left lung", "right lung"],
     }
@@ -284,8 +284,8 @@ def test_manifest_columns_are_all_optional_but_the_image(tmp_path):
     table = make_manifest(tmp_path, "image\nimages/0.png\nimages/1.png\n")
     cases = Manifest().scan(table).cases
     assert [(case.case_id, case.label, case.masks, case.part) for case in cases] == [
-        ("images/0.png", None, (), ""),
-        ("images/1.png", None, (), ""),
+        ("images/0.png", None, {}, ""),
+        ("images/1.png", None, {}, ""),
     ]
     assert cases[0].patient_id != cases[1].patient_id
 

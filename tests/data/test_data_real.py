@@ -69,7 +69,7 @@ def test_segmentation_sets(load):
     assert len(shenzhen.rows(None, S)) == 566
     assert len(county.rows(None, S)) == 138
     assert county.cases["part"].value_counts().to_dict() == {"train": 93, "test": 35, "validation": 10}
-    coverage = county.masks.mean(axis=(1, 2))
+    coverage = county.masks.mean(axis=(1, 2, 3))
     assert coverage.mean() == pytest.approx(0.257, abs=0.004)
     assert (coverage.min(), coverage.max()) == pytest.approx((0.100, 0.400), abs=0.005)
     assert county.cases["finding"].value_counts().to_dict() == {"normal": 80, "tuberculosis": 58}

@@ -32,7 +32,8 @@ def test_classes_agree_with_scikit_learn():
     labels = RANDOM.integers(0, 2, 40)
     probabilities = RANDOM.random(40).astype(np.float32)
     table = cases(40, label=pd.array(labels, dtype="Int8"))
-    found = score_classification(table, probabilities, MetricPolicy(class_threshold=0.3))
+    both = np.stack([1 - probabilities, probabilities], 1)
+    found = score_classification(table, both, MetricPolicy(class_threshold=0.3))
     predicted = probabilities.astype(float) >= 0.3
     assert list(found.cases) == ["case_id", "patient_id", "label", "probability", "predicted", "correct"]
     assert found.cases["case_id"].tolist() == table["case_id"].tolist()
@@ -45,16 +46,18 @@ def test_classes_agree_with_scikit_learn():
 
 def test_impossible_probabilities_are_refused():
     with pytest.raises(ValueError, match=r"must lie in \[0, 1\]"):
-        score_classification(cases(2, label=[0, 1]), np.array([0.5, np.nan], np.float32), MetricPolicy())
+        score_classification(
+            cases(2, label=[0, 1]), np.array([[0.5, 0.5], [0.5, np.nan]], np.float32), MetricPolicy()
+        )
 
 
 def test_masks_agree_with_monai_case_by_case():
-    masks, truth = RANDOM.random((2, 5, 16, 16)) > 0.6
+    masks, truth = RANDOM.random((2, 5, 1, 16, 16)) > 0.6
     policy = MetricPolicy()
     found = score_segmentation(cases(5), masks, truth, policy)
     assert found.cases["case_id"].tolist() == [f"c{n}" for n in range(5)]
     for place in range(5):
-        for name, value in monai_scores(masks[place], truth[place], policy).items():
+        for name, value in monai_scores(masks[place, 0], truth[place, 0], policy).items():
             assert found.cases[name][place] == pytest.approx(value, abs=1e-6), name
     for name in ("dice", "hd95", "ssim"):
         assert found.metrics[name] == pytest.approx(found.cases[name].mean())
@@ -63,6 +66,7 @@ def test_masks_agree_with_monai_case_by_case():
 def test_a_mean_leaves_out_undefined_cases_and_flags_are_counted():
     full, empty = np.ones((4, 4), bool), np.zeros((4, 4), bool)
     masks, truth = np.stack([full, empty, empty, empty]), np.stack([full, full, full, empty])
+    masks, truth = masks[:, None], truth[:, None]
     found = score_segmentation(cases(4), masks, truth, MetricPolicy(empty_distance="nan"))
     assert found.cases["hausdorff"].isna().tolist() == [False, True, True, False]
     assert found.metrics["hausdorff"] == 0
@@ -73,6 +77,6 @@ def test_a_mean_leaves_out_undefined_cases_and_flags_are_counted():
 
 
 def test_as_many_masks_as_truths():
-    masks = np.zeros((2, 4, 4), bool)
+    masks = np.zeros((2, 1, 4, 4), bool)
     with pytest.raises(ValueError, match="shorter"):
         score_segmentation(cases(2), masks, masks[:1], MetricPolicy())

@@ -40,7 +40,7 @@ def dataset():
     )
     images = random.integers(0, 256, (COUNT, 8, 8), dtype=np.uint8)
     images[2] = 0  # an empty prediction
-    masks = random.integers(0, 2, (COUNT, 8, 8), dtype=np.uint8)
+    masks = random.integers(0, 2, (COUNT, 1, 8, 8), dtype=np.uint8)
     return Dataset("made_up", "kermany", table, images, masks, "", "")
 
 
@@ -56,7 +56,7 @@ def test_the_score_of_each_task_and_domain():
     assert found["classification kermany"] == pytest.approx(balanced_accuracy_score(labels, predicted))
 
     rows = data.rows("validation", Task.SEGMENTATION)
-    masks, truth = data.images[rows] >= 128, data.masks[rows] > 0
+    masks, truth = data.images[rows][:, None] >= 128, data.masks[rows] > 0
     table = data.cases.iloc[rows].assign(patient_id="p")
     recorded = score_segmentation(table, masks, truth, MetricPolicy())
     assert found["segmentation kermany"] == pytest.approx(recorded.metrics["dice"])

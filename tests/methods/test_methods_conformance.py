@@ -12,6 +12,7 @@ from mmbench.methods import (
     LABELED_CLASSIFICATION,
     Method,
     Prediction,
+    Problem,
 )
 from mmbench.methods.conformance import faults
 from mmbench.plugins.discovery import discover
@@ -29,7 +30,7 @@ class Good(Method):
     streams = {LABELED_CLASSIFICATION}
 
     def build(self, problem):
-        self.net = nn.Sequential(nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(16, 2))
+        self.net = nn.Sequential(nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(16, problem.num_classes))
 
     def losses(self, batch):
         part = batch[LABELED_CLASSIFICATION]
@@ -41,6 +42,24 @@ class Good(Method):
 
 def test_a_good_method_has_no_faults():
     assert faults(Good) == []
+
+
+def of_two_classes(self, problem):
+    Good.build(self, Problem(problem.tasks, problem.backbone, problem.image_size))
+
+
+def test_a_method_of_two_classes_alone_says_so():
+    two = variant(
+        build=of_two_classes, losses=lambda self, batch: {"sum": self.net(batch_images(batch)).sum()}
+    )
+    (fault,) = faults(two)
+    assert "of 3 classes and 2 structures, predict returns class_logits of shape (4, 2), not (4, 3)" in fault
+    honest = classmethod(lambda cls, problem: "two classes only" if problem.num_classes > 2 else None)
+    assert faults(variant(build=of_two_classes, skip=honest)) == []
+
+
+def batch_images(batch):
+    return batch[LABELED_CLASSIFICATION].images
 
 
 class Lenient(BaseModel):
@@ -148,10 +167,10 @@ class Biased(Good):
 
     def build(self, problem):
         super().build(problem)
-        self.bias = torch.zeros(2)
+        self.bias = torch.zeros(problem.num_classes)
 
     def start(self, labeled):
-        self.bias = labeled.labels[:2].float()  # one of each class
+        self.bias = labeled.labels[: len(self.bias)].float()  # not the same for every class
 
     def predict(self, images, task):
         return Prediction(class_logits=self.net(images) + self.bias)
@@ -162,7 +181,7 @@ class Drawn(Good):
 
     def build(self, problem):
         super().build(problem)
-        self.projection = torch.randn(2, 2)
+        self.projection = torch.randn(problem.num_classes, problem.num_classes)
 
     def predict(self, images, task):
         return Prediction(class_logits=self.net(images) @ self.projection)

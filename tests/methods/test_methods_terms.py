@@ -115,3 +115,21 @@ def test_together_equals_apart():
     first, second = terms.together(layer, a, b)
     torch.testing.assert_close(first, layer(a))
     torch.testing.assert_close(second, layer(b))
+
+
+def test_terms_of_several_structures_are_the_mean_over_them():
+    torch.manual_seed(0)
+    first, second = torch.randn(2, 3, 2, 8, 8)
+    masks = (torch.randn(3, 2, 8, 8) > 0).float()
+
+    def mean_of(term):
+        return torch.stack([term(slice(s, s + 1)) for s in (0, 1)]).mean()
+
+    torch.testing.assert_close(
+        terms.dice(first, masks), mean_of(lambda s: terms.dice(first[:, s], masks[:, s]))
+    )
+    for kind in ("bernoulli", "spatial"):
+        torch.testing.assert_close(
+            terms.segmentation_kl(first, second, kind),
+            mean_of(lambda s, kind=kind: terms.segmentation_kl(first[:, s], second[:, s], kind)),
+        )

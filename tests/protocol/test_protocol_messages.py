@@ -26,9 +26,9 @@ training:
 """
 NAME = "a name (a letter or digit, then at most 79 letters, digits and . _ -)"
 TOP = (
-    "acknowledged_leaks, backbone, budgets, description, evaluation, image_size, keep, methods, name, "
-    "plugins, reference, seed, seeds, selection, sources, statistics, subsets, targets, training, "
-    "trivial_baselines"
+    "acknowledged_leaks, backbone, budgets, classes, description, evaluation, image_size, keep, methods, "
+    "name, plugins, reference, seed, seeds, selection, sources, statistics, structures, subsets, targets, "
+    "training, trivial_baselines"
 )
 MISTAKES = [
     # keys

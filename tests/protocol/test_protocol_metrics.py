@@ -4,25 +4,49 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 
 from mmbench.evaluation.classification import classification_summary
-from mmbench.evaluation.segmentation import segmentation_scores
-from mmbench.protocol.metrics import METRICS
+from mmbench.evaluation.multiclass import multiclass_summary
+from mmbench.evaluation.segmentation import segmentation_scores, structure_scores
+from mmbench.protocol.metrics import METRICS, metrics_of
 from mmbench.protocol.schema import MetricPolicy
-from mmbench.protocol.vocabulary import Task
+from mmbench.protocol.vocabulary import CLASS_NAMES, STRUCTURE_NAMES, Task
 
 
-def metrics_of(task):
-    return [metric for metric in METRICS.values() if metric.task is task]
+def names_of(task, classes=CLASS_NAMES, structures=STRUCTURE_NAMES):
+    return [metric.name for metric in metrics_of(classes, structures).values() if metric.task is task]
 
 
 def test_every_computed_metric_is_listed_in_order():
     computed = classification_summary(np.array([0, 1]), np.array([0.2, 0.9]), MetricPolicy())
-    assert [metric.name for metric in metrics_of(Task.CLASSIFICATION)] == list(computed)
+    assert names_of(Task.CLASSIFICATION) == list(computed)
     mask = np.eye(8, dtype=bool)
     flags = ["empty_prediction", "empty_truth"]
     computed = segmentation_scores(mask, mask, MetricPolicy())
-    assert [metric.name for metric in metrics_of(Task.SEGMENTATION)] + flags == list(computed)
+    assert names_of(Task.SEGMENTATION) + flags == list(computed)
+
+
+def test_every_computed_metric_of_other_classes_and_structures_is_listed():
+    classes, structures = ("normal", "lobar", "interstitial"), ("lungs", "heart")
+    computed = multiclass_summary(np.array([0, 1, 2]), np.eye(3), classes)
+    assert names_of(Task.CLASSIFICATION, classes) == list(computed)
+    masks = np.ones((2, 8, 8), dtype=bool)
+    computed = structure_scores(masks, masks, MetricPolicy(), structures)
+    assert set(names_of(Task.SEGMENTATION, structures=structures)) == {
+        name for name in computed if not name.startswith("empty_")
+    }
+
+
+def test_a_metric_of_one_class_or_structure_is_known_by_both_names():
+    assert METRICS["dice:heart"].heading == "DS heart"
+    assert METRICS["hd95:heart"].better == "lower"
+    assert METRICS["f1:viral"].title == "F1 of viral"
+    assert "dice:heart" in METRICS
+    for name in ("dicee:heart", "accuracy:viral", "mcc:viral"):
+        assert name not in METRICS
+        with pytest.raises(KeyError):
+            METRICS[name]
 
 
 def test_headings_are_those_of_the_publication_and_distinct():

@@ -6,13 +6,21 @@ import pytest
 import sklearn.metrics as sk
 
 from mmbench.evaluation.classification import CALIBRATION_BINS, classification_summary
-from mmbench.protocol.metrics import METRICS
+from mmbench.evaluation.multiclass import multiclass_summary
+from mmbench.protocol.metrics import metrics_of
 from mmbench.protocol.schema import MetricPolicy
-from mmbench.protocol.vocabulary import Task
-from mmbench.stats.blocks import Block
+from mmbench.protocol.vocabulary import CLASS_NAMES, STRUCTURE_NAMES, Task
+from mmbench.stats.blocks import Block, effective_patients
 from mmbench.stats.resampling import patient_weights, replicates
 
-CLASSIFICATION = [name for name, metric in METRICS.items() if metric.task is Task.CLASSIFICATION]
+CLASSES = ("normal", "lobar", "interstitial")
+
+
+def names_of(classes):
+    found = metrics_of(classes, STRUCTURE_NAMES).values()
+    return [metric.name for metric in found if metric.task is Task.CLASSIFICATION]
+
+
 WEIGHTED = {
     "accuracy": lambda y, p, w: sk.accuracy_score(y, p >= 0.5, sample_weight=w),
     "f1_normal": lambda y, p, w: sk.f1_score(y, p >= 0.5, pos_label=0, sample_weight=w),
@@ -71,7 +79,7 @@ def test_unweighted_metrics_are_the_evaluations(rng, rounded):
     for run, probability in enumerate(one.scores["probability"]):
         labels = one.scores["label"][0].astype(int)
         expected = classification_summary(labels, probability, MetricPolicy())
-        for name in CLASSIFICATION:
+        for name in names_of(CLASS_NAMES):
             found = replicates(one, name, weights, bins=CALIBRATION_BINS).observed[run]
             assert found == pytest.approx(expected[name], abs=1e-12), name
 
@@ -116,3 +124,43 @@ def test_one_class_alone_is_undefined(rng):
     weights = patient_weights(one.patients, 5, rng)
     for name in ("auroc", "auprc", "balanced_accuracy", "mcc"):
         assert np.isnan(replicates(one, name, weights, bins=CALIBRATION_BINS).observed).all(), name
+
+
+def several(rng, runs=3, cases=60):
+    labels = rng.integers(0, 3, cases)
+    every = rng.dirichlet(np.ones(3), (runs, cases)) + 0.5 * np.eye(3)[labels]
+    every /= every.sum(2, keepdims=True)
+    scores = {f"probability:{name}": every[:, :, place] for place, name in enumerate(CLASSES)}
+    scores |= {"label": np.tile(labels, (runs, 1)).astype(float), "predicted": every.argmax(2).astype(float)}
+    patients = np.arange(cases) // 2
+    return Block("here", "classification", True, pd.DataFrame(), patients, patients, patients, scores), every
+
+
+@pytest.mark.parametrize("name", names_of(CLASSES))
+def test_metrics_of_any_classes_on_repeated_cases_are_the_evaluations(rng, name):
+    one, every = several(rng)
+    labels = one.scores["label"][0].astype(int)
+    weights = patient_weights(one.patients, 10, rng)
+    found = replicates(one, name, weights, bins=CALIBRATION_BINS)
+    for run in range(3):
+        expected = multiclass_summary(labels, every[run], CLASSES)[name]
+        assert found.observed[run] == pytest.approx(expected, abs=1e-12)
+        for replicate, counts in enumerate(weights.astype(int)):
+            rows = np.repeat(np.arange(60), counts)
+            again = multiclass_summary(labels[rows], every[run][rows], CLASSES)[name]
+            assert found.resampled[replicate, run] == pytest.approx(again, abs=2e-6)
+
+
+def test_a_constant_prediction_of_any_classes_has_no_correlation(rng):
+    one, _ = several(rng)
+    one.scores["predicted"][:] = 1
+    weights = patient_weights(one.patients, 4, rng)
+    assert (replicates(one, "mcc", weights).observed == 0).all()
+    one.scores["label"][:] = 0
+    assert np.isnan(replicates(one, "mcc", weights).observed).all()
+
+
+def test_effective_patients_are_those_of_the_rarest_class():
+    patients, labels = np.arange(9), np.array([0, 0, 0, 0, 1, 1, 1, 2, 2])
+    assert effective_patients(patients, labels) == 2
+    assert effective_patients(patients, np.where(labels == 2, 3, labels)) == 0

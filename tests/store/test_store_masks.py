@@ -59,10 +59,12 @@ def test_halves_are_exact():
 
 @pytest.mark.parametrize("side", [1, 3, 8, 21])
 def test_masks_are_packed_case_by_case(side):
-    masks = np.random.default_rng(side).random((5, side, side)) > 0.5
+    masks = np.random.default_rng(side).random((5, 1, side, side)) > 0.5
     bits = pack(masks)
     assert bits.shape == (5, math.ceil(side**2 / 8))
     np.testing.assert_array_equal(unpack(bits, side), masks)
+    several = np.random.default_rng(side).random((5, 3, side, side)) > 0.5
+    np.testing.assert_array_equal(unpack(pack(several), side, 3), several)
 
 
 def test_a_digest_tells_type_shape_and_values():
@@ -73,7 +75,7 @@ def test_a_digest_tells_type_shape_and_values():
 
 
 def test_arrays_are_named_by_threshold():
-    found = mask_arrays(np.zeros((2, 4, 4), dtype=np.float32), [0.3, 0.5], 16)
+    found = mask_arrays(np.zeros((2, 1, 4, 4), dtype=np.float32), [0.3, 0.5], 16)
     assert set(found) == {"mask 0.3", "mask 0.5", "probabilities"}
     assert mask_content(1 / 3) == f"mask {1 / 3!r}"
 
@@ -104,10 +106,10 @@ def test_masks_are_read_back(store):
     random = np.random.default_rng(0)
     masks, truth = random.random((4, 64, 64), dtype=np.float32), random.random((4, 64, 64)) > 0.5
     put_scores(store, spec, masks=masks, truth=truth)
-    np.testing.assert_array_equal(predicted_masks(store, spec), masks >= 0.5)
-    np.testing.assert_array_equal(true_masks(store, spec.predictions), truth)
+    np.testing.assert_array_equal(predicted_masks(store, spec)[:, 0], masks >= 0.5)
+    np.testing.assert_array_equal(true_masks(store, spec.predictions)[:, 0], truth)
     other = specs_of(run, policy=MetricPolicy(mask_threshold=0.3))[0]
-    np.testing.assert_array_equal(predicted_masks(store, other), at_threshold(masks, 0.3))
+    np.testing.assert_array_equal(predicted_masks(store, other)[:, 0], at_threshold(masks, 0.3))
 
 
 def test_masks_that_are_not_there_are_named(store):

@@ -22,7 +22,7 @@ def losses(compile, device):
     method.network.to(device)
     images = torch.randint(0, 256, (CASES, SIDE, SIDE), dtype=torch.uint8).to(device)
     labels, rows = (torch.arange(CASES) % 2).to(device), np.arange(CASES)
-    source = TaskData(images, labels, (images > 127).to(torch.uint8), rows, rows)
+    source = TaskData(images, labels, (images > 127).to(torch.uint8)[:, None], rows, rows)
     training = Training(steps=3, batch_size=2, compile=compile)
     sources = {CLASSIFICATION: source, SEGMENTATION: source}
     loader = StreamLoader(sources, MultiMix.streams, training, seed=0, views=MultiMix.views)

@@ -20,7 +20,7 @@ PLAIN = Augmentation(flip=False, crop=0, strong={"operations": 0})
 def data(n=20, labeled=6):
     # Image i is constantly i, so that a batch tells which rows it came from.
     images = torch.arange(n, dtype=torch.uint8)[:, None, None].expand(n, SIDE, SIDE).contiguous()
-    masks = (images >= 10).to(torch.uint8)
+    masks = (images >= 10).to(torch.uint8)[:, None]
     rows = np.arange(n)
     return {
         Task.CLASSIFICATION: TaskData(images, torch.arange(n) % 2, None, rows[:labeled], rows[labeled:]),
@@ -108,7 +108,9 @@ def test_segmentation_augmentation_moves_image_and_mask_together():
     random = np.random.default_rng(0)
     images = torch.from_numpy(random.integers(0, 256, (6, SIDE, SIDE), dtype=np.uint8))
     pair = {
-        Task.SEGMENTATION: TaskData(images, None, (images > 127).to(torch.uint8), np.arange(6), np.arange(6))
+        Task.SEGMENTATION: TaskData(
+            images, None, (images > 127).to(torch.uint8)[:, None], np.arange(6), np.arange(6)
+        )
     }
     training = Training(batch_size=6, augmentation=Augmentation(segmentation="weak", crop=0.25))
     made = StreamLoader(pair, [Stream.LABELED_SEGMENTATION], training, seed=0)
@@ -118,10 +120,24 @@ def test_segmentation_augmentation_moves_image_and_mask_together():
     assert not torch.equal(part.masks[:, 0].byte(), (images > 127).byte()[rows])
 
 
+@pytest.mark.parametrize("segmentation", ["none", "weak"])
+def test_every_structures_mask_moves_with_its_image(segmentation):
+    images = torch.randint(0, 256, (6, SIDE, SIDE), dtype=torch.uint8)
+    masks, rows = torch.stack([images > 127, images > 200], 1).to(torch.uint8), np.arange(6)
+    pair = {Task.SEGMENTATION: TaskData(images, None, masks, rows, rows)}
+    training = Training(batch_size=4, augmentation=Augmentation(segmentation=segmentation, crop=0.25))
+    made = StreamLoader(pair, [Stream.LABELED_SEGMENTATION], training, seed=0)
+    part = made.batch(2)[Stream.LABELED_SEGMENTATION]
+    levels = ((part.images[:, 0] + 1) * 127.5).round()
+    assert part.masks.shape == (4, 2, SIDE, SIDE)
+    assert torch.equal(part.masks[:, 0].bool(), levels > 127)
+    assert torch.equal(part.masks[:, 1].bool(), levels > 200)
+
+
 def test_labeled_data_holds_the_budget_only():
     found = labeled_data(data())
     assert found.labels.tolist() == [0, 1, 0, 1, 0, 1]
-    assert found.masks.shape == (6, SIDE, SIDE)
+    assert found.masks.shape == (6, 1, SIDE, SIDE)
     assert labeled_data({Task.CLASSIFICATION: data()[Task.CLASSIFICATION]}).masks is None
 
 
@@ -166,7 +182,9 @@ def noise(n=12, side=32):
     images = torch.randint(0, 256, (n, side, side), dtype=torch.uint8)
     rows = np.arange(n)
     labels = torch.arange(n) % 2
-    return {task: TaskData(images, labels, (images > 127).to(torch.uint8), rows, rows) for task in Task}
+    return {
+        task: TaskData(images, labels, (images > 127).to(torch.uint8)[:, None], rows, rows) for task in Task
+    }
 
 
 def viewed(streams, views, augmentation=None, step=1):
@@ -200,7 +218,7 @@ def test_aligned_strong_views_keep_every_pixel_in_its_place():
     for row in range(6):
         images[row, 4 + row : 14, 8:18] = 190
     rows = np.arange(6)
-    data = {Task.SEGMENTATION: TaskData(images, None, images > 127, rows, rows)}
+    data = {Task.SEGMENTATION: TaskData(images, None, (images > 127)[:, None], rows, rows)}
     quiet = Augmentation(segmentation="weak", strong={"operations": 2})
     training = Training(batch_size=6, augmentation=quiet)
     for step in range(1, 9):

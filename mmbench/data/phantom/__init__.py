@@ -9,11 +9,13 @@ no person.
 
 from mmbench.data.phantom.dials import Dials, describe_dials, resolve_dials
 from mmbench.data.phantom.domains import DOMAINS, DomainSettings, domain_settings
-from mmbench.data.phantom.generation import GENERATOR_VERSION, PhantomData, generate
+from mmbench.data.phantom.generation import FINDINGS, GENERATOR_VERSION, STRUCTURES, PhantomData, generate
 
 __all__ = [
     "DOMAINS",
+    "FINDINGS",
     "GENERATOR_VERSION",
+    "STRUCTURES",
     "Dials",
     "DomainSettings",
     "PhantomData",

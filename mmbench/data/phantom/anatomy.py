@@ -63,6 +63,8 @@ class Chest:
     """Margin to the diaphragm, positive above it."""
     field: Field
     """Margin to the lung field: what an observer outlines."""
+    heart: Field
+    """Margin to the heart's silhouette, positive inside."""
     air: Field
     """Thickness of aerated lung, 0 to about 1."""
 
@@ -177,7 +179,7 @@ def build_chest(x: Field, y: Field, draws: Draws, pose: Pose, dials: Dials) -> C
     air = _aeration(flanks, round_wall, diaphragm, heart, vascular, pixel)
     return Chest(
         x=x, y=y, a=a, right=right, pixel=pixel, maturity=maturity, half=half, width=width, top=top,
-        base=base, depth=depth, wall=wall, diaphragm=diaphragm, field=field, air=air,
+        base=base, depth=depth, wall=wall, diaphragm=diaphragm, field=field, heart=heart, air=air,
     )  # fmt: skip
 
 

@@ -21,6 +21,11 @@ from mmbench.protocol.schema import Scalar
 GENERATOR_VERSION = 2
 """Raised whenever the same dials give other bytes; part of the cache's key."""
 
+FINDINGS = ("normal", "lobar", "interstitial")
+"""What a chest may show: nothing, or one of the two kinds of pneumonia."""
+STRUCTURES = ("lungs", "heart")
+"""What there are masks of."""
+
 _PIXELS_AT_ONCE = 1 << 16
 _MOST_CASES = 1_000_000
 
@@ -33,6 +38,8 @@ class PhantomData:
     """Grey values, shape (N, S, S)."""
     masks: NDArray[np.uint8]
     """Lung fields, 0 or 1, shape (N, S, S)."""
+    hearts: NDArray[np.uint8]
+    """Silhouettes of the heart, 0 or 1, shape (N, S, S)."""
     labels: NDArray[np.int8]
     """1 for pneumonia, as given to users: some are wrong where the domain's labels are noisy."""
     true_labels: NDArray[np.int8]
@@ -42,10 +49,17 @@ class PhantomData:
     """Grade of pneumonia, 0 for healthy chests, else above 0 up to 1."""
     interstitial: NDArray[np.bool_]
     """Whether the pneumonia is the diffuse, interstitial kind."""
+    findings: list[str]
+    """One of :data:`FINDINGS` for each case, as given to users: the kind of what is labelled pneumonia."""
     side_markers: NDArray[np.bool_]
     """Whether a side letter was burnt in."""
     ward_markers: NDArray[np.bool_]
     """Whether the ward's text marker was burnt in."""
+
+    @property
+    def structures(self) -> dict[str, NDArray[np.uint8]]:
+        """The masks of each of :data:`STRUCTURES`."""
+        return dict(zip(STRUCTURES, (self.masks, self.hearts), strict=True))
 
 
 def generate(
@@ -86,7 +100,8 @@ def generate(
 
     roster = draw_roster(domain, resolved, total)
     images = np.empty((total, image_size, image_size), np.uint8)
-    masks = np.empty_like(images)
+    masks, hearts = np.empty_like(images), np.empty_like(images)
+    kinds: list[str] = []
     labels, truth = np.empty(total, np.int8), np.empty(total, np.int8)
     severity = np.empty(total, np.float32)
     diffuse, side, ward = (np.empty(total, np.bool_) for _ in range(3))
@@ -95,30 +110,36 @@ def generate(
         rows = range(start, min(start + step, total))
         part = slice(rows.start, rows.stop)
         cohort = draw_cohort(domain, resolved, roster, rows, image_size)
-        images[part], masks[part] = _render(cohort, resolved, image_size)
+        images[part], masks[part], hearts[part] = _render(cohort, resolved, image_size)
         side[part] = overlays.side_marker(cohort.picture, resolved)
         ward[part] = overlays.ward_marker(cohort.picture, cohort.sick, resolved)
         overlays.burn_in(images[part], cohort.picture, side[part], ward[part])
         labels[part], truth[part], severity[part] = cohort.given, cohort.sick, cohort.grade
         diffuse[part] = cohort.diffuse & cohort.sick
+        # A healthy chest labelled pneumonia by mistake is called the kind that its patient would have.
+        kinds += [FINDINGS[place] for place in np.where(cohort.given, 1 + cohort.diffuse, 0)]
         if on_progress is not None:
             on_progress(rows.stop, total)
     return PhantomData(
         images=images,
         masks=masks,
+        hearts=hearts,
         labels=labels,
         true_labels=truth,
         patient_ids=[f"{domain}-p{number:05d}" for number in roster.patient],
         case_ids=[f"{domain}-{number:05d}" for number in range(total)],
         severity=severity,
         interstitial=diffuse,
+        findings=kinds,
         side_markers=side,
         ward_markers=ward,
     )
 
 
-def _render(cohort: Cohort, dials: Dials, size: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Return images without burnt-in letters, and masks."""
+def _render(
+    cohort: Cohort, dials: Dials, size: int
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
+    """Return images without burnt-in letters, and the masks of lungs and heart."""
     pose = positioning.build_pose(cohort.picture, dials)
     x, y = positioning.body_coordinates(size, cohort.picture, dials)
     chest = build_chest(x, y, cohort.body, pose, dials)
@@ -126,8 +147,11 @@ def _render(cohort: Cohort, dials: Dials, size: int) -> tuple[NDArray[np.uint8],
     exposed = positioning.exposed_field(size, cohort.picture, dials)
     detected = detector.detect(attenuation, exposed, cohort.noise, cohort.picture, dials)
     image = detector.display(detected, exposed, cohort.picture, dials)
-    # an observer outlines no lung under the collimator
-    return image, ((chest.field > 0) & (exposed > 0.5)).astype(np.uint8)
+    # an observer outlines nothing under the collimator
+    lungs, heart = (
+        ((margin > 0) & (exposed > 0.5)).astype(np.uint8) for margin in (chest.field, chest.heart)
+    )
+    return image, lungs, heart
 
 
 def _attenuation(chest: Chest, cohort: Cohort, dials: Dials, size: int) -> Field:

@@ -34,6 +34,7 @@ class ChestXray14(Reader):
         name="chestxray14",
         title="NIH ChestX-ray14, pneumonia or no finding",
         tasks=(Task.CLASSIFICATION,),
+        findings=("normal", "pneumonia"),
         layout="images/*.png or images_0NN/images/*.png, Data_Entry_2017.csv or Data_Entry_2017_v2020.csv",
         where="https://nihcc.app.box.com/v/ChestXray-NIHCC",
         terms="no restriction on use; link to the NIH download site, cite Wang et al. 2017, acknowledge "

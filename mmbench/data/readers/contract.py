@@ -12,10 +12,11 @@ from typing import ClassVar
 
 from mmbench.data import imaging
 from mmbench.errors import DataError
-from mmbench.protocol.vocabulary import CLASS_NAMES, Task
+from mmbench.protocol.vocabulary import CLASS_NAMES, STRUCTURE_NAMES, Task
 
 _IGNORED_FOLDERS = ("__MACOSX", "$RECYCLE.BIN")
 _MAX_FOLDERS = 400
+(LUNGS,) = STRUCTURE_NAMES
 
 
 @dataclass(frozen=True)
@@ -30,20 +31,21 @@ class RawCase:
         Equal for images of one patient.
     image : Path
         The image's file.
-    masks : tuple of Path
-        Files whose union is the mask; empty where there is none.
+    masks : dict of str to tuple of Path
+        By structure, the files whose union is its mask; empty where there is none.
     label : int or None
         1 is pneumonia, 0 is normal, None is unknown.
     part : str
         The official part, or empty.
     finding : str
-        Text to stratify parts by, for example ``"tuberculosis"``; empty if nothing is known.
+        The finest name that is known of the case, for example ``"tuberculosis"`` or ``"bacteria"``; empty if
+        nothing is known. Parts are stratified by it, and protocols may name classes after it.
     """
 
     case_id: str
     patient_id: str
     image: Path
-    masks: tuple[Path, ...] = ()
+    masks: dict[str, tuple[Path, ...]] = field(default_factory=dict)
     label: int | None = None
     part: str = ""
     finding: str = ""
@@ -93,6 +95,10 @@ class DatasetInfo:
     published_counts : dict
         Counts as published, in the words of the import report: ``cases``, ``train``, ``train pneumonia``,
         ``masks``...
+    findings : tuple of str
+        What a case may be, in the finest names that the dataset has.
+    structures : tuple of str
+        What there are masks of.
     """
 
     name: str
@@ -103,6 +109,8 @@ class DatasetInfo:
     terms: str
     citation: str
     published_counts: dict[str, int] = field(default_factory=dict)
+    findings: tuple[str, ...] = ()
+    structures: tuple[str, ...] = ()
 
 
 class Reader(ABC):
@@ -228,5 +236,5 @@ def case_counts(cases: list[RawCase]) -> dict[str, int]:
     counts = Counter(word for word in words if word)
     named = [(case.part, word) for case, word in zip(cases, words, strict=True) if case.part and word]
     counts.update(f"{part} {word}" for part, word in named)
-    counts["masks"] = sum(bool(case.masks) for case in cases)
+    counts["masks"] = sum(LUNGS in case.masks for case in cases)
     return {"cases": len(cases), **{word: number for word, number in sorted(counts.items()) if number}}

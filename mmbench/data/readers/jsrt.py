@@ -10,6 +10,7 @@ import numpy as np
 
 from mmbench.data import imaging
 from mmbench.data.readers.contract import (
+    LUNGS,
     DatasetInfo,
     Listing,
     RawCase,
@@ -25,8 +26,13 @@ from mmbench.protocol.vocabulary import Task
 
 _NAME = re.compile(r"^JPC(LN|NN)(\d{3})$", re.IGNORECASE)
 _FINDINGS = {"LN": "nodule", "NN": "no nodule"}
-_SIDES = ("left lung", "right lung")
-_STRUCTURES = (*_SIDES, "heart", "left clavicle", "right clavicle")
+_PARTS = {
+    LUNGS: ("left lung", "right lung"),
+    "heart": ("heart",),
+    "clavicles": ("left clavicle", "right clavicle"),
+}
+"""SCR's folders of each structure."""
+_FOLDERS = tuple(name for names in _PARTS.values() for name in names)
 _RAW_SIDE = 2048
 _RAW_WHITE = 4095
 _MASK_DEPTH = 5
@@ -45,6 +51,8 @@ class Jsrt(Reader):
         name="jsrt",
         title="JSRT chest X-rays with SCR lung masks",
         tasks=(Task.SEGMENTATION,),
+        findings=("nodule", "no nodule"),
+        structures=("lungs", "heart", "clavicles"),
         layout="JPC{LN,NN}###.IMG (2048 x 2048 raw) or .png; SCR {fold1,fold2}/masks/{left lung,right "
         "lung}/JPC{LN,NN}###.gif",
         where="images: http://db.jsrt.or.jp/eng.php (free registration); masks: the SCR database of the "
@@ -59,29 +67,26 @@ class Jsrt(Reader):
 
     def matches(self, folder: Path) -> bool:
         """Return whether the folder holds JSRT images, and not SCR masks of the same names."""
-        return folder.name.lower() not in _STRUCTURES and bool(_images(folder))
+        return folder.name.lower() not in _FOLDERS and bool(_images(folder))
 
     def scan(self, root: Path) -> Listing:
-        """Return every image; its mask is the left or the right lung's."""
+        """Return every image, with the masks of the structures that it has."""
         images = _images(root)
         masks = _masks(root)
         cases = []
         for path in images:
             kind, number = _NAME.match(path.stem).groups()  # type: ignore[union-attr]
             stem = path.stem.upper()
-            found = masks.get(stem, {})
-            if len(found) == 1:
-                raise DataError(f"{next(iter(found.values()))}: the other lung's mask is missing")
             cases.append(
                 RawCase(
                     case_id=stem,
                     patient_id=f"{kind.upper()}{number}",
                     image=path,
-                    masks=tuple(found[side] for side in _SIDES if side in found),
+                    masks=_structures(masks.get(stem, {})),
                     finding=_FINDINGS[kind.upper()],
                 )
             )
-        missing = sum(not case.masks for case in cases)
+        missing = sum(LUNGS not in case.masks for case in cases)
         return Listing(
             root, no_duplicates("jsrt", cases), notes=missing_masks_note("jsrt", missing, len(cases))
         )
@@ -119,8 +124,20 @@ def _images(folder: Path) -> list[Path]:
     return [path for path in files_in(folder, ".img", ".png") if _NAME.match(path.stem)]
 
 
+def _structures(found: dict[str, Path]) -> dict[str, tuple[Path, ...]]:
+    """Return the files of each structure whose masks are all there."""
+    lungs = [name for name in _PARTS[LUNGS] if name in found]
+    if len(lungs) == 1:
+        raise DataError(f"{found[lungs[0]]}: the other lung's mask is missing")
+    return {
+        structure: tuple(found[name] for name in names)
+        for structure, names in _PARTS.items()
+        if found.keys() >= set(names)
+    }
+
+
 def _masks(root: Path) -> dict[str, dict[str, Path]]:
-    """Return the lung masks as stem -> side -> file."""
+    """Return the masks as stem -> folder's name -> file."""
     beside = [
         path for path in subfolders(root.parent) if path.name.lower().startswith(("scr", "fold", "mask"))
     ]
@@ -128,10 +145,10 @@ def _masks(root: Path) -> dict[str, dict[str, Path]]:
     level = [root, root.parent]
     for depth in range(_MASK_DEPTH):
         for folder in level:
-            for side in _SIDES:
-                lung = child(folder, side, side.replace(" ", "_"))
-                for path in files_in(lung, ".gif", ".png") if lung else ():
-                    known = found[path.stem.upper()].setdefault(side, path)
+            for name in _FOLDERS:
+                masks = child(folder, name, name.replace(" ", "_"))
+                for path in files_in(masks, ".gif", ".png") if masks else ():
+                    known = found[path.stem.upper()].setdefault(name, path)
                     if known != path:
                         raise DataError(f"{path}: the same mask is also at {known}; remove one")
         below = [root, *beside] if depth == 0 else level

@@ -37,6 +37,7 @@ class Kermany(Reader):
         name="kermany",
         title="Kermany paediatric chest X-rays, normal or pneumonia",
         tasks=(Task.CLASSIFICATION,),
+        findings=("normal", "bacteria", "virus"),
         layout="chest_xray/{train,val,test}/{NORMAL,PNEUMONIA}/*.jpeg",
         where="https://data.mendeley.com/datasets/rscbjbr9sj (ChestXRay2017.zip)",
         terms="CC BY 4.0; cite Kermany et al. 2018",

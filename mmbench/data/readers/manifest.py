@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from mmbench.data.readers.contract import DatasetInfo, Listing, RawCase, Reader, no_duplicates
+from mmbench.data.readers.contract import LUNGS, DatasetInfo, Listing, RawCase, Reader, no_duplicates
 from mmbench.errors import DataError, suggestion
-from mmbench.protocol.vocabulary import Task
+from mmbench.protocol.vocabulary import CLASS_NAMES, Task
 
 COLUMNS = ("image", "label", "mask", "patient_id", "split", "domain")
+_MASK = "mask_"
+"""Before the structure's name, the column of its mask."""
 _LABELS = {"0": 0, "1": 1, "normal": 0, "pneumonia": 1, "": None}
 _PARTS = {"train": "train", "validation": "validation", "val": "validation", "test": "test", "": ""}
 
@@ -18,15 +20,18 @@ _PARTS = {"train": "train", "validation": "validation", "val": "validation", "te
 class Manifest(Reader):
     """A CSV with a header: ``image`` and any of ``label, mask, patient_id, split, domain``.
 
-    Paths are relative to the CSV's folder. A label is 0, 1, normal, pneumonia or empty; a split is train,
-    validation, test or, for every row alike, empty. Rows without a patient id are patients of their own.
+    Paths are relative to the CSV's folder. A label is 0, 1, normal, pneumonia or empty, or one of the
+    protocol's classes; a split is train, validation, test or, for every row alike, empty. ``mask`` is of the
+    lungs, or holds several structures told apart by their values; ``mask_STRUCTURE`` is of another one.
+    Rows without a patient id are patients of their own.
     """
 
     info = DatasetInfo(
         name="manifest",
         title="Your own images, listed in a CSV file",
         tasks=(Task.CLASSIFICATION, Task.SEGMENTATION),
-        layout="CSV with columns image, label, mask, patient_id, split, domain (image and any of the others)",
+        layout="CSV with columns image, label, mask, mask_STRUCTURE, patient_id, split, domain (image and any"
+        " of the others)",
         where="write it yourself; paths in it are relative to its folder; name it by 'path' in the protocol",
         terms="those of the images",
         citation="",
@@ -41,7 +46,7 @@ class Manifest(Reader):
         """Return every case of the CSV file ``root``; see :meth:`scan_domain`."""
         return self.scan_domain(root, None)
 
-    def scan_domain(self, table: Path, domain: str | None) -> Listing:
+    def scan_domain(self, table: Path, domain: str | None, labels: Collection[str] = ()) -> Listing:
         """Return the cases of one domain of a manifest.
 
         Parameters
@@ -50,6 +55,8 @@ class Manifest(Reader):
             The CSV file.
         domain : str or None
             Which domain's rows, where the manifest names several.
+        labels : collection of str
+            What a label may be beside the usual ones.
 
         Raises
         ------
@@ -60,7 +67,7 @@ class Manifest(Reader):
         if not rows:
             raise DataError(f"{table}: lists no image below its header")
         rows = _of_domain(table, rows, domain)
-        cases = [_case(table, line, row) for line, row in rows]
+        cases = [_case(table, line, row, labels) for line, row in rows]
         return Listing(
             table.parent,
             no_duplicates("manifest", cases),
@@ -77,7 +84,7 @@ def _rows(table: Path) -> Iterator[tuple[int, dict[str, str]]]:
             reader = csv.DictReader(stream, strict=True)
             header = list(reader.fieldnames or [])
             for name in header:
-                if name not in COLUMNS:
+                if name not in COLUMNS and not name.startswith(_MASK):
                     raise DataError(f"{table}: unknown column {name!r}; {suggestion(name, COLUMNS)}")
             if "image" not in header:
                 raise DataError(f"{table}: has no column 'image'; columns: {', '.join(COLUMNS)}")
@@ -100,25 +107,31 @@ def _of_domain(
     return [(line, row) for line, row in rows if row["domain"] == domain]
 
 
-def _case(table: Path, line: int, row: dict[str, str]) -> RawCase:
-    image, label, part = row["image"], row.get("label", "").lower(), row.get("split", "").lower()
+def _case(table: Path, line: int, row: dict[str, str], labels: Collection[str]) -> RawCase:
+    image, label, part = row["image"], row.get("label", ""), row.get("split", "").lower()
+    label = label if label in labels else label.lower()
     if not image:
         raise DataError(f"{table} line {line}: image is empty")
-    if label not in _LABELS:
-        raise DataError(f"{table} line {line}: label must be 0, 1, normal, pneumonia or empty, not {label!r}")
+    if label not in labels and label not in _LABELS:
+        valid = ", ".join(labels) or "0, 1, normal, pneumonia"
+        raise DataError(f"{table} line {line}: label must be {valid} or empty, not {label!r}")
     if part not in _PARTS:
         raise DataError(f"{table} line {line}: split must be train, validation or test, not {part!r}")
-    mask = row.get("mask", "")
-    for name in (image, mask):
-        if name and not (table.parent / name).is_file():
+    masks = {
+        LUNGS if column == "mask" else column.removeprefix(_MASK): name
+        for column, name in row.items()
+        if name and (column == "mask" or column.startswith(_MASK))
+    }
+    for name in (image, *masks.values()):
+        if not (table.parent / name).is_file():
             raise DataError(f"{table} line {line}: there is no file {table.parent / name}")
-    value = _LABELS[label]
+    value = _LABELS.get(label)
     return RawCase(
         case_id=image,
         patient_id=row.get("patient_id") or f"image {image}",
         image=table.parent / image,
-        masks=(table.parent / mask,) if mask else (),
+        masks={structure: (table.parent / name,) for structure, name in masks.items()},
         label=value,
         part=_PARTS[part],
-        finding="" if value is None else "pneumonia" if value else "normal",
+        finding=label if value is None or label in labels else CLASS_NAMES[value],
     )

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mmbench.data.readers.contract import DatasetInfo, Listing, RawCase, Reader, child, no_duplicates
+from mmbench.data.readers.contract import (
+    LUNGS,
+    DatasetInfo,
+    Listing,
+    RawCase,
+    Reader,
+    child,
+    no_duplicates,
+)
 from mmbench.data.readers.nlm import CITATION, has_images, missing_masks_note, numbered_images
 from mmbench.errors import DataError
 from mmbench.protocol.vocabulary import Task
@@ -17,6 +25,8 @@ class Montgomery(Reader):
         name="montgomery",
         title="Montgomery County chest X-rays with lung masks",
         tasks=(Task.SEGMENTATION,),
+        findings=("normal", "tuberculosis"),
+        structures=("lungs",),
         layout="MontgomerySet/{CXR_png,ManualMask/leftMask,ManualMask/rightMask}/MCUCXR_####_{0,1}.png",
         where="https://lhncbc.nlm.nih.gov/LHC-downloads/downloads.html (Tuberculosis Chest X-ray sets)",
         terms="made available for research by the National Library of Medicine; cite both papers",
@@ -42,7 +52,13 @@ class Montgomery(Reader):
             if len(files) == 1:
                 raise DataError(f"{files[0]}: the other lung's mask is missing")
             cases.append(
-                RawCase(case_id=stem, patient_id=number, image=path, masks=tuple(files), finding=finding)
+                RawCase(
+                    case_id=stem,
+                    patient_id=number,
+                    image=path,
+                    masks={LUNGS: tuple(files)} if files else {},
+                    finding=finding,
+                )
             )
         missing = sum(not case.masks for case in cases)
         return Listing(

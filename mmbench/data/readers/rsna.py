@@ -28,6 +28,7 @@ class Rsna(Reader):
         name="rsna",
         title="RSNA pneumonia detection challenge, lung opacity or none",
         tasks=(Task.CLASSIFICATION,),
+        findings=("normal", "pneumonia"),
         layout="stage_2_train_images/<patientId>.dcm, stage_2_train_labels.csv",
         where="https://www.kaggle.com/c/rsna-pneumonia-detection-challenge (account needed)",
         terms=(

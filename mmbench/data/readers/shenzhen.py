@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mmbench.data.readers.contract import (
+    LUNGS,
     DatasetInfo,
     Listing,
     RawCase,
@@ -27,6 +28,8 @@ class Shenzhen(Reader):
         name="shenzhen",
         title="Shenzhen chest X-rays with lung masks",
         tasks=(Task.SEGMENTATION,),
+        findings=("normal", "tuberculosis"),
+        structures=("lungs",),
         layout="ChinaSet_AllFiles/CXR_png/CHNCXR_####_{0,1}.png, mask/CHNCXR_####_{0,1}_mask.png",
         where="images: https://lhncbc.nlm.nih.gov/LHC-downloads/downloads.html (Tuberculosis Chest X-ray "
         "sets); masks: Stirenko et al. 2018, published apart",
@@ -51,7 +54,7 @@ class Shenzhen(Reader):
                 case_id=stem,
                 patient_id=number,
                 image=path,
-                masks=(masks[stem],) if stem in masks else (),
+                masks={LUNGS: (masks[stem],)} if stem in masks else {},
                 finding=finding,
             )
             for stem, (path, number, finding) in numbered_images(images, "CHNCXR").items()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mmbench.protocol.vocabulary import CLASS_NAMES
 from mmbench.report.figures.style import (
     INK,
     Drawn,
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 AXES = {
     "roc": ("false positive rate", "true positive rate"),
-    "calibration": ("mean probability of pneumonia", "share of pneumonia"),
+    "calibration": ("mean probability of {}", "share of {}"),
 }
 
 
@@ -38,6 +39,7 @@ def curves(analysis: Analysis) -> Drawn | None:
         return None
     canvas, axes = panels(2 * len(domains))
     looks, handles = styles(analysis), {}
+    positive = "pneumonia" if analysis.protocol.classes == CLASS_NAMES else "a class"
     for place, ax in enumerate(axes):
         domain, kind = domains[place // 2], list(AXES)[place % 2]
         own = select(points, domain=domain, kind=kind)
@@ -48,8 +50,8 @@ def curves(analysis: Analysis) -> Drawn | None:
                 style = looks[row] if kind == "calibration" else {"color": looks[row]["color"]}
                 (drawn,) = ax.plot(line["x"], line["y"], linewidth=1.1, markersize=4, **style)
                 handles[row] = drawn
-        ax.set_xlabel(AXES[kind][0])
-        ax.set_ylabel(AXES[kind][1])
+        ax.set_xlabel(AXES[kind][0].format(positive))
+        ax.set_ylabel(AXES[kind][1].format(positive))
         ax.set_title(f"{'ROC' if kind == 'roc' else 'Calibration'}, {label(domain)}")
     canvas.legend(
         list(handles.values()), [label(row) for row in handles], loc="outside lower center", ncols=4
