@@ -7,6 +7,7 @@ from contextlib import ExitStack
 import numpy as np
 import torch
 
+from mmbench.data.dataset import Dataset
 from mmbench.errors import PluginError
 from mmbench.methods.base import Method
 from mmbench.networks.inputs import normalise, release_memory
@@ -71,6 +72,22 @@ def predict(
             start += size
             predictions.append(found)
     return np.concatenate(predictions)
+
+
+def check_outputs(method: Method, probabilities: np.ndarray, task: Task, dataset: Dataset) -> None:
+    """Refuse predictions of another number of classes or structures than the dataset has.
+
+    Raises
+    ------
+    PluginError
+        Naming the method.
+    """
+    names = dataset.structures if task is Task.SEGMENTATION else dataset.classes
+    if probabilities.shape[1] != len(names):
+        raise PluginError(
+            f"method {method.name!r} predicts {probabilities.shape[1]} for {task.value}, but the protocol asks "
+            f"for {', '.join(names)}; have its skip() refuse such protocols"
+        )
 
 
 def _predict_some(method: Method, images: np.ndarray, task: Task, device: torch.device) -> np.ndarray:

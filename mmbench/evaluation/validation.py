@@ -12,7 +12,7 @@ from mmbench.data.dataset import Dataset
 from mmbench.evaluation.classification import classification_summary
 from mmbench.evaluation.multiclass import multiclass_summary
 from mmbench.evaluation.overlap import overlap_scores
-from mmbench.evaluation.prediction import predict
+from mmbench.evaluation.prediction import check_outputs, predict
 from mmbench.methods.base import Method
 from mmbench.protocol.schema import MetricPolicy
 from mmbench.protocol.vocabulary import CLASS_NAMES, Task
@@ -80,7 +80,9 @@ def _predicted(
     """Return the rows of a part and the method's probabilities for them."""
     rows = where.dataset.rows(where.part, where.task)
     images = where.dataset.images[rows]
-    return rows, predict(method, images, where.task, device=device, precision=precision)
+    found = predict(method, images, where.task, device=device, precision=precision)
+    check_outputs(method, found, where.task, where.dataset)
+    return rows, found
 
 
 def _classified(dataset: Dataset, rows: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:

@@ -10,8 +10,8 @@ import pandas as pd
 import torch
 
 from mmbench.data.dataset import Dataset
-from mmbench.errors import PluginError
-from mmbench.evaluation.prediction import predict
+from mmbench.evaluation.breaches import checked_predictions
+from mmbench.evaluation.prediction import check_outputs
 from mmbench.execution.executor import RunTask
 from mmbench.execution.sources import domain_dataset
 from mmbench.methods.base import Method
@@ -59,19 +59,14 @@ class Predictor:
         dataset = domain_dataset(self.task, spec.task, spec.domain)
         rows = dataset.rows(spec.domain.part, spec.task)
         write_ground_truth(self.store, spec, dataset, rows)
-        probabilities = predict(
+        probabilities = checked_predictions(
             method,
             dataset.images[rows],
             spec.task,
             device=torch.device(self.task.device),
             precision=self.task.run.training.precision,
         )
-        names = spec.domain.structures if spec.task is Task.SEGMENTATION else spec.domain.classes
-        if probabilities.shape[1] != len(names):
-            raise PluginError(
-                f"method {self.task.run.method!r} predicts {probabilities.shape[1]} for {spec.task.value}, but "
-                f"the protocol asks for {', '.join(names)}; have its skip() refuse such protocols"
-            )
+        check_outputs(method, probabilities, spec.task, dataset)
         product = str(self.store.runs.content(self.task.id)["product"])
         masks = spec.task is Task.SEGMENTATION
         thresholds, bits = self._kept(spec, product) if masks else ([], 0)

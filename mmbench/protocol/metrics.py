@@ -197,9 +197,12 @@ _ALL = (
     ),
 )
 
+MACRO_F1 = _classification("f1", "F1", "macro F1", "mean over the classes of each class's F1", _REINKE)
+"""The only metric over all classes that normal and pneumonia do not have."""
+
 _OTHER_CLASSES = (
     _ALL[0],
-    _classification("f1", "F1", "macro F1", "mean over the classes of each class's F1", _REINKE),
+    MACRO_F1,
     _classification(
         "balanced_accuracy",
         "BAcc",
@@ -293,7 +296,7 @@ class _Metrics(dict[str, Metric]):
         return super().__contains__(name) or bool(colon and base in _of_members())
 
 
-METRICS: dict[str, Metric] = _Metrics({metric.name: metric for metric in (*_ALL, _OTHER_CLASSES[1])})
+METRICS: dict[str, Metric] = _Metrics({metric.name: metric for metric in (*_ALL, MACRO_F1)})
 """Every metric by name, in the order of tables."""
 
 MAIN_METRIC = {Task.CLASSIFICATION: "auroc", Task.SEGMENTATION: "dice"}
@@ -305,9 +308,10 @@ def metrics_of(classes: Sequence[str], structures: Sequence[str]) -> dict[str, M
 
     Of several structures, the metrics of a mask are means over them, and recorded of each one as well.
     """
-    masks = [METRICS[metric.name] for metric in _ALL if metric.task is Task.SEGMENTATION]
+    masks = [metric for metric in METRICS.values() if metric.task is Task.SEGMENTATION]
     if tuple(classes) == CLASS_NAMES:
-        found = [METRICS[metric.name] for metric in _ALL if metric.task is Task.CLASSIFICATION]
+        usual = [metric for metric in METRICS.values() if metric.task is Task.CLASSIFICATION]
+        found = [metric for metric in usual if metric is not MACRO_F1]
     else:
         found = [*_OTHER_CLASSES, *(_of_one(metric, name) for metric in _ONE_CLASS for name in classes)]
     found += masks
@@ -344,8 +348,8 @@ def metrics_version(
 
 def _of_members() -> dict[str, Metric]:
     """Return the metrics that one class or one structure may have, by name."""
-    own = [METRICS[metric.name] for metric in _ALL if metric.task is Task.SEGMENTATION]
-    return {metric.name: metric for metric in (*_ONE_CLASS, *own)}
+    masks = [metric for metric in METRICS.values() if metric.task is Task.SEGMENTATION]
+    return {metric.name: metric for metric in (*_ONE_CLASS, *masks)}
 
 
 def _of_one(metric: Metric, member: str) -> Metric:
