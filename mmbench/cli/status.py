@@ -38,6 +38,7 @@ def status(
         bool, typer.Option("--tracebacks", help="Show the tracebacks of failed runs.")
     ] = False,
     runs: Annotated[bool, typer.Option("--runs", help="List every run, not counts only.")] = False,
+    logs: Annotated[bool, typer.Option("--logs", help="Show what the runs' methods printed.")] = False,
     json: Json = False,
 ) -> None:
     """Show what is trained, predicted and scored of a protocol, what failed and what is missing."""
@@ -60,6 +61,8 @@ def status(
     _show_answer(out, one)
     if runs:
         _show_runs(out, one.runs)
+    if logs:
+        _show_logs(out, one)
     _show_failures(out, one.runs, tracebacks)
     if one.weights_bytes:
         out.print(f"weights  {size(one.weights_bytes)}")
@@ -179,6 +182,21 @@ def _show_runs(out: Console, runs: Sequence[RunCompletion]) -> None:
         table.add_row(one.run.id, one.run.describe(), one.state, trained, *layers)
     out.print(table)
     out.print()
+
+
+def _show_logs(out: Console, one: Completion) -> None:
+    """Print what each run wrote to standard output and error, which ``mmbench run`` keeps off the screen."""
+    from mmbench.store.store import log_path
+
+    printed = [found.run for found in one.runs if log_path(one.results, found.run.id).is_file()]
+    for run in printed:
+        path = log_path(one.results, run.id)
+        out.print(f"{run.describe()}  ({shown(path)})", style="bold", soft_wrap=True)
+        text = path.read_text(encoding="utf-8", errors="replace").rstrip()
+        out.print(text, soft_wrap=True, markup=False, highlight=False)
+        out.print()
+    if not printed:
+        out.print("no run printed anything")
 
 
 def _show_failures(out: Console, runs: Sequence[RunCompletion], tracebacks: bool) -> None:

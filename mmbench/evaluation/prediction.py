@@ -85,8 +85,8 @@ def check_outputs(method: Method, probabilities: np.ndarray, task: Task, dataset
     names = dataset.structures if task is Task.SEGMENTATION else dataset.classes
     if probabilities.shape[1] != len(names):
         raise PluginError(
-            f"method {method.name!r} predicts {probabilities.shape[1]} for {task.value}, but the protocol asks "
-            f"for {', '.join(names)}; have its skip() refuse such protocols"
+            f"method {method.name!r} predicts {probabilities.shape[1]} for {task.value}, but the protocol "
+            f"asks for {', '.join(names)}; have its skip() refuse such protocols"
         )
 
 

@@ -31,7 +31,7 @@ from mmbench.execution.executor import (
     Started,
     layer_of,
 )
-from mmbench.execution.worker import log_file
+from mmbench.store.store import log_path
 
 EXECUTE = "mmbench.execution.job:execute"
 POLL = 1.0
@@ -246,7 +246,7 @@ def _cause(code: int) -> str:
 def _last_output(task: RunTask, size: int = 4000) -> str:
     """Return the end of what a run printed before its worker died."""
     try:
-        return log_file(task).read_bytes()[-size:].decode(errors="replace")
+        return log_path(task.results, task.id).read_bytes()[-size:].decode(errors="replace")
     except OSError:
         return ""
 

@@ -36,7 +36,7 @@ from mmbench.execution.executor import (
 )
 from mmbench.store.lease import lease, leased
 from mmbench.store.missing import missing
-from mmbench.store.store import ResultStore
+from mmbench.store.store import ResultStore, log_path
 from mmbench.store.upkeep import sweep
 
 PROGRESS_INTERVAL = 0.2
@@ -64,7 +64,7 @@ def main(descriptor: int, worker: int, function: str) -> None:
     tasks: queue.SimpleQueue[RunTask | None] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(connection, tasks), daemon=True).start()
     while (task := tasks.get()) is not None:
-        with _output_to(log_file(task)):
+        with _output_to(log_path(task.results, task.id)):
             event = attempt(task, worker, function, connection.send)
         connection.send(event)
 
@@ -73,11 +73,6 @@ def _offer_to_die_first() -> None:
     """Let the kernel, when memory runs out, end a worker and not the run or somebody else's program."""
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("800", encoding="ascii")
-
-
-def log_file(task: RunTask) -> Path:
-    """Return where the output of a run's training goes; the file exists only if something was printed."""
-    return task.results / "logs" / f"{task.id}.log"
 
 
 def one_line(error: BaseException) -> str:

@@ -51,6 +51,11 @@ PROBABILITIES = "probabilities.parquet"
 MASKS = "masks.npz"
 
 
+def log_path(results: Path, run: str) -> Path:
+    """Return where the output of a run's training goes; the file exists only if something was printed."""
+    return results / "logs" / f"{run}.log"
+
+
 class ResultStore:
     """The records of one protocol.
 

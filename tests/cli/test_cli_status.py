@@ -19,6 +19,18 @@ def test_status_shows_tracebacks_and_runs_when_asked(mmbench, results):
     assert mmbench("status", "tiny", "--runs").stdout.count("subset=0") == 12
 
 
+def test_status_shows_what_runs_printed_when_asked(mmbench, results):
+    assert "no run printed anything" in mmbench("status", "tiny", "--logs").stdout
+    listed = json.loads(mmbench("status", "tiny", "--json").stdout)["runs"]
+    run = next(one["id"] for one in listed if one["state"] == "done")
+    (results / "logs").mkdir(exist_ok=True)
+    (results / "logs" / f"{run}.log").write_text("loss [bold] is 0.5\n")
+    output = mmbench("status", "tiny", "--logs").stdout
+    assert f"results/tiny/logs/{run}.log" in output
+    assert "loss [bold] is 0.5" in output
+    assert "loss" not in mmbench("status", "tiny").stdout
+
+
 def test_status_is_json_when_asked(mmbench, results):
     found = json.loads(mmbench("status", "results/tiny", "--json").stdout)
     assert (found["done"], found["failed"], found["missing"]) == (8, 2, 0)
