@@ -213,8 +213,8 @@ def test_stored_weights_and_masks_give_the_recorded_scores_again(tmp_path):
             expected = scores[of_domain & (scores["domain"] == dataset.domain)]
             own = masks[(masks["run"] == id) & (masks["domain"] == dataset.domain)]
             images, device = dataset.images[rows], torch.device("cpu")
-            again = predict(method, images, Task.SEGMENTATION, device=device) >= 0.5
-            truth = dataset.masks[rows] > 0
+            again = predict(method, images, Task.SEGMENTATION, device=device)[:, 0] >= 0.5
+            truth = dataset.masks[rows][:, 0] > 0
             np.testing.assert_array_equal(np.stack(own["truth"]), truth)
             for found in (np.stack(own["mask"]), again):
                 dice = 2 * (found & truth).sum((1, 2)) / (found.sum((1, 2)) + truth.sum((1, 2)))
