@@ -24,7 +24,7 @@ def main():
         method.build(Problem(frozenset(MultiMix.tasks), Backbone(), side))
         method.network.train()
         loader = make_loader(side)
-        step = make_step(method, loader.batch(0), "float32")
+        step = make_step(method, loader.batch(1), "float32")
         wait, seconds = interleaved(lambda loader=loader: loader.batch(1), step)
         print(
             f"{side} px: a batch {1000 * wait:.1f} ms, a step {1000 * seconds:.0f} ms,"
@@ -42,11 +42,11 @@ def make_loader(side):
         data[task] = TaskData(
             images=torch.from_numpy(made.images),
             labels=torch.arange(CASES) % 2,
-            masks=torch.from_numpy(made.masks),
+            masks=torch.from_numpy(made.masks)[:, None],
             labeled=rows[: CASES // 2],
             unlabeled=rows[CASES // 2 :],
         )
-    return StreamLoader(data, MultiMix.streams, Training(), seed=0)
+    return StreamLoader(data, MultiMix.streams, Training(), seed=0, views=MultiMix.views)
 
 
 if __name__ == "__main__":
