@@ -77,8 +77,9 @@ def layouts(tmp_path_factory):
         lines.append(f"{number:08d}_000.png,{('No Finding', 'Pneumonia')[number % 2]},0,{number},64,64")
     (root / "nih" / "Data_Entry_2017.csv").write_text("\n".join(lines))
     for number, (image, mask) in enumerate(pictures("adult_pa")):
-        save(root / "shenzhen" / "CXR_png" / f"CHNCXR_{number:04d}_0.png", image)
-        save(root / "shenzhen" / "mask" / f"CHNCXR_{number:04d}_0_mask.png", mask * 255)
+        stem = f"CHNCXR_{number:04d}_{number % 2}"  # a finding that is none of any protocol's classes
+        save(root / "shenzhen" / "CXR_png" / f"{stem}.png", image)
+        save(root / "shenzhen" / "mask" / f"{stem}_mask.png", mask * 255)
         save(root / "jsrt" / f"JPCNN{number:03d}.png", np.ascontiguousarray(image[:, ::-1]))
         for side, keep in (("left lung", slice(32, None)), ("right lung", slice(None, 32))):
             lung = np.zeros_like(mask)

@@ -8,17 +8,22 @@ from pathlib import Path
 from mmbench.data.catalogue import load_dataset
 from mmbench.data.dataset import Dataset
 from mmbench.protocol.schema import DatasetChoice, Protocol
+from mmbench.protocol.vocabulary import CLASS_NAMES, STRUCTURE_NAMES, Task
 
 
-def cached_dataset(choice: DatasetChoice, protocol: Protocol, data_root: Path | None) -> Dataset:
-    """Return a data set as the protocol sees it.
+def cached_dataset(choice: DatasetChoice, protocol: Protocol, task: Task, data_root: Path | None) -> Dataset:
+    """Return a data set as the protocol sees it in a role.
+
+    The protocol's classes are asked of what is classified, its structures of what is segmented.
 
     Parameters
     ----------
     choice : DatasetChoice
         One of the protocol's sources or targets.
     protocol : Protocol
-        Gives the image size and the seed.
+        Gives the image size, the seed, the classes and the structures.
+    task : Task
+        The role.
     data_root : Path or None
         Folder of the real data sets.
     """
@@ -26,8 +31,8 @@ def cached_dataset(choice: DatasetChoice, protocol: Protocol, data_root: Path | 
         choice.model_dump_json(),
         protocol.image_size,
         protocol.seed,
-        protocol.classes,
-        protocol.structures,
+        protocol.classes if task is Task.CLASSIFICATION else CLASS_NAMES,
+        protocol.structures if task is Task.SEGMENTATION else STRUCTURE_NAMES,
         data_root,
     )
 

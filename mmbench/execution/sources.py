@@ -19,7 +19,7 @@ def source_dataset(task: RunTask, kind: Task) -> Dataset:
     DataError
         If the data are not those that the run was planned with.
     """
-    dataset = cached_dataset(task.protocol.sources.of(kind), task.protocol, task.data_root)
+    dataset = cached_dataset(task.protocol.sources.of(kind), task.protocol, kind, task.data_root)
     return _as_planned(dataset, task.run.sources[kind])
 
 
@@ -36,7 +36,7 @@ def domain_dataset(task: RunTask, kind: Task, domain: DomainDigest) -> Dataset:
     else:
         targets = task.protocol.targets.of(kind)
         choice = next(target for target in targets if domain_name(target) == domain.domain)
-    return _as_planned(cached_dataset(choice, task.protocol, task.data_root), domain)
+    return _as_planned(cached_dataset(choice, task.protocol, kind, task.data_root), domain)
 
 
 def _as_planned(dataset: Dataset, planned: DomainDigest) -> Dataset:

@@ -108,13 +108,13 @@ def load_data(protocol: Protocol, data_root: Path | None, on_dataset: Callable[[
         choice = protocol.sources.of(task)
         on_dataset(choice.dataset)
         with located("sources", task.value):
-            sources[task] = cached_dataset(choice, protocol, data_root)
+            sources[task] = cached_dataset(choice, protocol, task, data_root)
         _check_source(protocol, task, sources[task])
         targets[task] = []
         for index, choice in enumerate(protocol.targets.of(task)):
             on_dataset(choice.dataset)
             with located("targets", task.value, index):
-                dataset = cached_dataset(choice, protocol, data_root)
+                dataset = cached_dataset(choice, protocol, task, data_root)
                 if not len(dataset.rows(choice.part, task)):
                     raise ProtocolError(f"{choice.dataset} has no cases for {task.value}")
             targets[task].append((dataset, choice.part))
