@@ -126,7 +126,6 @@ def mask_arrays(probabilities: np.ndarray, thresholds: list[float], bits: int) -
         mask_content(threshold): pack(at_threshold(probabilities, threshold)) for threshold in thresholds
     }
     if probabilities.shape[1] == 1:
-        probabilities = probabilities[
-            :, 0
-        ]  # stored without that axis, as before there were several structures
+        # Stored without that axis, as before there were several structures.
+        probabilities = probabilities[:, 0]
     return found | ({PROBABILITY_CONTENT: quantise(probabilities, bits)} if bits else {})

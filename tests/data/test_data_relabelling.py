@@ -171,6 +171,13 @@ def test_one_file_holds_several_structures(tmp_path):
         load(tmp_path, "manifest", mask_values={"lungs": 1}, **table)
 
 
+def test_values_of_several_files_are_refused(tmp_path):
+    save(tmp_path / "map.png", LUNGS)
+    table = make_table(tmp_path, "image,mask,mask_heart", "0.png,map.png,map.png")
+    with pytest.raises(DataError, match=r"mask_values is for one mask file .*, but 0\.png has 2; remove it"):
+        load(tmp_path, "manifest", mask_values={"lungs": 255}, **table)
+
+
 def test_jsrt_has_lungs_heart_and_clavicles(tmp_path):
     parts = {"left lung": LUNGS, "right lung": disc(48, (34, 24), 8), "heart": HEART}
     for number in (1, 2):
