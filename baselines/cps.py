@@ -18,6 +18,10 @@ class CPS(UMTL):
     """UMTL beside a second segmentation network; each learns the other's masks. The first is evaluated."""
 
     streams = UMTL.streams | {UNLABELED_SEGMENTATION}
+    published = {
+        "optimizer": {"name": "sgd", "learning_rate": 0.01, "momentum": 0.9},
+        "schedule": {"name": "poly", "power": 0.9},
+    }
 
     class Hyperparameters(UMTL.Hyperparameters):
         """Weight of the pseudo-masks, and the share of steps over which it ramps up."""

@@ -10,6 +10,10 @@ class UniMatch(UMTL):
     """UMTL whose masks of strong views and of perturbed features follow the weak view's confident ones."""
 
     streams = UMTL.streams | {UNLABELED_SEGMENTATION}
+    published = {
+        "optimizer": {"name": "sgd", "learning_rate": 0.01, "momentum": 0.9},
+        "schedule": {"name": "poly", "power": 0.9},
+    }
     views = {UNLABELED_SEGMENTATION: Views(strong=2, cutmix=0.5)}
 
     class Hyperparameters(UMTL.Hyperparameters):

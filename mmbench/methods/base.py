@@ -56,7 +56,9 @@ class Problem:
     steps : int
         Of the whole training.
     batch_size : int
-        Images per stream and step.
+        Images per labelled stream and step.
+    unlabeled_batch_size : int
+        Images per stream without labels and step.
     """
 
     tasks: frozenset[Task]
@@ -67,6 +69,7 @@ class Problem:
     seed: int = 0
     steps: int = 1000
     batch_size: int = 10
+    unlabeled_batch_size: int = 10
 
     @property
     def num_classes(self) -> int:
@@ -128,6 +131,9 @@ class Method:
         What a step consumes; the engine builds only these.
     views : mapping from Stream to Views
         Further augmented copies of a stream's images; one weak view is what every stream has.
+    published : mapping from str to Any
+        Settings of a protocol's ``training`` that the publication names, nested as in a protocol file, such
+        as ``{"unlabeled_ratio": 7, "ema": 0.999}``; for protocols that allow each method its published ones.
     seeded : bool
         False when nothing depends on the training seed.
     trivial : bool
@@ -141,6 +147,7 @@ class Method:
     tasks: ClassVar[set[Task]] = set()
     streams: ClassVar[set[Stream]] = set()
     views: ClassVar[Mapping[Stream, Views]] = {}
+    published: ClassVar[Mapping[str, Any]] = {}
     seeded: ClassVar[bool] = True
     trivial: ClassVar[bool] = False
     name: ClassVar[str] = ""

@@ -69,7 +69,9 @@ def run_cost(
 
 
 def _training_cost(run: RunSpec, method: MethodSummary, validated: Mapping[Task, int]) -> float:
-    step = run.training.batch_size * sum(_stream(run, stream) for stream in _streams(run, method.streams))
+    step = sum(
+        run.training.images_of(stream) * _stream(run, stream) for stream in _streams(run, method.streams)
+    )
     validation = sum(_prediction(run, task) * count for task, count in validated.items())
     rounds = 0.0 if run.selection.rule == "last" else run.training.steps / run.selection.every
     rounds += run.training.validations

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from mmbench.errors import located
 from mmbench.methods.base import Problem
 from mmbench.plugins.registry import Registry
-from mmbench.protocol.runs import MethodSummary
+from mmbench.protocol.runs import MethodSummary, training_of
 from mmbench.protocol.schema import MethodEntry, Protocol
 
 Rows = list[tuple[MethodEntry, MethodSummary]]
@@ -38,14 +39,16 @@ def runnable(rows: Rows, registry: Registry, protocol: Protocol) -> tuple[Rows, 
     """Return the rows whose method does not ask to be skipped, and why the others do."""
     kept, notes = [], []
     for entry, summary in rows:
+        training = training_of(protocol, summary)
         problem = Problem(
             summary.tasks,
             protocol.backbone,
             protocol.image_size,
             classes=protocol.classes,
             structures=protocol.structures,
-            steps=protocol.training.steps,
-            batch_size=protocol.training.batch_size,
+            steps=training.steps,
+            batch_size=training.batch_size,
+            unlabeled_batch_size=training.batch_size * training.unlabeled_ratio,
         )
         reason = registry.get(entry.method).cls.skip(problem)
         if reason is None:
@@ -53,6 +56,25 @@ def runnable(rows: Rows, registry: Registry, protocol: Protocol) -> tuple[Rows, 
         else:
             notes.append(f"{entry.label} is skipped: {' '.join(str(reason).split())}")
     return kept, notes
+
+
+def recipe_notes(rows: Rows, protocol: Protocol) -> list[str]:
+    """Return which rows are trained with other settings than the protocol's, where it allows that."""
+    if protocol.recipe == "shared":
+        return []
+    own = [(entry.label, _flat(summary.published)) for entry, summary in rows if summary.published]
+    if not own:
+        return ["recipe published: no method of this protocol declares settings of its own"]
+    return [f"{label} is trained as published: {', '.join(settings)}" for label, settings in own]
+
+
+def _flat(settings: Mapping[str, Any], before: str = "") -> list[str]:
+    """Return nested settings as "optimizer.name sgd" and so on."""
+    found = []
+    for key, value in settings.items():
+        name = f"{before}{key}"
+        found += _flat(value, f"{name}.") if isinstance(value, Mapping) else [f"{name} {value}"]
+    return found
 
 
 def left_out(rows: Rows, covered: Collection[str]) -> list[str]:

@@ -14,7 +14,7 @@ from mmbench.data.leaks import LeakReport
 from mmbench.data.loaded import forget
 from mmbench.errors import ProtocolError, located, suggestion
 from mmbench.planning.datasets import ProtocolData, load_data
-from mmbench.planning.methods import left_out, resolve_methods, runnable, with_plugins
+from mmbench.planning.methods import left_out, recipe_notes, resolve_methods, runnable, with_plugins
 from mmbench.planning.subset_table import subset_table
 from mmbench.plugins.discovery import discover
 from mmbench.protocol.metrics import MAIN_METRIC, metrics_of
@@ -143,7 +143,7 @@ def make_plan(
         domains=domains,
         methods={entry.label: summary for entry, summary in methods},
         leaks=leaks,
-        notes=(*_notes(data, leaks), *skipped, *uncovered),
+        notes=(*_notes(data, leaks), *recipe_notes(methods, protocol), *skipped, *uncovered),
         cases=data.cases,
         patients=data.patients,
         parts=data.parts,

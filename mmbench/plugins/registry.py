@@ -11,15 +11,16 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from mmbench.errors import PluginError, ProtocolError, suggestion
+from mmbench.protocol.recipes import published_training
 from mmbench.protocol.runs import MethodSummary
-from mmbench.protocol.schema import MethodEntry
+from mmbench.protocol.schema import MethodEntry, Training
 from mmbench.protocol.vocabulary import Stream, Task
 from mmbench.provenance import distribution_of
 
 MARK = "__mmbench_methods__"
 CONTRACT = (
     *("tasks", "streams", "views", "seeded", "trivial", "Hyperparameters", "build", "start", "losses"),
-    *("predict", "combine", "optimizer", "learning_rates", "after_step"),
+    *("published", "predict", "combine", "optimizer", "learning_rates", "after_step"),
     *("observe", "observed", "forget_observed", "log", "state", "load_state", "skip", "modules"),
 )
 """What the engine uses of a method's class; :class:`mmbench.methods.Method` has all of it."""
@@ -167,6 +168,7 @@ class Registry:
             seeded=found.cls.seeded,
             trivial=found.cls.trivial,
             hyperparameters=values.model_dump(mode="json"),
+            published=dict(found.cls.published),
             source_digest=found.source_digest,
             distribution=found.distribution,
         )
@@ -203,6 +205,10 @@ def _fault(cls: Any) -> str | None:
         return f"consumes {strange[0]} but does not declare the task {strange[0].task}"
     if not isinstance(cls.views, Mapping) or not _holds(frozenset(cls.views), Stream):
         return "views must map streams to Views: {UNLABELED_CLASSIFICATION: Views(strong=1)}"
+    try:
+        published_training(Training(), cls.published)
+    except (TypeError, ValueError, AttributeError) as error:
+        return f"published: {' '.join(str(error).split())}"
     return None
 
 

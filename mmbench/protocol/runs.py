@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import Field
 
 from mmbench.errors import ProtocolError
+from mmbench.protocol.recipes import published_training
 from mmbench.protocol.schema import Backbone, MethodEntry, Protocol, Selection, Strict, Training
 from mmbench.protocol.specs import DomainDigest, identify
 from mmbench.protocol.vocabulary import CLASS_NAMES, STRUCTURE_NAMES, Budget, Stream, Task
@@ -27,6 +28,8 @@ class MethodSummary(Strict):
     """True for constant predictors, which have no weights to train."""
     hyperparameters: dict[str, Any] = Field(default_factory=dict)
     """Every hyper-parameter, defaults included."""
+    published: dict[str, Any] = Field(default_factory=dict)
+    """Settings of training in its publication."""
     source_digest: str = ""
     """sha256 of the method's source and what it imports; recorded, not part of a run's identity."""
     distribution: str = ""
@@ -65,13 +68,18 @@ class RunSpec(Strict):
         """
         content = self.model_dump(mode="json", exclude={"label", "sources", "selected_on"})
         training = content["training"]
-        if self.training.stop is None:
+        if self.training.stop is None and self.training.swad is None:
             del training["validations"]
         # What later versions added is left out where it has no effect, so that no result is made again.
         if self.training.clip is None:
             del training["clip"]
         if self.training.schedule.name != "poly":
             del training["schedule"]["power"]
+        if self.training.unlabeled_ratio == 1:
+            del training["unlabeled_ratio"]
+        for average in ("swa", "swad"):
+            if training[average] is None:
+                del training[average]
         # A run sees the source's training and validation parts: data and split, not the evaluated part.
         content["sources"] = {task.value: [d.data, d.split] for task, d in self.sources.items()}
         content["selected_on"] = {
@@ -156,6 +164,32 @@ def expand(
     return list(runs.values())
 
 
+def training_of(protocol: Protocol, summary: MethodSummary) -> Training:
+    """Return how a row is trained: as the protocol says, or as published where it allows that.
+
+    Raises
+    ------
+    ProtocolError
+        If the two do not go together.
+    """
+    if protocol.recipe == "shared" or not summary.published:
+        return protocol.training
+    try:
+        found = published_training(protocol.training, summary.published)
+    except ValueError as error:
+        reason = " ".join(str(error).split())
+        raise ProtocolError(
+            f"what {summary.method} published does not fit: {reason}", ("training",)
+        ) from None
+    if found.swad is not None and protocol.selection.rule != "last":
+        raise ProtocolError(
+            f"{summary.method} is published with swad, which chooses the steps whose weights are evaluated; "
+            "write last",
+            ("selection", "rule"),
+        )
+    return found
+
+
 def _budgets(
     protocol: Protocol, tasks: Sequence[Task]
 ) -> list[tuple[dict[Task, Budget], dict[Task, Budget]]]:
@@ -193,7 +227,7 @@ def _run(
         protocol_seed=protocol.seed,
         backbone=protocol.backbone,
         image_size=protocol.image_size,
-        training=protocol.training,
+        training=training_of(protocol, summary),
         selection=protocol.selection,
         sources={task: domains[task][0] for task in budgets},
         selected_on={task: list(domains[task]) for task in budgets} if oracle else {},

@@ -6,7 +6,7 @@ are at hand (:mod:`mmbench.planning.plan`).
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     Field,
@@ -51,6 +51,8 @@ from mmbench.protocol.settings import (
     Statistics,
     Stop,
     StrongAugmentation,
+    Swa,
+    Swad,
     Training,
 )
 from mmbench.protocol.vocabulary import CLASS_NAMES, STRUCTURE_NAMES, Task
@@ -77,6 +79,8 @@ __all__ = [
     "Stop",
     "Strict",
     "StrongAugmentation",
+    "Swa",
+    "Swad",
     "Target",
     "Targets",
     "Training",
@@ -140,6 +144,9 @@ class Protocol(Strict):
     image_size: int = Field(default=256, ge=16, le=2048)
     """Side of the square images, in pixels; ``paper_unet`` needs at least 2 to the power of its depth."""
     training: Training = Field(default_factory=Training)
+    recipe: Literal["shared", "published"] = "shared"
+    """``shared``: every row is trained as ``training`` says; ``published``: a row whose method declares other
+    settings in its publication is trained with those."""
     selection: Annotated[Selection, BareString("rule")] = Field(default_factory=Selection)
     evaluation: MetricPolicy = Field(default_factory=MetricPolicy)
     keep: Keep = Field(default_factory=Keep)
@@ -242,6 +249,14 @@ class Protocol(Strict):
     def _stop_needs_validations(self) -> Self:
         if self.training.stop is not None and self.training.validations < 2:
             raise located_error("stop needs at least 2 validations", "training", "validations")
+        return self
+
+    @model_validator(mode="after")
+    def _swad_selects(self) -> Self:
+        if self.training.swad is not None and self.selection.rule != "last":
+            raise located_error(
+                "swad chooses the steps whose weights are evaluated; write last", "selection", "rule"
+            )
         return self
 
     @model_validator(mode="after")

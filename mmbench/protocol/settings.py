@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from mmbench.protocol.annotations import BareString, Fraction, Positive, Strict, Words
-from mmbench.protocol.vocabulary import Task
+from mmbench.protocol.annotations import BareString, Fraction, Positive, Strict, Words, located_error
+from mmbench.protocol.vocabulary import Stream, Task
 
 
 class Backbone(Strict):
@@ -85,18 +85,47 @@ class Stop(Strict):
     """What a mean score must be above the best one so far to be a gain."""
 
 
+class Swa(Strict):
+    """Plain mean of the weights over the last part of a training (Izmailov et al. 2018, arXiv:1803.05407)."""
+
+    start: Fraction = 0.75
+    """From which part of the steps on, such as the last quarter."""
+    every: Positive = 1
+    """Steps between two weights that count."""
+
+
+class Swad(Strict):
+    """Mean of every step's weights within the valley of the validation loss (Cha et al., arXiv:2102.08604).
+
+    The loss is here 1 less the mean of a validation's scores.
+    """
+
+    converge: Positive = 3
+    """The valley begins with a validation that is the lowest of this many, itself the first of them."""
+    tolerance: Positive = 6
+    """It ends where this many validations in a row lie above the threshold."""
+    ratio: float = Field(default=0.3, ge=0, le=10)
+    """The threshold is 1 + this times the mean loss of the validations that the valley begins with."""
+
+
 class Training(Strict):
     """One run's training."""
 
     steps: Positive = 1000
     batch_size: int = Field(default=10, ge=1, le=4096)
     """Images per stream and step."""
+    unlabeled_ratio: int = Field(default=1, ge=1, le=64)
+    """Unlabelled images per labelled one: streams without labels have this many times ``batch_size``."""
     optimizer: Annotated[Optimizer, BareString("name")] = Field(default_factory=Optimizer)
     schedule: Annotated[Schedule, BareString("name")] = Field(default_factory=Schedule)
     clip: Annotated[float, Field(gt=0, le=1e6)] | None = None
     """Largest Euclidean norm of a step's gradient over all weights; a longer one is shortened to it."""
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None
     """Decay of an exponential moving average of the weights, which is evaluated in their place."""
+    swa: Swa | None = None
+    """Evaluate the mean of the last part's weights instead."""
+    swad: Swad | None = None
+    """Evaluate the mean of the weights within the valley of the validation loss instead."""
     validations: int = Field(default=10, ge=0, le=1000)
     """How many times, evenly spaced, the sources' validation parts are scored on the way, the end included.
     They show whether a training has converged; unless it may ``stop``, nothing else depends on them."""
@@ -108,6 +137,19 @@ class Training(Strict):
     compile: bool = False
     """Compile the loss with ``torch.compile``, on a GPU with CUDA graphs; needs a C++ compiler, and pays
     for itself in long trainings only."""
+
+    @model_validator(mode="after")
+    def _one_average(self) -> Self:
+        named = [key for key in ("ema", "swa", "swad") if getattr(self, key) is not None]
+        if len(named) > 1:
+            raise located_error(f"only one average can be evaluated; remove this key or {named[0]}", named[1])
+        if self.swad is not None and self.validations < self.swad.converge:
+            raise located_error(f"swad needs at least {self.swad.converge} validations", "validations")
+        return self
+
+    def images_of(self, stream: Stream) -> int:
+        """Return how many images of a stream a step consumes."""
+        return self.batch_size * (1 if stream.labeled else self.unlabeled_ratio)
 
 
 class Selection(Strict):

@@ -67,6 +67,13 @@ def selection_sentence(protocol: Protocol) -> str:
     return f"Selection rule {rule}: the weights best on {where}, looked at every {every} steps{warning}."
 
 
+def recipe_sentence(protocol: Protocol) -> str:
+    """Return in words whether all rows were trained with the same settings."""
+    if protocol.recipe == "shared":
+        return "Recipe shared: every row is trained with the protocol's settings."
+    return "Recipe published: methods that declare settings in their publication are trained with those."
+
+
 def _spread(matrix: Matrix) -> str:
     protocol = matrix.protocol
     if protocol.trainings == 1:
@@ -90,6 +97,7 @@ def _common(matrix: Matrix) -> list[str]:
         _few_cases(matrix),
         policy_sentence(matrix.columns, matrix.protocol),
         selection_sentence(matrix.protocol),
+        recipe_sentence(matrix.protocol),
         _abbreviations(matrix.columns),
         *(f"Mixed records differ in {mixture}." for mixture in matrix.mixed),
     ]

@@ -38,6 +38,7 @@ def build_method(cls: Any, run: RunSpec, device: torch.device, *, initialised: b
         seed=derive_seed(run.root_seed, "prediction"),
         steps=run.training.steps,
         batch_size=run.training.batch_size,
+        unlabeled_batch_size=run.training.batch_size * run.training.unlabeled_ratio,
     )
 
     def build() -> Method:

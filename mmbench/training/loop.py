@@ -17,7 +17,7 @@ from mmbench.methods.batch import Batch
 from mmbench.networks.inputs import release_memory
 from mmbench.protocol.schema import Training
 from mmbench.randomness import derive_seed, seed_globally
-from mmbench.training.averaging import Average
+from mmbench.training.averaging import Average, make_average
 from mmbench.training.checkpoint import Checkpoint
 from mmbench.training.monitoring import Monitor
 from mmbench.training.optimization import make_optimizer, make_scheduler, parameter_groups
@@ -109,9 +109,9 @@ def train(
     weights = [weight for group in groups for weight in group["params"]]
     optimizer = method.optimizer(weights) or make_optimizer(groups, training.optimizer)
     scheduler = make_scheduler(optimizer, training.steps, training.schedule)
-    average = Average(method, training.ema)
+    average = make_average(method, training)
     saved = _Saved(method, optimizer, scheduler, average, rule, monitor)
-    history = History(micro_batch=training.batch_size)
+    history = History(micro_batch=min(training.images_of(stream) for stream in loader.streams))
     if checkpoint is not None and (state := checkpoint.load(device)) is not None:
         saved.load(state, history)
     begin = time.perf_counter() - history.seconds
@@ -128,7 +128,7 @@ def train(
         optimizer.step()
         scheduler.step()
         method.after_step(step)
-        average.after_step()
+        average.after_step(step)
         history.losses.append({"step": step, **values, **method.log()})
         _look(step, training.steps, method, average, rule, monitor)
         if checkpoint is not None and checkpoint.due():
@@ -148,6 +148,7 @@ def _look(
     if monitor is not None and monitor.due(step):
         with average.in_place():
             monitor.after_step(step, method)
+        average.after_validation(monitor.scores[-1])
         steps = step if monitor.stopped else steps
     if rule.due(step, steps):
         with average.in_place():

@@ -131,7 +131,7 @@ class StreamLoader:
 
     def positions(self, stream: Stream, step: int) -> np.ndarray:
         """Return the places in its pool of the images of a stream's batch."""
-        size, count = self.training.batch_size, len(self.data[stream.task].pool(stream))
+        size, count = self.training.images_of(stream), len(self.data[stream.task].pool(stream))
         drawn = np.arange((step - 1) * size, step * size)
         epochs = drawn // count
         return np.concatenate(

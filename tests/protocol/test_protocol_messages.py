@@ -27,8 +27,8 @@ training:
 NAME = "a name (a letter or digit, then at most 79 letters, digits and . _ -)"
 TOP = (
     "acknowledged_leaks, backbone, budgets, classes, description, evaluation, image_size, keep, methods, "
-    "name, plugins, reference, seed, seeds, selection, sources, statistics, structures, subsets, targets, "
-    "training, trivial_baselines"
+    "name, plugins, recipe, reference, seed, seeds, selection, sources, statistics, structures, subsets, "
+    "targets, training, trivial_baselines"
 )
 MISTAKES = [
     # keys

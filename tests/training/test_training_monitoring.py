@@ -2,10 +2,12 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
-from mmbench.protocol.schema import Optimizer, Stop
+from mmbench.protocol.schema import Optimizer, Stop, Swa, Swad
+from mmbench.training.averaging import valley
 from mmbench.training.checkpoint import Checkpoint
 from mmbench.training.loop import train
 from mmbench.training.monitoring import Monitor, last_gain
@@ -58,7 +60,10 @@ def test_a_training_stops_when_patience_is_over(scores, min_gain, steps):
     assert history.selected_step == steps
 
 
-def test_a_resumed_training_goes_on_with_its_scores_and_its_average(tmp_path):
+@pytest.mark.parametrize(
+    "average", [{"ema": 0.5}, {"swa": Swa(start=0.5)}, {"swad": Swad(converge=2, tolerance=1, ratio=0)}]
+)
+def test_a_resumed_training_goes_on_with_its_scores_and_its_average(tmp_path, average):
     class Interrupted(Exception):
         pass
 
@@ -67,7 +72,7 @@ def test_a_resumed_training_goes_on_with_its_scores_and_its_average(tmp_path):
             raise Interrupted
 
     def trained(path, on_step=lambda step, steps: None):
-        method, loader, training = setup(steps=8, optimizer=SGD, ema=0.5)
+        method, loader, training = setup(steps=8, optimizer=SGD, **average)
         monitor, checkpoint = Monitor(weight_of, 8, 4), Checkpoint(path, "origin", every=0)
         rule = LastWeights()
         train(
@@ -99,6 +104,72 @@ def test_averaged_weights_by_hand():
         assert seen["weight"] == pytest.approx(average)
     assert method.layer.weight.item() == pytest.approx(average)
     assert history.losses[-1]["weight"] > average
+
+
+def test_the_mean_of_the_last_steps_by_hand():
+    method, loader, training = setup(steps=9, optimizer=SGD, swa=Swa(start=0.5, every=2))
+    monitor = Monitor(weight_of, 9, 9)
+    history = train(method, loader, training, LastWeights(), device=CPU, monitor=monitor)
+    own = {row["step"]: row["weight"] for row in history.losses}
+    seen = {row["step"]: row["weight"] for row in monitor.scores}
+    # Before the last half the weights themselves are evaluated; then steps 5, 7 and 9 count.
+    assert seen[4] == own[4]
+    assert seen[8] == pytest.approx((own[5] + own[7]) / 2)
+    assert method.layer.weight.item() == pytest.approx((own[5] + own[7] + own[9]) / 3)
+
+
+def test_the_mean_within_the_valley_by_hand():
+    scores = iter([0.2, 0.6, 0.55, 0.58, 0.3, 0.2, 0.6])
+    swad = Swad(converge=2, tolerance=2, ratio=0.1)
+    method, loader, training = setup(steps=14, optimizer=SGD, swad=swad)
+    monitor = Monitor(lambda method: {"score": next(scores)}, 14, 7)
+    history = train(method, loader, training, LastWeights(), device=CPU, monitor=monitor)
+    # The second validation has a loss of .4, the mean with the next one is .425 and the threshold .4675: the
+    # fifth and the sixth are above it, and so the valley is steps 3 to 8.
+    inside = [row["weight"] for row in history.losses if 3 <= row["step"] <= 8]
+    assert method.layer.weight.item() == pytest.approx(sum(inside) / 6)
+
+
+def by_queues(losses, converge, tolerance, ratio):
+    """Return which validations count, walking on with one queue, as the paper's algorithm 1 is written."""
+    begin = None
+    for now in range(len(losses)):
+        if begin is None:
+            window = losses[max(0, now - converge + 1) : now + 1]
+            if len(window) == converge and window[0] == min(window):
+                begin = now - converge + 1
+                threshold = (1 + ratio) * sum(window) / converge
+                continue
+        if begin is not None:
+            window = losses[max(begin, now - tolerance + 1) : now + 1]
+            if len(window) == tolerance and min(window) > threshold:
+                return begin, now - tolerance + 1
+    if begin is None:
+        return None
+    # At the end of the training, validations that are still above the threshold do not count either.
+    last = len(losses) - 1
+    while losses[last] > threshold:
+        last -= 1
+    return begin, last + 1
+
+
+def test_the_valley_is_that_of_the_algorithm():
+    random = np.random.default_rng(0)
+    found = 0
+    for _ in range(500):
+        losses = random.random(random.integers(3, 25)).round(2).tolist()
+        settings = Swad(
+            converge=random.integers(1, 4), tolerance=random.integers(1, 5), ratio=random.random()
+        )
+        expected = by_queues(losses, settings.converge, settings.tolerance, settings.ratio)
+        found += expected is not None
+        assert valley(losses, settings) == (expected or (len(losses) - 1, len(losses)))
+    assert 300 < found < 500
+
+
+def test_a_validation_without_a_number_is_no_valley():
+    assert valley([math.nan, 0.5, 0.6], Swad(converge=2)) == (1, 3)
+    assert valley([math.nan, math.nan], Swad(converge=1)) == (1, 2)
 
 
 def test_the_last_gain_is_that_of_the_last_tenth():

@@ -314,3 +314,21 @@ def test_data_that_exceed_the_gpus_memory_are_pinned_and_give_the_same_batches(m
     found = StreamLoader(kept, Stream, training, seed=0, device=gpu).batch(1)
     for stream, part in expected.items():
         torch.testing.assert_close(found[stream].images.cpu(), part.images)
+
+
+def test_streams_without_labels_have_the_ratios_images():
+    training = Training(batch_size=2, unlabeled_ratio=3, augmentation=PLAIN)
+    made = StreamLoader(data(), tuple(Stream), training, seed=0, views=STRONG)
+    batch = made.batch(1)
+    assert {stream: len(part.images) for stream, part in batch.items()} == {
+        stream: 2 if stream.labeled else 6 for stream in Stream
+    }
+    assert len(batch[Stream.UNLABELED_CLASSIFICATION].strong[0]) == 6
+    # The pool of 14 images comes once before any of them comes again.
+    drawn = [made.positions(Stream.UNLABELED_CLASSIFICATION, step) for step in (1, 2, 3)]
+    assert sorted(np.concatenate(drawn)[:14]) == list(range(14))
+    # Where memory runs out, a part has three times as many images without labels.
+    assert [
+        (len(part[Stream.LABELED_CLASSIFICATION].images), len(part[Stream.UNLABELED_SEGMENTATION].images))
+        for part, _ in batch.split(1)
+    ] == [(1, 3), (1, 3)]
