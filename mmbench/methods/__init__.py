@@ -17,7 +17,7 @@ from mmbench.methods.base import (
     Prediction,
     Problem,
 )
-from mmbench.methods.batch import Batch, CutMix, StreamBatch, Views
+from mmbench.methods.batch import Batch, CutMix, Pool, StreamBatch, Views
 from mmbench.methods.network import BridgeHyperparameters, NetworkMethod
 from mmbench.plugins.registry import register_method
 
@@ -35,6 +35,7 @@ __all__ = [
     "LabeledData",
     "Method",
     "NetworkMethod",
+    "Pool",
     "Prediction",
     "Problem",
     "StreamBatch",

@@ -6,14 +6,14 @@ hyper-parameters stay instant; torch is imported by the functions that compute w
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
 from mmbench.errors import PluginError
-from mmbench.methods.batch import Batch, Views
+from mmbench.methods.batch import Batch, Pool, Views
 from mmbench.protocol.schema import Backbone
 from mmbench.protocol.vocabulary import CLASS_NAMES, STRUCTURE_NAMES, Stream, Task
 
@@ -180,6 +180,25 @@ class Method:
         Every value is a scalar tensor, a mean over a stream's images. Where a GPU's memory runs out the
         engine calls this again, with parts of the batch, so it must not change what the method keeps:
         what a step learns for :meth:`after_step` goes through :meth:`observe`.
+        """
+        raise NotImplementedError
+
+    def stages(self) -> Sequence[float]:
+        """Return after which parts of the training, each in (0, 1), a new stage begins; none by default."""
+        return ()
+
+    def begin_stage(self, number: int, pools: Mapping[Stream, Pool]) -> None:
+        """Look at the streams' whole pools before the first step of a stage, say to label them.
+
+        The engine calls it with every module in evaluation mode and without gradients. What it keeps must be
+        in :meth:`state`; pixels that it labels follow an augmented image by :meth:`StreamBatch.move`.
+
+        Parameters
+        ----------
+        number : int
+            Of the stage: 1 for the first that :meth:`stages` names.
+        pools : mapping from Stream to Pool
+            Of the method's streams; ``pools[stream].batches()`` has every image once, unaugmented.
         """
         raise NotImplementedError
 

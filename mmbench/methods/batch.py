@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from mmbench.errors import PluginError
 from mmbench.protocol.vocabulary import Stream
@@ -77,6 +77,40 @@ class CutMix:
         return CutMix(self.boxes[start:end], (self.partners[start:end] - start) % (end - start))
 
 
+@dataclass(frozen=True)
+class Geometry:
+    """Where the pixels of a view come from.
+
+    Attributes
+    ----------
+    rows, columns : Tensor
+        int64 on the CPU, shape (N, S): the source row of each row, the source column of each column.
+    """
+
+    rows: Tensor
+    columns: Tensor
+
+    def move(self, values: Tensor) -> Tensor:
+        """Return values of each pixel, shape (N, C, S, S), moved as the view was."""
+        rows = self.rows.to(values.device)[:, None, :, None].expand_as(values)
+        columns = self.columns.to(values.device)[:, None, None, :].expand_as(values)
+        return values.gather(2, rows).gather(3, columns)
+
+    def part(self, start: int, end: int) -> Geometry:
+        """Return the geometry of some of the images."""
+        return Geometry(self.rows[start:end], self.columns[start:end])
+
+
+class Pool(Protocol):
+    """All the images that a stream draws from, for a look at the whole of them."""
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+
+    def batches(self) -> Iterator[StreamBatch]:
+        """Yield every image once, unaugmented, in the order of ``rows``, with its label or mask if any."""
+
+
 class StreamBatch:
     """One stream's share of a step. Images are float32 in [-1, 1], shape (N, 1, H, W).
 
@@ -95,6 +129,8 @@ class StreamBatch:
         Boxes for each strong view, where the method's ``views`` ask for them.
     rows : Tensor
         int64, shape (N,): each image's index in the pool that the stream draws from.
+    geometry : Geometry
+        How ``images`` were flipped and cropped; see :meth:`move`.
     labels : Tensor
         Of ``labeled_classification``: int64, shape (N,).
     masks : Tensor
@@ -106,6 +142,7 @@ class StreamBatch:
     strong: tuple[Tensor, ...]
     cutmix: tuple[CutMix, ...]
     rows: Tensor
+    geometry: Geometry
     labels: Tensor
     masks: Tensor
 
@@ -121,6 +158,16 @@ class StreamBatch:
             "the labelled streams of their task, and strong views and cutmix are there where the method "
             "asks for them: views = {UNLABELED_CLASSIFICATION: Views(strong=1)}"
         )
+
+    def move(self, values: Tensor) -> Tensor:
+        """Return what is known of each pixel of the unaugmented images, moved as ``images`` were.
+
+        Parameters
+        ----------
+        values : Tensor
+            Shape (N, C, H, W), such as masks that :meth:`Method.begin_stage` computed.
+        """
+        return self.geometry.move(values) if "geometry" in vars(self) else values
 
     def part(self, start: int, end: int) -> StreamBatch:
         """Return what belongs to some of the images."""
@@ -178,6 +225,6 @@ class AbsentStreamError(PluginError, KeyError):
 def _cut(value: Any, start: int, end: int) -> Any:
     if isinstance(value, tuple):
         return tuple(_cut(one, start, end) for one in value)
-    if isinstance(value, CutMix):
+    if isinstance(value, (CutMix, Geometry)):
         return value.part(start, end)
     return value[start:end]

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from mmbench.methods.base import LabeledData, Method, Problem
-from mmbench.methods.batch import Batch, CutMix, StreamBatch, Views
+from mmbench.methods.batch import Batch, CutMix, Geometry, Pool, StreamBatch, Views
 from mmbench.methods.persistence import load_method, save_method
 from mmbench.protocol.schema import Backbone
 from mmbench.protocol.vocabulary import CLASS_NAMES, STRUCTURE_NAMES, Stream, Task
@@ -74,6 +74,22 @@ def example_batch(
             part.cutmix = tuple(CutMix(images() > 0.5, partners) for _ in range(asked.strong))
         every[stream] = part
     return Batch({stream: part for stream, part in every.items() if stream in streams})
+
+
+def example_pools(batch: Batch) -> dict[Stream, Pool]:
+    """Return pools that hold a batch's images, for :meth:`Method.begin_stage`."""
+    return {stream: _ExamplePool(part) for stream, part in batch.items()}
+
+
+@dataclass(frozen=True)
+class _ExamplePool:
+    part: StreamBatch
+
+    def __len__(self) -> int:
+        return len(self.part.images)
+
+    def batches(self) -> Iterator[StreamBatch]:
+        yield self.part
 
 
 def built(
@@ -150,8 +166,8 @@ def _training(cls: type[Method], values: dict[str, Any]) -> Iterator[str]:
 def _same(one: Any, other: Any) -> bool:
     if isinstance(one, tuple):
         return all(map(_same, one, other))
-    if isinstance(one, CutMix):
-        return _same((one.boxes, one.partners), (other.boxes, other.partners))
+    if isinstance(one, (CutMix, Geometry)):
+        return _same(tuple(vars(one).values()), tuple(vars(other).values()))
     return torch.equal(one, other)
 
 

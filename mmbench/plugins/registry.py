@@ -20,6 +20,7 @@ from mmbench.provenance import distribution_of
 MARK = "__mmbench_methods__"
 CONTRACT = (
     *("tasks", "streams", "views", "seeded", "trivial", "Hyperparameters", "build", "start", "losses"),
+    *("stages", "begin_stage"),
     *("published", "predict", "combine", "optimizer", "learning_rates", "after_step"),
     *("observe", "observed", "forget_observed", "log", "state", "load_state", "skip", "modules"),
 )

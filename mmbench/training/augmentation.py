@@ -5,11 +5,10 @@ Random numbers are drawn on the CPU, so that a seed gives the same images on eve
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
+from mmbench.methods.batch import Geometry
 from mmbench.protocol.schema import Augmentation
 from mmbench.training.randaugment import strong
 
@@ -19,20 +18,6 @@ BOX_AREA = (0.02, 0.4)
 """A CutMix box's area as a share of the image's: UniMatch's (Yang et al. 2023, arXiv:2208.09910)."""
 BOX_ASPECT = (0.3, 1 / 0.3)
 """Its height over its width, UniMatch's."""
-
-
-@dataclass(frozen=True)
-class Geometry:
-    """Where the pixels of a batch come from.
-
-    Attributes
-    ----------
-    rows, columns : Tensor
-        int64 on the CPU, shape (B, S): the source row of each row, the source column of each column.
-    """
-
-    rows: Tensor
-    columns: Tensor
 
 
 def draw_geometry(count: int, side: int, random: torch.Generator, augmentation: Augmentation) -> Geometry:

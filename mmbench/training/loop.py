@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,9 +13,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 
+from mmbench.errors import PluginError
 from mmbench.methods.base import Method
 from mmbench.methods.batch import Batch
 from mmbench.networks.inputs import release_memory
+from mmbench.networks.modes import evaluation_mode
 from mmbench.protocol.schema import Training
 from mmbench.randomness import derive_seed, seed_globally
 from mmbench.training.averaging import Average, make_average
@@ -119,9 +122,12 @@ def train(
     if training.compile:
         losses = torch.compile(losses, mode="reduce-overhead" if device.type == "cuda" else "default")
     gradients = _Gradients(method, losses, loader, training, optimizer, weights, history, device)
+    stages = stage_starts(method, training.steps)
     for step in range(len(history.losses) + 1, training.steps + 1):
         if monitor is not None and monitor.stopped:
             break
+        if step in stages:
+            _begin_stage(method, stages[step], loader)
         values = gradients.fill(step)
         if training.clip is not None:
             clip_grad_norm_(weights, training.clip)
@@ -139,6 +145,33 @@ def train(
     history.selected_step = rule.finish(len(history.losses), method)
     history.seconds = time.perf_counter() - begin
     return history
+
+
+def stage_starts(method: Method, steps: int) -> dict[int, int]:
+    """Return the number of each stage that a method asks for, by its first step.
+
+    Raises
+    ------
+    PluginError
+        If the parts of the training are not in (0, 1) and rising, or two stages begin at one step.
+    """
+    parts = list(method.stages())
+    found = {math.floor(part * steps) + 1: number for number, part in enumerate(parts, 1)}
+    if parts != sorted(parts) or len(found) < len(parts) or not all(0 < part < 1 for part in parts):
+        raise PluginError(
+            f"method {method.name!r}: stages() returns {parts}; return rising parts of the training, each "
+            f"between 0 and 1 and a step of the {steps} apart"
+        )
+    return found
+
+
+def _begin_stage(method: Method, number: int, loader: StreamLoader) -> None:
+    seed_globally(derive_seed(loader.seed, "stage", number))
+    with ExitStack() as stack:
+        for module in method.modules().values():
+            stack.enter_context(evaluation_mode(module))
+        stack.enter_context(torch.no_grad())
+        method.begin_stage(number, loader.pools())
 
 
 def _look(

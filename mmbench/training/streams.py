@@ -7,7 +7,7 @@ same order.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,12 +17,15 @@ from torch import Tensor
 from mmbench.data.dataset import Dataset
 from mmbench.data.subsets import labeled_rows, unlabeled_rows
 from mmbench.methods.base import LabeledData
-from mmbench.methods.batch import Batch, CutMix, StreamBatch, Views
+from mmbench.methods.batch import Batch, CutMix, Geometry, StreamBatch, Views
 from mmbench.networks.inputs import normalise
 from mmbench.protocol.schema import Training
 from mmbench.protocol.vocabulary import Budget, Stream, Task
 from mmbench.randomness import derive_seed, generator
-from mmbench.training.augmentation import Geometry, draw_boxes, draw_geometry, gather, strong
+from mmbench.training.augmentation import draw_boxes, draw_geometry, gather, strong
+
+POOL_BATCH = 64
+"""Images of a batch where a method looks at a whole pool."""
 
 
 @dataclass(frozen=True)
@@ -138,6 +141,10 @@ class StreamLoader:
             [self._order(stream, int(e))[drawn[epochs == e] % count] for e in np.unique(epochs)]
         )
 
+    def pools(self) -> dict[Stream, StreamPool]:
+        """Return everything that the streams draw from."""
+        return {stream: StreamPool(self.data[stream.task], stream, self.device) for stream in self.streams}
+
     def _order(self, stream: Stream, epoch: int) -> np.ndarray:
         key = (stream, epoch)
         if key not in self._orders:
@@ -155,19 +162,51 @@ class StreamLoader:
         drawn = _Drawn(self, stream, step, data.images, rows)
         images, geometry = drawn.weak(0)
         batch = StreamBatch(normalise(images), rows=torch.from_numpy(positions).to(self.device))
+        if geometry is not None:
+            batch.geometry = geometry
         batch.weak += tuple(normalise(drawn.weak(number)[0]) for number in range(1, views.weak))
-        if stream is Stream.LABELED_SEGMENTATION:
-            assert data.masks is not None
-            batch.masks = _take_masks(data.masks, rows, geometry, self.device).float()
-        elif stream is Stream.LABELED_CLASSIFICATION:
-            assert data.labels is not None
-            batch.labels = data.labels[rows.to(self.device)]
+        _add_truth(batch, stream, data, rows, geometry)
         if views.strong:
             aligned = images if views.aligned or stream.task is Task.SEGMENTATION else None
             batch.strong = tuple(normalise(drawn.strong(number, aligned)) for number in range(views.strong))
         if views.cutmix:
             batch.cutmix = tuple(drawn.boxes(number, views.cutmix) for number in range(views.strong))
         return batch
+
+
+@dataclass(frozen=True)
+class StreamPool:
+    """All the images that a stream draws from: a :class:`mmbench.methods.Pool`."""
+
+    data: TaskData
+    stream: Stream
+    device: torch.device
+
+    def __len__(self) -> int:
+        return len(self.data.pool(self.stream))
+
+    def batches(self) -> Iterator[StreamBatch]:
+        """Yield every image once, unaugmented."""
+        every = self.data.pool(self.stream)
+        for start in range(0, len(every), POOL_BATCH):
+            rows = torch.from_numpy(every[start : start + POOL_BATCH])
+            images = normalise(_take(self.data.images, rows, None, self.device))
+            batch = StreamBatch(images, rows=torch.arange(start, start + len(rows), device=self.device))
+            _add_truth(batch, self.stream, self.data, rows, None)
+            yield batch
+
+
+def _add_truth(
+    batch: StreamBatch, stream: Stream, data: TaskData, rows: Tensor, geometry: Geometry | None
+) -> None:
+    """Give a labelled stream's batch its labels or masks."""
+    device = batch.images.device
+    if stream is Stream.LABELED_SEGMENTATION:
+        assert data.masks is not None
+        batch.masks = _take_masks(data.masks, rows, geometry, device).float()
+    elif stream is Stream.LABELED_CLASSIFICATION:
+        assert data.labels is not None
+        batch.labels = data.labels[rows.to(device)]
 
 
 class _Drawn:

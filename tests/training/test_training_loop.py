@@ -11,6 +11,7 @@ from mmbench.errors import PluginError
 from mmbench.methods import CLASSIFICATION, LABELED_CLASSIFICATION, Method, Prediction
 from mmbench.protocol.schema import Augmentation, Optimizer, Schedule, Training
 from mmbench.protocol.vocabulary import Stream, Task
+from mmbench.training.checkpoint import Checkpoint
 from mmbench.training.loop import NonFiniteLossError, train
 from mmbench.training.optimization import make_optimizer, make_scheduler, parameter_groups, rate_factor
 from mmbench.training.selection import BestWeights, LastWeights, UndefinedScoreError
@@ -416,3 +417,74 @@ def test_terms_gradients_added_up_are_the_usual_step():
     assert torch.allclose(usual.own.weight, added.own.weight)
     for ours, theirs in zip(found.losses, expected.losses, strict=True):
         assert ours == pytest.approx(theirs, abs=1e-6)
+
+
+class Staged(Mean):
+    """Keeps, at the beginning of each stage, the mean pixel of the whole pool and its weight of then."""
+
+    parts = (0.4, 0.8)
+    kept = ()
+
+    def stages(self):
+        return self.parts
+
+    def begin_stage(self, number, pools):
+        assert not self.layer.training
+        assert not torch.is_grad_enabled()
+        (batch,) = pools[LABELED_CLASSIFICATION].batches()
+        self.kept += (number, len(batch.rows), self.layer.weight.item() + torch.rand(()).item())
+
+    def losses(self, batch):
+        return {"square": (self.layer.weight - 1 - sum(self.kept)).square().sum()}
+
+    def state(self):
+        return {"kept": list(self.kept)}
+
+    def load_state(self, state):
+        self.kept = tuple(state["kept"])
+
+
+def staged(parts=(0.4, 0.8), **others):
+    _, loader, settings = setup(steps=5)
+    method = Staged()
+    method.build()
+    method.parts = parts
+    return method, train(method, loader, settings, LastWeights(), device=CPU, **others)
+
+
+def test_a_stage_begins_before_the_first_step_after_its_part_of_the_training():
+    method, history = staged()
+    weights = [row["weight"] for row in history.losses]
+    assert method.kept[:2] == (1, 4)
+    assert method.kept[3:5] == (2, 4)
+    # Steps 3 and 5 are the first ones of their stages; steps before them know nothing of the stage.
+    for seen, before in ((method.kept[2], weights[1]), (method.kept[5], weights[3])):
+        assert 0 < seen - before < 1
+    losses = [row["square"] for row in history.losses]
+    assert losses[1] < losses[0] < losses[2]
+
+
+def test_a_training_resumes_in_the_midst_of_its_stages(tmp_path):
+    class Interrupted(Exception):
+        pass
+
+    whole, _ = staged()
+    for last in (1, 2, 3, 4):
+
+        def interrupt(step, steps, last=last):
+            if step == last:
+                raise Interrupted
+
+        path = tmp_path / str(last)
+        with pytest.raises(Interrupted):
+            staged(checkpoint=Checkpoint(path, "origin", every=0), on_step=interrupt)
+        method, history = staged(checkpoint=Checkpoint(path, "origin", every=0))
+        assert history.resumed_at == [last]
+        assert method.kept == whole.kept
+        assert torch.equal(method.layer.weight, whole.layer.weight)
+
+
+@pytest.mark.parametrize("parts", [(0.8, 0.4), (0.4, 0.41), (0.0,), (1.0,), (-0.1, 0.5)])
+def test_stages_that_cannot_begin_are_refused(parts):
+    with pytest.raises(PluginError, match=r"stages\(\) returns .*; return rising parts of the training"):
+        staged(parts)

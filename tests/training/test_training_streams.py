@@ -7,6 +7,7 @@ from torch.nn.functional import max_pool2d
 
 from mmbench.errors import PluginError
 from mmbench.methods import Views
+from mmbench.methods.batch import Geometry
 from mmbench.protocol.schema import Augmentation, Training
 from mmbench.protocol.vocabulary import Stream, Task
 from mmbench.training import streams
@@ -163,6 +164,8 @@ def test_batches_are_the_same_on_a_gpu():
 
 
 def flat(value):
+    if isinstance(value, Geometry):
+        return [value.rows, value.columns]
     return [value] if isinstance(value, torch.Tensor) else list(value)
 
 
@@ -332,3 +335,43 @@ def test_streams_without_labels_have_the_ratios_images():
         (len(part[Stream.LABELED_CLASSIFICATION].images), len(part[Stream.UNLABELED_SEGMENTATION].images))
         for part, _ in batch.split(1)
     ] == [(1, 3), (1, 3)]
+
+
+def test_a_pool_has_every_image_once_with_its_label_or_mask(monkeypatch):
+    monkeypatch.setattr(streams, "POOL_BATCH", 4)
+    weak = Augmentation(flip=True, crop=0.25, segmentation="weak")
+    pools = loader(augmentation=weak).pools()
+    assert {stream: len(pool) for stream, pool in pools.items()} == {
+        stream: 6 if stream.labeled else 14 for stream in Stream
+    }
+    for stream, pool in pools.items():
+        parts = list(pool.batches())
+        assert [len(part.images) for part in parts] == ([4, 2] if stream.labeled else [4, 4, 4, 2])
+        assert torch.cat([part.rows for part in parts]).tolist() == list(range(len(pool)))
+        expected = data()[stream.task].pool(stream).tolist()
+        assert [one for part in parts for one in identities(part.images)] == expected
+        if stream is Stream.LABELED_CLASSIFICATION:
+            assert [one for part in parts for one in part.labels.tolist()] == [row % 2 for row in expected]
+        if stream is Stream.LABELED_SEGMENTATION:
+            masks = torch.cat([part.masks[:, 0, 0, 0] for part in parts])
+            assert masks.tolist() == [float(row >= 10) for row in expected]
+
+
+@pytest.mark.parametrize("stream", Stream)
+def test_what_is_known_of_pixels_moves_with_the_image(stream):
+    augmentation = Augmentation(flip=True, crop=0.125, segmentation="weak", strong={"operations": 0})
+    noisy = noise()
+    made = StreamLoader(noisy, [stream], Training(batch_size=4, augmentation=augmentation), seed=0)
+    batch = made.batch(3)[stream]
+    whole = torch.cat([part.images for part in made.pools()[stream].batches()])
+    still = whole[batch.rows]
+    assert torch.equal(batch.move(still), batch.images)
+    assert not torch.equal(still, batch.images)
+    part = batch.part(1, 3)
+    assert torch.equal(part.move(still[1:3]), part.images)
+
+
+def test_images_that_are_not_moved_leave_pixels_in_their_places():
+    batch = loader([Stream.UNLABELED_SEGMENTATION]).batch(1)[Stream.UNLABELED_SEGMENTATION]
+    values = torch.rand(4, 2, SIDE, SIDE)
+    assert batch.move(values) is values
