@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mmbench.analysis.results import Results
@@ -78,6 +78,8 @@ class Matrix:
         Runs planned; of these, without a record; of these, ended with an error.
     mixed : tuple of str
         In what the making of the records differs.
+    transductive : mapping of str to str
+        Rows whose method saw unlabelled images of domains that it is tested on, and how.
     """
 
     protocol: Protocol
@@ -89,6 +91,7 @@ class Matrix:
     missing: int = 0
     failed: int = 0
     mixed: tuple[str, ...] = ()
+    transductive: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def cases(self) -> dict[Place, int]:
@@ -105,6 +108,7 @@ def matrix_of(
     failed: Collection[str] = (),
     mixed: Sequence[str] = (),
     metrics: Sequence[str] | None = None,
+    transductive: Mapping[str, str] | None = None,
 ) -> Matrix:
     """Lay a protocol's results out like the publication's table.
 
@@ -124,6 +128,8 @@ def matrix_of(
         In what the making of the records differs.
     metrics : sequence of str, optional
         Which metrics are columns; those of the protocol's main table when left out.
+    transductive : mapping of str to str, optional
+        Rows whose method saw unlabelled images of domains that it is tested on, and how.
 
     Raises
     ------
@@ -153,6 +159,7 @@ def matrix_of(
         missing=len(missing),
         failed=len(missing & set(failed)),
         mixed=tuple(mixed),
+        transductive=transductive or {},
     )
 
 
@@ -171,6 +178,7 @@ def stored_matrix(results: Results) -> Matrix:
         runs=results.runs,
         failed=results.failed,
         mixed=tuple(map(str, results.mixtures)),
+        transductive=results.report.get("transductive", {}),
     )
 
 

@@ -7,11 +7,13 @@ are scored, so that a row whose predictions break the contract never stands in a
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 
 import numpy as np
 import torch
 
 from mmbench.errors import PluginError
+from mmbench.evaluation.adaptation import adapted_predictions
 from mmbench.evaluation.prediction import predict
 from mmbench.methods.base import Method
 from mmbench.protocol.vocabulary import Task
@@ -33,11 +35,18 @@ def weights_digest(method: Method) -> str:
 
 
 def checked_predictions(
-    method: Method, images: np.ndarray, task: Task, *, device: torch.device, precision: str = "float32"
+    method: Method,
+    images: np.ndarray,
+    task: Task,
+    *,
+    device: torch.device,
+    precision: str = "float32",
+    seed: int = 0,
 ) -> np.ndarray:
     """Return a method's predictions, having looked whether they are what the contract promises.
 
-    Parameters are those of :func:`mmbench.evaluation.prediction.predict`, and so is what is returned.
+    Parameters are those of :func:`mmbench.evaluation.adaptation.adapted_predictions`, and so is what is
+    returned. A method that adapts to what it predicts may predict an image differently alone.
 
     Raises
     ------
@@ -46,10 +55,14 @@ def checked_predictions(
         batch or on chance, or if it is not a number.
     """
     before = weights_digest(method)
-    found = predict(method, images, task, device=device, precision=precision)
+    if method.adaptation is not None:
+        found = adapted_predictions(method, images, task, device=device, precision=precision, seed=seed)
+    else:
+        found = predict(method, images, task, device=device, precision=precision)
     if not np.isfinite(found).all():
         raise PluginError(f"method {method.name!r} predicts what is not a number for {task.value}")
-    for row in np.unique(np.linspace(0, len(images) - 1, ALONE).astype(int)):
+    alone_too = range(0) if method.adaptation is not None else _spread(len(images))
+    for row in alone_too:
         alone = predict(method, images[row : row + 1], task, device=device, precision=precision)[0]
         gap = float(np.abs(alone - found[row]).max())
         if gap > TOLERANCE[precision]:
@@ -62,3 +75,8 @@ def checked_predictions(
             f"method {method.name!r} changed its weights or buffers in predict, which must leave them alone"
         )
     return found
+
+
+def _spread(count: int) -> Iterable[int]:
+    """Return the first image, the last and some between."""
+    return sorted({int(place) for place in np.linspace(0, count - 1, ALONE)})

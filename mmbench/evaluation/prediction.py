@@ -60,7 +60,7 @@ def predict(
         start = 0
         while start < len(images):
             try:
-                found = _predict_some(method, images[start : start + size], task, device)
+                found = predict_some(method, images[start : start + size], task, device)
             except torch.cuda.OutOfMemoryError:
                 if size == 1:
                     raise
@@ -90,7 +90,8 @@ def check_outputs(method: Method, probabilities: np.ndarray, task: Task, dataset
         )
 
 
-def _predict_some(method: Method, images: np.ndarray, task: Task, device: torch.device) -> np.ndarray:
+def predict_some(method: Method, images: np.ndarray, task: Task, device: torch.device) -> np.ndarray:
+    """Return a method's predictions of one batch; parameters and result are those of :func:`predict`."""
     found = method.predict(normalise(torch.from_numpy(np.array(images)).to(device)), task)
     logits = found.class_logits if task is Task.CLASSIFICATION else found.mask_logits
     if logits is None:

@@ -65,6 +65,7 @@ class Predictor:
             spec.task,
             device=torch.device(self.task.device),
             precision=self.task.run.training.precision,
+            seed=self.task.run.root_seed,
         )
         check_outputs(method, probabilities, spec.task, dataset)
         product = str(self.store.runs.content(self.task.id)["product"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -61,6 +62,8 @@ class RunTrainer:
     def train(self) -> Method:
         """Train the run, write its record, and return the method with its selected weights."""
         run = self.task.run
+        if (method := self._taken_over()) is not None:
+            return method
         begin = time.perf_counter()
         self.on_progress(0, run.training.steps, "load")
         sources = {kind: source_dataset(self.task, kind) for kind in run.budgets}
@@ -124,6 +127,45 @@ class RunTrainer:
             load_method(method, runs.folder(id), self.device)
         except DamagedFileError as error:
             raise StoreError(f"{error}; {fix_hint(self.store.root)}") from error
+        return method
+
+    def _taken_over(self) -> Method | None:
+        """Return the method with the weights of the run that is trained as this one, and write its record.
+
+        None where that run is not there, damaged or without weights, or where training is asked for.
+        """
+        run, runs, shared = self.task.run, self.store.runs, self.task.run.shared_id
+        if shared is None or self.task.force == "run" or not runs.has(shared):
+            return None
+        try:
+            runs.verify(shared)
+            base = runs.read(shared)
+            if not base.kept:
+                return None
+            method = self._build(initialised=False)
+            load_method(method, runs.folder(shared), self.device)
+        except (StoreError, DamagedFileError):
+            return None
+        record = base.model_copy(
+            update={
+                "id": run.id,
+                "run": run,
+                "taken_from": shared,
+                "product": weights_digest(method),
+                "kept": self.task.protocol.keep.weights,
+                "method_source": self.registered.source_digest,
+                "distribution": self.registered.distribution,
+            }
+        )
+
+        def files(folder: Path) -> None:
+            for name in (LOSSES, VALIDATION, SELECTION):
+                if (path := runs.folder(shared) / name).exists():
+                    shutil.copyfile(path, folder / name)
+            if record.kept:
+                save_method(method, folder)
+
+        runs.write(record, files, replace=True)
         return method
 
     def _build(self, *, initialised: bool = True) -> Method:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -101,6 +101,27 @@ class LabeledData:
     pool_sizes: Mapping[Stream, int] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Adaptation:
+    """How a method that adapts at test time is shown the images that it predicts.
+
+    Attributes
+    ----------
+    batch_size : int
+        Images that it sees at once; the last batch of a domain may be smaller.
+    episodic : bool
+        Whether it starts anew from the trained weights with each batch; otherwise it goes on from batch to
+        batch (online), and starts anew with each domain and task.
+    order : {'shuffled', 'stored'}
+        Of a domain's images: at random, by the run's seed, or as the dataset lists them, which may be class
+        by class.
+    """
+
+    batch_size: int = 64
+    episodic: bool = False
+    order: Literal["shuffled", "stored"] = "shuffled"
+
+
 @dataclass
 class Prediction:
     """What a method says of a batch of N images: the part of the task that it was asked for.
@@ -134,6 +155,12 @@ class Method:
     published : mapping from str to Any
         Settings of a protocol's ``training`` that the publication names, nested as in a protocol file, such
         as ``{"unlabeled_ratio": 7, "ema": 0.999}``; for protocols that allow each method its published ones.
+    adaptation : Adaptation or None
+        Of a method that adapts to the images that it predicts, by :meth:`begin_adaptation` and :meth:`adapt`.
+        Tables mark it as transductive.
+    trained_as : str
+        The name of a method that is trained in exactly the same way, whose stored weights are then taken
+        over: for methods that differ from it only when they predict.
     seeded : bool
         False when nothing depends on the training seed.
     trivial : bool
@@ -148,6 +175,8 @@ class Method:
     streams: ClassVar[set[Stream]] = set()
     views: ClassVar[Mapping[Stream, Views]] = {}
     published: ClassVar[Mapping[str, Any]] = {}
+    adaptation: ClassVar[Adaptation | None] = None
+    trained_as: ClassVar[str] = ""
     seeded: ClassVar[bool] = True
     trivial: ClassVar[bool] = False
     name: ClassVar[str] = ""
@@ -266,6 +295,24 @@ class Method:
             float32.
         task : Task
             One of the problem's tasks.
+        """
+        raise NotImplementedError
+
+    def begin_adaptation(self, task: Task) -> None:
+        """Prepare to adapt, from the trained weights; only called where there is an ``adaptation``.
+
+        All that a method keeps is a copy then, modules in evaluation mode: it can be changed at will.
+
+        Raises
+        ------
+        PluginError
+            If there is nothing to adapt.
+        """
+
+    def adapt(self, images: Tensor, task: Task) -> None:
+        """Adapt to the images that :meth:`predict` is asked for next, shape (N, 1, H, W) in [-1, 1].
+
+        Gradients are enabled; labels and masks are never shown.
         """
         raise NotImplementedError
 

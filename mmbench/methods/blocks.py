@@ -1,4 +1,4 @@
-"""Building blocks that methods of the field share: averaged teachers and weights that ramp up.
+"""Building blocks that methods of the field share: teachers, weights that ramp up, adaptation at test time.
 
 torch is imported inside the functions so that plugins can be listed without it.
 """
@@ -9,8 +9,12 @@ import copy
 import math
 from typing import TYPE_CHECKING, TypeVar
 
+from mmbench.errors import PluginError
+
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+    from mmbench.methods.base import Prediction
 
 Network = TypeVar("Network", bound="nn.Module")
 
@@ -49,3 +53,37 @@ def clipped_noise(images: Tensor, scale: float = 0.1, largest: float = 0.2) -> T
     import torch
 
     return images + (torch.randn_like(images) * scale).clamp(-largest, largest)
+
+
+def normalise_by_batch(network: nn.Module) -> list[nn.Parameter]:
+    """Let batch normalisation use each batch's own statistics, and return its weights, which alone learn.
+
+    Every other weight stops learning; the statistics of the training are forgotten (Wang et al. 2021,
+    arXiv:2006.10726; Schneider et al. 2020, arXiv:2006.16971).
+
+    Raises
+    ------
+    PluginError
+        If the network has no batch normalisation with weights.
+    """
+    from torch.nn.modules.batchnorm import _BatchNorm
+
+    network.requires_grad_(False)
+    weights: list[nn.Parameter] = []
+    for layer in network.modules():
+        if isinstance(layer, _BatchNorm):
+            layer.track_running_stats, layer.running_mean, layer.running_var = False, None, None
+            weights += layer.requires_grad_(True).parameters()
+    if not weights:
+        raise PluginError("the backbone has no batch normalisation to adapt")
+    return weights
+
+
+def entropy(prediction: Prediction) -> Tensor:
+    """Return the mean entropy, in nats, of a prediction's classes, or of its pixels where it is of masks."""
+    from torch.distributions import Bernoulli, Categorical
+
+    if prediction.class_logits is not None:
+        return Categorical(logits=prediction.class_logits.float()).entropy().mean()
+    assert prediction.mask_logits is not None
+    return Bernoulli(logits=prediction.mask_logits.float()).entropy().mean()

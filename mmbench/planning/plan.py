@@ -83,6 +83,14 @@ class Plan:
             return sum(self.cases[task].values())
         return self.parts[task]["validation"]
 
+    def _transductive(self) -> dict[str, str]:
+        """Return which rows see images of domains that they are tested on, and how."""
+        return {
+            label: "adapts to the images that it predicts"
+            for label, summary in self.methods.items()
+            if summary.transductive
+        }
+
     def report(self) -> dict[str, Any]:
         """Return what was found out about the data and the methods, as JSON values for the store."""
         return {
@@ -90,6 +98,7 @@ class Plan:
             "cases": {task.value: dict(counts) for task, counts in self.cases.items()},
             "parts": {task.value: dict(counts) for task, counts in self.parts.items()},
             "leaks": self.leaks.to_json(),
+            "transductive": self._transductive(),
             "trivial_baselines": [label for label, summary in self.methods.items() if summary.trivial],
         }
 

@@ -104,8 +104,9 @@ def take_stock(plan: Plan, store: ResultStore, request: Request) -> Work:
     open_runs = [run for run in chosen if lacking[run.id] or run.id in failures]
     wanted = [run for run in open_runs if request.force or (run.id in failures) == request.retry_failed]
     costs = work_costs(plan, lacking)
-    pending = sorted(wanted, key=lambda run: -costs[run.id])
-    ids = {run.id for run in pending}
+    # Runs that take over the weights of others come after these.
+    ids = {run.id for run in wanted}
+    pending = sorted(wanted, key=lambda run: (run.shared_id in ids, -costs[run.id]))
     return Work(
         chosen=tuple(chosen),
         pending=tuple(pending),
@@ -119,11 +120,12 @@ def take_stock(plan: Plan, store: ResultStore, request: Request) -> Work:
 
 def work_costs(plan: Plan, lacking: Mapping[str, Missing]) -> dict[str, float]:
     """Return the estimated relative cost of what is missing, by run id."""
+    trained = {run.id for run in plan.runs}
     return {
         run.id: run_cost(
             run,
             plan.methods[run.label],
-            train=lacking[run.id].train,
+            train=lacking[run.id].train and run.shared_id not in trained,
             predicted=_cases(plan, lacking[run.id]),
             validated={task: plan.validated(task) for task in run.budgets},
         )

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from mmbench.errors import PluginError, ProtocolError, suggestion
 from mmbench.protocol.recipes import published_training
-from mmbench.protocol.runs import MethodSummary
+from mmbench.protocol.runs import MethodSummary, TrainedAs
 from mmbench.protocol.schema import MethodEntry, Training
 from mmbench.protocol.vocabulary import Stream, Task
 from mmbench.provenance import distribution_of
@@ -20,7 +20,7 @@ from mmbench.provenance import distribution_of
 MARK = "__mmbench_methods__"
 CONTRACT = (
     *("tasks", "streams", "views", "seeded", "trivial", "Hyperparameters", "build", "start", "losses"),
-    *("stages", "begin_stage"),
+    *("stages", "begin_stage", "adaptation", "trained_as", "begin_adaptation", "adapt"),
     *("published", "predict", "combine", "optimizer", "learning_rates", "after_step"),
     *("observe", "observed", "forget_observed", "log", "state", "load_state", "skip", "modules"),
 )
@@ -162,6 +162,13 @@ class Registry:
                 hint = suggestion(str(first["loc"][-1]), model.model_fields)
                 raise ProtocolError(f"{entry.method} has no such hyper-parameter; {hint}", at) from None
             raise ProtocolError(f"{first['msg']}, not {first['input']!r}", at) from None
+        shared, base = None, found.cls.trained_as
+        if base:
+            known = self.get(base).cls.Hyperparameters
+            same = {key: value for key, value in values if key in known.model_fields}
+            shared = TrainedAs(
+                method=base, hyperparameters=known.model_validate(same).model_dump(mode="json")
+            )
         return MethodSummary(
             method=entry.method,
             tasks=frozenset(found.cls.tasks),
@@ -170,6 +177,8 @@ class Registry:
             trivial=found.cls.trivial,
             hyperparameters=values.model_dump(mode="json"),
             published=dict(found.cls.published),
+            trained_as=shared,
+            transductive=found.cls.adaptation is not None,
             source_digest=found.source_digest,
             distribution=found.distribution,
         )

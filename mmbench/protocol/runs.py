@@ -16,6 +16,13 @@ from mmbench.protocol.vocabulary import CLASS_NAMES, STRUCTURE_NAMES, Budget, St
 from mmbench.randomness import derive_seed
 
 
+class TrainedAs(Strict):
+    """A method, with all its hyper-parameters, whose training another one shares."""
+
+    method: str
+    hyperparameters: dict[str, Any]
+
+
 class MethodSummary(Strict):
     """What the expansion needs to know of a method; the plugin registry makes it."""
 
@@ -30,6 +37,10 @@ class MethodSummary(Strict):
     """Every hyper-parameter, defaults included."""
     published: dict[str, Any] = Field(default_factory=dict)
     """Settings of training in its publication."""
+    trained_as: TrainedAs | None = None
+    """The method whose weights it takes over, where it differs only when it predicts."""
+    transductive: bool = False
+    """Whether it adapts to the images that it predicts."""
     source_digest: str = ""
     """sha256 of the method's source and what it imports; recorded, not part of a run's identity."""
     distribution: str = ""
@@ -58,6 +69,8 @@ class RunSpec(Strict):
     sources: dict[Task, DomainDigest]
     selected_on: dict[Task, list[DomainDigest]] = Field(default_factory=dict)
     """The domains that weights are chosen on; empty unless the selection rule is ``oracle``."""
+    trained_as: TrainedAs | None = None
+    """The method whose training this one shares; not part of the identity, which has its own."""
 
     @cached_property
     def id(self) -> str:
@@ -66,7 +79,7 @@ class RunSpec(Strict):
         The names of row and domains are left out, and so is everything that only predictions or scores
         depend on.
         """
-        content = self.model_dump(mode="json", exclude={"label", "sources", "selected_on"})
+        content = self.model_dump(mode="json", exclude={"label", "sources", "selected_on", "trained_as"})
         training = content["training"]
         if self.training.stop is None and self.training.swad is None:
             del training["validations"]
@@ -87,6 +100,15 @@ class RunSpec(Strict):
             for task, domains in self.selected_on.items()
         }
         return identify(content)
+
+    @cached_property
+    def shared_id(self) -> str | None:
+        """The id of the run whose weights are this one's, too; None where there is none."""
+        if self.trained_as is None:
+            return None
+        return RunSpec.model_validate(
+            {**self.model_dump(), **self.trained_as.model_dump(), "trained_as": None}
+        ).id
 
     @cached_property
     def root_seed(self) -> int:
@@ -231,4 +253,5 @@ def _run(
         selection=protocol.selection,
         sources={task: domains[task][0] for task in budgets},
         selected_on={task: list(domains[task]) for task in budgets} if oracle else {},
+        trained_as=summary.trained_as,
     )

@@ -7,7 +7,7 @@ from itertools import groupby
 
 from mmbench.analysis.records import Primary
 from mmbench.report.answer import primary_texts
-from mmbench.report.marks import BELOW_TRIVIAL, BETTER, EQUIVALENT, SIGNIFICANT, WORSE
+from mmbench.report.marks import BELOW_TRIVIAL, BETTER, EQUIVALENT, SIGNIFICANT, TRANSDUCTIVE, WORSE
 from mmbench.report.table import MODEL, TRAININGS, Entry, Line, Table
 from mmbench.report.text import plain
 
@@ -33,6 +33,7 @@ _SPECIAL = {
     WORSE: r"$\blacktriangledown$",
     EQUIVALENT: r"$\approx$",
     SIGNIFICANT: r"$\dagger$",
+    TRANSDUCTIVE: r"$\ddagger$",
     BELOW_TRIVIAL: r"$^\circ$",
 }
 HEADER = "% Made by mmbench. In the preamble: \\usepackage{booktabs,amssymb,graphicx}\n"
@@ -88,7 +89,7 @@ def latex_primary(records: Iterable[Primary], title: str, label: str = "tab:prim
 
 
 def _texts(table: Table, line: Line) -> list[str]:
-    name = latex_text(line.cell.row)
+    name = latex_text(line.name)
     trainings = [line.trainings.text] if table.with_trainings else []
     return [
         rf"\emph{{{name}}}" if line.cell.trivial else name,

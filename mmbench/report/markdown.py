@@ -49,7 +49,7 @@ def markdown_primary(records: Iterable[Primary], title: str) -> str:
 
 
 def _texts(table: Table, line: Line) -> list[str]:
-    name = markdown_text(line.cell.row)
+    name = markdown_text(line.name)
     trainings = [line.trainings.text] if table.with_trainings else []
     return [
         f"*{name}*" if line.cell.trivial else name,

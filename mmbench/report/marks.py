@@ -5,6 +5,8 @@ from __future__ import annotations
 from mmbench.analysis.records import CellEstimate
 
 BETTER, WORSE, EQUIVALENT, SIGNIFICANT, BELOW_TRIVIAL = "▲", "▼", "≈", "†", "°"
+TRANSDUCTIVE = "‡"
+"""Behind a row's name: its method saw unlabelled images of domains that it is tested on."""
 
 
 def marks_of(record: CellEstimate, alpha: float) -> str:

@@ -11,7 +11,7 @@ from mmbench.analysis.rows import Column
 from mmbench.protocol.metrics import METRICS, main_metrics
 from mmbench.protocol.schema import Protocol
 from mmbench.protocol.vocabulary import CLASS_NAMES, Task
-from mmbench.report.marks import BELOW_TRIVIAL, BETTER, EQUIVALENT, SIGNIFICANT, WORSE
+from mmbench.report.marks import BELOW_TRIVIAL, BETTER, EQUIVALENT, SIGNIFICANT, TRANSDUCTIVE, WORSE
 from mmbench.text import plural
 
 LISTED = 5
@@ -96,12 +96,20 @@ def _common(matrix: Matrix) -> list[str]:
         _cases(matrix),
         _few_cases(matrix),
         policy_sentence(matrix.columns, matrix.protocol),
+        _transductive(matrix),
         selection_sentence(matrix.protocol),
         recipe_sentence(matrix.protocol),
         _abbreviations(matrix.columns),
         *(f"Mixed records differ in {mixture}." for mixture in matrix.mixed),
     ]
     return [sentence for sentence in found if sentence]
+
+
+def _transductive(matrix: Matrix) -> str:
+    """Return which rows saw images of the domains that they are tested on, and how."""
+    rows = {cell.row for cell in matrix.cells}
+    listed = "; ".join(f"{row} {how}" for row, how in matrix.transductive.items() if row in rows)
+    return f"{TRANSDUCTIVE} saw images of tested domains, without labels: {listed}." if listed else ""
 
 
 def _missing(matrix: Matrix) -> str:

@@ -166,6 +166,7 @@ def _main(table: Table) -> Json:
 def _line(line: Line) -> Json:
     return {
         "row": plain(line.cell.row),
+        "name": plain(line.name),
         "trivial": line.cell.trivial,
         "budgets": list(line.budgets),
         "budget": "/".join(line.budgets),

@@ -12,7 +12,7 @@ from mmbench.analysis.matrix import Matrix, Trainings, Value
 from mmbench.analysis.records import CellEstimate
 from mmbench.analysis.rows import Cell, Column
 from mmbench.protocol.vocabulary import Task
-from mmbench.report.marks import marks_of
+from mmbench.report.marks import TRANSDUCTIVE, marks_of
 from mmbench.report.notes import interval_notes, spread_notes
 from mmbench.report.text import ANY_BUDGET, NOT_LEARNED, NOT_THERE, UNDEFINED, number
 from mmbench.stats.verdicts import Verdict
@@ -76,12 +76,20 @@ class Line:
         Found and planned.
     entries : tuple of Entry
         One per column.
+    transductive : bool
+        Whether its method saw unlabelled images of domains that it is tested on.
     """
 
     cell: Cell
     budgets: tuple[str, str]
     trainings: Trainings
     entries: tuple[Entry, ...]
+    transductive: bool = False
+
+    @property
+    def name(self) -> str:
+        """The row's name with its mark."""
+        return self.cell.row + TRANSDUCTIVE * self.transductive
 
 
 @dataclass(frozen=True)
@@ -185,7 +193,13 @@ def _lines(matrix: Matrix, entry: Callable[[Cell, Column], Entry]) -> Iterator[L
             Entry(NOT_LEARNED) if cell.budget(column.task) is None else entry(cell, column)
             for column in matrix.columns
         )
-        yield Line(cell, (first, second), matrix.trainings[cell], tuple(entries))
+        yield Line(
+            cell,
+            (first, second),
+            matrix.trainings[cell],
+            tuple(entries),
+            cell.row in matrix.transductive,
+        )
 
 
 def _at_any_budget(line: Line) -> Line:

@@ -84,4 +84,4 @@ def _texts(table: Table, line: Line) -> list[str]:
         for entry in line.entries
     ]
     trainings = [line.trainings.text] if table.with_trainings else []
-    return [plain(line.cell.row), *line.budgets, *trainings, *entries]
+    return [plain(line.name), *line.budgets, *trainings, *entries]

@@ -113,6 +113,9 @@ class RunRecord(Made):
     losses."""
     last_losses: dict[str, Measured] = Field(default_factory=dict)
     """Loss terms of the last step, by name."""
+    taken_from: str | None = None
+    """The run whose weights these are, of a method that is trained in the same way; None where this one was
+    trained. What is said of the training is then said of that run."""
     method_source: str = ""
     """sha256 of the method's source and of every module of its package or folder that it imports."""
     distribution: str = ""

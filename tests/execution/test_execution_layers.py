@@ -4,7 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mmbench.analysis.matrix import stored_matrix
+from mmbench.analysis.results import read_results
 from mmbench.protocol import metrics
+from mmbench.report.markdown import markdown_table
+from mmbench.report.table import spread_table
 from mmbench.store.frames import load_predictions, load_runs, load_scores
 from mmbench.store.store import ResultStore
 from tests.execution.inline import PROTOCOL, carry_out, counts
@@ -185,3 +189,63 @@ def test_everything_can_be_computed_from_the_predictions(results):
     np.testing.assert_allclose(classes["normal"] + classes["pneumonia"], 1, atol=1e-6)
     correct = (classes["pneumonia"] >= 0.5) == classes["label"]
     assert (correct.to_numpy() == scores[scores["task"] == "classification"]["correct"].to_numpy()).all()
+
+
+ADAPTED = PROTOCOL.replace("methods: [unet, umtl]", "methods: [umtl, tent]").replace(
+    "backbone: {name: paper_unet, width: 0.25, depth: 3}", "backbone: smp:fpn/mobilenetv3_small_100"
+)
+
+
+def test_a_method_that_only_predicts_differently_takes_the_weights_over(tmp_path, cache):
+    carry_out(tmp_path / "both", ADAPTED)
+    store = ResultStore(tmp_path / "both")
+    runs = {run.run.label: run for run in map(store.runs.read, store.runs.ids())}
+    umtl, tent = runs["umtl"], runs["tent"]
+    assert tent.taken_from == umtl.id
+    assert tent.product == umtl.product
+    assert tent.seconds == umtl.seconds
+    dice = dice_of(tmp_path / "both")
+    assert (dice["umtl"] != dice["tent"]).any()
+    assert counts(carry_out(tmp_path / "both", ADAPTED)) == (0, 0, 0)
+    # Trained by itself it has the same weights and predictions.
+    carry_out(tmp_path / "alone", ADAPTED, only="method=tent")
+    (alone,) = (run for run in load_records(tmp_path / "alone") if run.run.label == "tent")
+    assert alone.taken_from is None
+    assert alone.product == tent.product
+    assert (dice_of(tmp_path / "alone")["tent"] == dice["tent"]).all()
+
+
+def dice_of(folder):
+    scores = load_scores(folder)
+    return scores[scores["task"] == "segmentation"].set_index(["row", "domain"])["dice"]
+
+
+def load_records(folder):
+    store = ResultStore(folder)
+    return [store.runs.read(id) for id in store.runs.ids()]
+
+
+def test_weights_that_are_not_kept_or_damaged_are_not_taken_over(tmp_path, cache):
+    folder = tmp_path / "results"
+    carry_out(folder, ADAPTED, only="method=umtl")
+    (umtl,) = (run for run in load_records(folder) if run.run.label == "umtl")
+    file = next(path for path in (folder / "runs" / umtl.id).iterdir() if "safetensors" in path.name)
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    carry_out(folder, ADAPTED, only="method=tent")
+    (tent,) = (run for run in load_records(folder) if run.run.label == "tent")
+    assert tent.taken_from is None
+    assert tent.product == umtl.product
+
+
+def test_rows_that_saw_the_images_they_are_tested_on_are_marked(tmp_path, cache):
+    folder = tmp_path / "results"
+    carry_out(folder, ADAPTED)
+    lines = markdown_table(spread_table(stored_matrix(read_results(folder)))).splitlines()
+    names = [line.split("|")[1].strip() for line in lines if line.startswith("| ")]
+    assert [name for name in names if name in ("umtl", "tent", "umtl‡", "tent‡")] == ["umtl", "tent‡"]
+    assert (
+        "‡ saw images of tested domains, without labels: tent adapts to the images that it predicts."
+        in "\n".join(lines)
+    )
