@@ -5,7 +5,7 @@ Parts are compared by patient id, by identical pixels and by near duplicates, be
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from itertools import combinations
@@ -112,7 +112,9 @@ class LeakReport:
 
 
 def protocol_parts(
-    sources: Mapping[Task, Dataset], targets: Mapping[Task, Sequence[tuple[Dataset, str]]]
+    sources: Mapping[Task, Dataset],
+    targets: Mapping[Task, Sequence[tuple[Dataset, str]]],
+    seen: Collection[Task] = (),
 ) -> list[LeakPart]:
     """Return the parts of a protocol, each once.
 
@@ -121,7 +123,10 @@ def protocol_parts(
     sources : mapping from task to Dataset
         All three parts of each are compared; the training part with its unlabelled cases.
     targets : mapping from task to (Dataset, part)
-        Domains never trained on, and the part of each that is evaluated: ``"test"`` or ``"all"``.
+        Domains whose labels are never trained on, and the part of each that is evaluated: ``"test"`` or
+        ``"all"``.
+    seen : collection of Task
+        The tasks of which a method is trained with the targets' training parts.
     """
     parts: dict[tuple[str, str, str, str], LeakPart] = {}
 
@@ -140,6 +145,8 @@ def protocol_parts(
     for task, entries in targets.items():
         for dataset, part in entries:
             add(dataset, part, Role.TEST, dataset.rows(part, task))
+            if task in seen and part == "test":
+                add(dataset, "train", Role.TRAIN, dataset.part_rows("train"))
     return list(parts.values())
 
 

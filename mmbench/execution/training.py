@@ -75,6 +75,7 @@ class RunTrainer:
                 seed=run.protocol_seed,
                 subset=run.subset,
                 device=self.device,
+                targets=[domain_dataset(self.task, kind, one) for one in run.target_images.get(kind, ())],
             )
             for kind, dataset in sources.items()
         }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,15 +81,32 @@ class ProtocolData:
         unique = {(dataset.name, dataset.data_digest): dataset for dataset in every}
         return [note for dataset in unique.values() for note in dataset.notes]
 
-    def leaks(self, protocol: Protocol) -> LeakReport:
+    def leaks(self, protocol: Protocol, seen: Collection[Task] = ()) -> LeakReport:
         """Compare patients and images of every pair of parts.
+
+        Parameters
+        ----------
+        protocol : Protocol
+            Says what is acknowledged.
+        seen : collection of Task
+            The tasks of which a method is trained with the targets' training parts.
 
         Raises
         ------
         LeakError
             If parts share patients or images and the protocol does not acknowledge it.
+        ProtocolError
+            If such a training part is empty.
         """
-        return check_leaks(protocol_parts(self.sources, self.targets), protocol.acknowledged_leaks)
+        for task in seen:
+            for index, (dataset, part) in enumerate(self.targets[task]):
+                if part == "test" and not len(dataset.part_rows("train")):
+                    raise ProtocolError(
+                        f"{dataset.domain} has no training part that a method could see; give it a split, or "
+                        "remove the methods that learn from target images",
+                        at=("targets", task.value, index),
+                    )
+        return check_leaks(protocol_parts(self.sources, self.targets, seen), protocol.acknowledged_leaks)
 
 
 def load_data(protocol: Protocol, data_root: Path | None, on_dataset: Callable[[str], None]) -> ProtocolData:

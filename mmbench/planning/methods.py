@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mmbench.errors import located
 from mmbench.methods.base import Problem
 from mmbench.plugins.registry import Registry
-from mmbench.protocol.runs import MethodSummary, training_of
+from mmbench.protocol.runs import MethodSummary, seen_targets, training_of
 from mmbench.protocol.schema import MethodEntry, Protocol
+from mmbench.protocol.specs import DomainDigest
+from mmbench.protocol.vocabulary import Task
 
 Rows = list[tuple[MethodEntry, MethodSummary]]
 
@@ -55,6 +57,25 @@ def runnable(rows: Rows, registry: Registry, protocol: Protocol) -> tuple[Rows, 
             kept.append((entry, summary))
         else:
             notes.append(f"{entry.label} is skipped: {' '.join(str(reason).split())}")
+    return kept, notes
+
+
+def with_target_images(rows: Rows, domains: Mapping[Task, Sequence[DomainDigest]]) -> tuple[Rows, list[str]]:
+    """Return the rows whose streams of target images are not empty, and why the others are left out."""
+    kept, notes = [], []
+    for entry, summary in rows:
+        lacking = [
+            stream.task.value
+            for stream in sorted(summary.streams)
+            if stream.target and stream.task in domains and not seen_targets(domains[stream.task])
+        ]
+        if lacking:
+            notes.append(
+                f"{entry.label} is skipped: it learns from unlabelled images of the targets, and no "
+                f"{lacking[0]} target has a part that is not tested; write part: test in a target's entry"
+            )
+        else:
+            kept.append((entry, summary))
     return kept, notes
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mmbench.errors import located
-from mmbench.planning.methods import resolve_methods, with_plugins
+from mmbench.planning.methods import resolve_methods, with_plugins, with_target_images
 from mmbench.plugins.discovery import discover
 from mmbench.protocol.runs import expand
 from mmbench.protocol.schema import DatasetChoice, Protocol, domain_name
@@ -45,7 +45,8 @@ def outline(protocol: Protocol, plugins: Iterable[Path] = ()) -> dict[str, Any]:
         for index, choice in enumerate(targets):
             with located("targets", task.value, index):
                 describe(choice.dataset)
-        domains[task] = [_nameless(choice) for choice in (source, *targets)]
+        domains[task] = [_nameless(source, True), *(_nameless(choice, False) for choice in targets)]
+    methods, _ = with_target_images(methods, domains)
     runs = expand(protocol, methods, domains)
     rows = {entry.label: sum(run.label == entry.label for run in runs) for entry, _ in methods}
     return {
@@ -57,6 +58,6 @@ def outline(protocol: Protocol, plugins: Iterable[Path] = ()) -> dict[str, Any]:
     }
 
 
-def _nameless(choice: DatasetChoice) -> DomainDigest:
+def _nameless(choice: DatasetChoice, in_domain: bool) -> DomainDigest:
     """Return a digest that stands for data not loaded."""
-    return DomainDigest(domain=domain_name(choice), data="", split="", part=choice.part)
+    return DomainDigest(domain=domain_name(choice), data="", split="", part=choice.part, in_domain=in_domain)

@@ -14,7 +14,14 @@ from mmbench.data.leaks import LeakReport
 from mmbench.data.loaded import forget
 from mmbench.errors import ProtocolError, located, suggestion
 from mmbench.planning.datasets import ProtocolData, load_data
-from mmbench.planning.methods import left_out, recipe_notes, resolve_methods, runnable, with_plugins
+from mmbench.planning.methods import (
+    left_out,
+    recipe_notes,
+    resolve_methods,
+    runnable,
+    with_plugins,
+    with_target_images,
+)
 from mmbench.planning.subset_table import subset_table
 from mmbench.plugins.discovery import discover
 from mmbench.protocol.metrics import MAIN_METRIC, metrics_of
@@ -85,11 +92,16 @@ class Plan:
 
     def _transductive(self) -> dict[str, str]:
         """Return which rows see images of domains that they are tested on, and how."""
-        return {
+        found = {
             label: "adapts to the images that it predicts"
             for label, summary in self.methods.items()
             if summary.transductive
         }
+        for run in self.runs:
+            names = {domain.domain: None for domains in run.target_images.values() for domain in domains}
+            if names:
+                found[run.label] = f"is trained with those of the training parts of {', '.join(names)}"
+        return found
 
     def report(self) -> dict[str, Any]:
         """Return what was found out about the data and the methods, as JSON values for the store."""
@@ -139,13 +151,15 @@ def make_plan(
     methods, skipped = runnable(resolve_methods(protocol, registry), registry, protocol)
     _check_backbone(protocol)
     data = load_data(protocol, data_root, on_dataset)
-    leaks = data.leaks(protocol)
     domains = data.digests
+    methods, without = with_target_images(methods, domains)
+    skipped += without
     runs = expand(protocol, methods, domains)
     covered = {run.label for run in runs}
     uncovered = left_out(methods, covered)
     if not covered & {entry.label for entry in protocol.methods}:
         raise ProtocolError(f"no method can be trained: {[*uncovered, *skipped][0]}", at=("methods",))
+    leaks = data.leaks(protocol, {task for run in runs for task in run.target_images})
     return Plan(
         protocol=protocol,
         runs=runs,

@@ -69,6 +69,8 @@ class RunSpec(Strict):
     sources: dict[Task, DomainDigest]
     selected_on: dict[Task, list[DomainDigest]] = Field(default_factory=dict)
     """The domains that weights are chosen on; empty unless the selection rule is ``oracle``."""
+    target_images: dict[Task, list[DomainDigest]] = Field(default_factory=dict)
+    """The targets whose training parts it sees, without labels; empty unless the method asks for them."""
     trained_as: TrainedAs | None = None
     """The method whose training this one shares; not part of the identity, which has its own."""
 
@@ -79,7 +81,9 @@ class RunSpec(Strict):
         The names of row and domains are left out, and so is everything that only predictions or scores
         depend on.
         """
-        content = self.model_dump(mode="json", exclude={"label", "sources", "selected_on", "trained_as"})
+        content = self.model_dump(
+            mode="json", exclude={"label", "sources", "selected_on", "target_images", "trained_as"}
+        )
         training = content["training"]
         if self.training.stop is None and self.training.swad is None:
             del training["validations"]
@@ -99,6 +103,11 @@ class RunSpec(Strict):
             task.value: [domain.identity() for domain in domains]
             for task, domains in self.selected_on.items()
         }
+        if self.target_images:
+            content["target_images"] = {
+                task.value: [[domain.data, domain.split] for domain in domains]
+                for task, domains in self.target_images.items()
+            }
         return identify(content)
 
     @cached_property
@@ -212,6 +221,11 @@ def training_of(protocol: Protocol, summary: MethodSummary) -> Training:
     return found
 
 
+def seen_targets(domains: Sequence[DomainDigest]) -> list[DomainDigest]:
+    """Return the targets that have a training part: those that are not tested as a whole."""
+    return [domain for domain in domains if not domain.in_domain and domain.part == "test"]
+
+
 def _budgets(
     protocol: Protocol, tasks: Sequence[Task]
 ) -> list[tuple[dict[Task, Budget], dict[Task, Budget]]]:
@@ -253,5 +267,10 @@ def _run(
         selection=protocol.selection,
         sources={task: domains[task][0] for task in budgets},
         selected_on={task: list(domains[task]) for task in budgets} if oracle else {},
+        target_images={
+            stream.task: seen_targets(domains[stream.task])
+            for stream in sorted(summary.streams)
+            if stream.target and stream.task in budgets
+        },
         trained_as=summary.trained_as,
     )

@@ -20,11 +20,18 @@ class Stream(StrEnum):
     UNLABELED_CLASSIFICATION = "unlabeled_classification"
     LABELED_SEGMENTATION = "labeled_segmentation"
     UNLABELED_SEGMENTATION = "unlabeled_segmentation"
+    UNLABELED_TARGET_CLASSIFICATION = "unlabeled_target_classification"
+    UNLABELED_TARGET_SEGMENTATION = "unlabeled_target_segmentation"
 
     @property
     def task(self) -> Task:
-        """The task whose source the stream's images come from."""
-        return Task(self.value.split("_", 1)[1])
+        """The task whose source, or whose targets, the stream's images come from."""
+        return Task(self.value.rsplit("_", 1)[1])
+
+    @property
+    def target(self) -> bool:
+        """Whether its images are those of the targets' training parts."""
+        return self.value.startswith("unlabeled_target")
 
     @property
     def labeled(self) -> bool:

@@ -7,7 +7,7 @@ same order.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,6 +42,8 @@ class TaskData:
         uint8 in {0, 1}, shape (N, structures, S, S).
     labeled, unlabeled : ndarray
         Rows, int64.
+    target_images : Tensor or None
+        uint8, shape (K, S, S): what a method may see of the targets.
     """
 
     images: Tensor
@@ -49,17 +51,38 @@ class TaskData:
     masks: Tensor | None
     labeled: np.ndarray
     unlabeled: np.ndarray
+    target_images: Tensor | None = None
+
+    def images_of(self, stream: Stream) -> Tensor:
+        """Return the images that a stream's rows point into."""
+        if not stream.target:
+            return self.images
+        assert self.target_images is not None
+        return self.target_images
 
     def pool(self, stream: Stream) -> np.ndarray:
         """Return the rows that a stream draws from."""
+        if stream.target:
+            return np.arange(len(self.images_of(stream)))
         return self.labeled if stream.labeled else self.unlabeled
 
 
 def task_data(
-    dataset: Dataset, task: Task, budget: Budget, *, seed: int, subset: int, device: torch.device
+    dataset: Dataset,
+    task: Task,
+    budget: Budget,
+    *,
+    seed: int,
+    subset: int,
+    device: torch.device,
+    targets: Sequence[Dataset] = (),
 ) -> TaskData:
-    """Return a source's images on the device, with the rows that the budget and the subset label."""
+    """Return a source's images on the device, with the rows that the budget and the subset label.
+
+    Of ``targets``, the images of the training parts are taken, with and without labels.
+    """
     labels = masks = None
+    seen = [target.images[target.part_rows("train")] for target in targets]
     if task is Task.CLASSIFICATION:
         values = dataset.cases["label"].fillna(-1).to_numpy(dtype=np.int64)
         labels = torch.from_numpy(values).to(device)
@@ -72,6 +95,7 @@ def task_data(
         masks=masks,
         labeled=labeled_rows(dataset, task, budget, seed=seed, subset=subset),
         unlabeled=unlabeled_rows(dataset, task, budget, seed=seed, subset=subset),
+        target_images=_on_device(np.concatenate(seen), device) if seen else None,
     )
 
 
@@ -159,7 +183,7 @@ class StreamLoader:
         data, views = self.data[stream.task], self.views.get(stream, Views())
         positions = self.positions(stream, step)
         rows = torch.from_numpy(data.pool(stream)[positions])
-        drawn = _Drawn(self, stream, step, data.images, rows)
+        drawn = _Drawn(self, stream, step, data.images_of(stream), rows)
         images, geometry = drawn.weak(0)
         batch = StreamBatch(normalise(images), rows=torch.from_numpy(positions).to(self.device))
         if geometry is not None:
@@ -190,7 +214,7 @@ class StreamPool:
         every = self.data.pool(self.stream)
         for start in range(0, len(every), POOL_BATCH):
             rows = torch.from_numpy(every[start : start + POOL_BATCH])
-            images = normalise(_take(self.data.images, rows, None, self.device))
+            images = normalise(_take(self.data.images_of(self.stream), rows, None, self.device))
             batch = StreamBatch(images, rows=torch.arange(start, start + len(rows), device=self.device))
             _add_truth(batch, self.stream, self.data, rows, None)
             yield batch

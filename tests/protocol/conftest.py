@@ -26,7 +26,10 @@ METHODS = {
     "umtl": MethodSummary(method="umtl", tasks=BOTH, streams=LABELED),
     "umtls": MethodSummary(method="umtls", tasks=BOTH, streams=LABELED, hyperparameters={"bridge": "both"}),
     "multimix": MethodSummary(
-        method="multimix", tasks=BOTH, streams=frozenset(Stream), hyperparameters={"bridge": "both"}
+        method="multimix",
+        tasks=BOTH,
+        streams=frozenset(s for s in Stream if not s.target),
+        hyperparameters={"bridge": "both"},
     ),
     "majority": MethodSummary(
         method="majority",
