@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from mmbench.methods.conformance import faults
 from mmbench.plugins.discovery import discover
+from mmbench.testing import faults
 
 ROOT = Path(__file__).parents[1]
 

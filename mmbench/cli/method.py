@@ -29,8 +29,8 @@ def check(
     method: Annotated[str, typer.Argument(help="A method's name, or a plugin file.")],
 ) -> None:
     """Check on a small made-up batch that a method keeps its contract; exit code 1 if it does not."""
-    from mmbench.methods.conformance import faults
     from mmbench.plugins.discovery import discover, methods_in
+    from mmbench.testing import faults
 
     path = Path(method)
     is_path = path.suffix == ".py" or path.is_dir()

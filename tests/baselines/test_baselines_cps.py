@@ -5,9 +5,9 @@ import torch
 from mmbench.baselines.cps import CPS
 
 from mmbench.methods import LABELED_SEGMENTATION, SEGMENTATION, UNLABELED_SEGMENTATION, Problem
-from mmbench.methods.conformance import built, example_batch
 from mmbench.networks.initialisation import build_by_name
 from mmbench.protocol.schema import Backbone
+from mmbench.testing import built, example_batch
 
 SIDE = 32
 

@@ -5,7 +5,7 @@ import torch
 from mmbench.baselines.mean_teacher import MeanTeacher
 
 from mmbench.methods import CLASSIFICATION, SEGMENTATION, UNLABELED_CLASSIFICATION, UNLABELED_SEGMENTATION
-from mmbench.methods.conformance import built, example_batch
+from mmbench.testing import built, example_batch
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from mmbench.baselines.minent import MinEnt
 from mmbench.baselines.umtl import UMTL
 
 from mmbench.methods import UNLABELED_TARGET_CLASSIFICATION, UNLABELED_TARGET_SEGMENTATION
-from mmbench.methods.conformance import built, example_batch
+from mmbench.testing import built, example_batch
 
 SIDE = 32
 

@@ -6,7 +6,7 @@ from mmbench.baselines.self_training import SelfTraining
 from mmbench.baselines.umtl import UMTL
 
 from mmbench.methods import UNLABELED_CLASSIFICATION, UNLABELED_SEGMENTATION
-from mmbench.methods.conformance import built, example_batch, example_pools
+from mmbench.testing import built, example_batch, example_pools
 
 SIDE = 32
 

@@ -7,7 +7,7 @@ import torch
 from mmbench.baselines.unimatch import UniMatch
 
 from mmbench.methods import UNLABELED_SEGMENTATION
-from mmbench.methods.conformance import built, example_batch
+from mmbench.testing import built, example_batch
 
 SIDE = 32
 

@@ -12,11 +12,11 @@ from mmbench.errors import PluginError
 from mmbench.files import DamagedFileError
 from mmbench.methods import CLASSIFICATION, Method, Prediction
 from mmbench.methods.base import Problem
-from mmbench.methods.conformance import built, example_batch
 from mmbench.methods.persistence import load_method, method_bytes, save_method, weights_digest
 from mmbench.plugins.discovery import discover
 from mmbench.protocol.schema import Backbone
 from mmbench.protocol.vocabulary import Stream
+from mmbench.testing import built, example_batch
 
 REGISTRY = discover()
 CPU = torch.device("cpu")
