@@ -136,6 +136,14 @@ def method_digest(cls: type) -> str:
     return _digest(source_closure(entries, dict.fromkeys(roots)))
 
 
+def files_digest(module: ModuleType) -> str:
+    """Return a digest of a plugin's file and of what it imports from its package or folder."""
+    file = getattr(module, "__file__", None)
+    if file is None:
+        return ""
+    return _digest(source_closure([Path(file)], _roots_of(module, Path(file))))
+
+
 @cache
 def engine_digest(layer: Layer, package: Path = PACKAGE) -> str:
     """Return a digest of the engine's source that can change a layer's numbers.

@@ -9,7 +9,7 @@ import pytest
 
 import mmbench
 from mmbench import provenance
-from mmbench.plugins.discovery import discover, methods_in
+from mmbench.plugins.discovery import discover, plugins_in
 from mmbench.provenance import Root, distribution_of, engine_digest, method_digest, source_closure
 
 PACKAGE = Path(mmbench.__file__).parent
@@ -42,7 +42,7 @@ def plugin(folder, imports="", inside="import late_helper"):
 
 
 def digest(folder):
-    return methods_in(folder / "mine.py").get("mine").source_digest
+    return plugins_in(folder / "mine.py").get("mine").source_digest
 
 
 def closure(folder, entry="mine.py"):
@@ -270,5 +270,5 @@ def test_the_distribution_of_a_class(tmp_path):
 
     Elsewhere.__module__ = "numpy.random"
     assert distribution_of(Elsewhere) == ("numpy", version("numpy"))
-    assert distribution_of(methods_in(plugin(tmp_path) / "mine.py").get("mine").cls) is None
+    assert distribution_of(plugins_in(plugin(tmp_path) / "mine.py").get("mine").cls) is None
     assert distribution_of(discover().get("enc").cls) == ("mmbench", version("mmbench"))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmbench.errors import StoreError
+from mmbench.protocol.metrics import declare_stored
 from mmbench.protocol.runs import RunSpec
 from mmbench.protocol.schema import MetricPolicy, Protocol
 from mmbench.protocol.specs import ScoresSpec, scores_of
@@ -259,6 +260,7 @@ def read_results(folder: Path) -> Results:
 
 def _read(store: ResultStore) -> Results:
     plan = store.load_plan()
+    declare_stored(plan.report.get("metrics", ()))
     available = {run.id: tuple(specs) for run, specs in available_scores(store, plan) if specs}
     asked = {run.id: len(plan.scores(run)) for run in plan.runs}
     return Results(

@@ -136,7 +136,7 @@ class Scored:
     def per_case(self, cell: Cell) -> np.ndarray | None:
         """Return the per-case scores of a cell's trainings (subsets * seeds, N); None for pooled metrics."""
         grid = self.grids[cell].ravel()
-        if self.metric.task is Task.SEGMENTATION:
+        if self.metric.name in self.block.scores:
             found = self.block.scores[self.metric.name][grid]
         elif self.metric.name == "accuracy":
             found = self.block.scores["correct"][grid]
@@ -214,6 +214,8 @@ def grids_of(block: Block, trivial: Iterable[str], *, crossed: bool) -> dict[Cel
 
 def needs_both_classes(metric: Metric) -> bool:
     """Whether a metric is known no better than the rarer class, as all but means over cases are."""
+    if metric.per_case:
+        return False
     return metric.task is Task.CLASSIFICATION and metric.name not in ("accuracy", "brier", "ece")
 
 

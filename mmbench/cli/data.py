@@ -17,6 +17,14 @@ app = typer.Typer(no_args_is_help=True, help="Import or look at datasets.")
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A name from mmbench list datasets.")]
 
 
+@app.callback()
+def _with_plugins() -> None:
+    """Import or look at datasets; those of installed packages as well."""
+    from mmbench.plugins.discovery import discover
+
+    discover()
+
+
 @app.command("list", hidden=True, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def list_() -> None:
     """Say which command lists the datasets."""

@@ -9,7 +9,7 @@ import typer
 from mmbench.cli.output import Json, console, make_table, print_json
 from mmbench.cli.run import DataRoot, Plugins
 
-app = typer.Typer(no_args_is_help=True, help="List methods, datasets, protocols or metrics.")
+app = typer.Typer(no_args_is_help=True, help="List methods, datasets, protocols, metrics or backbones.")
 
 
 @app.command()
@@ -55,11 +55,14 @@ def datasets(
         str | None, typer.Argument(help="Show one dataset in full: source, terms, layout.")
     ] = None,
     data_root: DataRoot = None,
+    plugin: Plugins = None,
     json: Json = False,
 ) -> None:
     """List the datasets that a protocol may name: what they are, where to get them, whether they are here."""
     from mmbench.data.catalogue import describe, listing
+    from mmbench.plugins.discovery import discover
 
+    discover(plugin or ())
     wanted = None if name is None else describe(name).name
     found = [status.to_json() for status in listing(data_root) if wanted in (None, status.info.name)]
     if json:
@@ -89,23 +92,49 @@ def protocols(json: Json = False) -> None:
 
 
 @app.command()
-def metrics(json: Json = False) -> None:
+def metrics(plugin: Plugins = None, json: Json = False) -> None:
     """List the metrics, with their definitions."""
     from dataclasses import asdict
 
+    from mmbench.plugins.discovery import discover
     from mmbench.protocol.metrics import METRICS
+    from mmbench.protocol.vocabulary import Task
 
+    discover(plugin or ())
+    found = sorted(METRICS.values(), key=lambda metric: list(Task).index(metric.task))
     if json:
-        print_json([asdict(metric) for metric in METRICS.values()])
+        print_json([asdict(metric) for metric in found])
         return
     table = make_table("metric", "heading", "task", "range", "better", "definition", wrap=("definition",))
     task = None
-    for metric in METRICS.values():
+    for metric in found:
         if task not in (None, metric.task):
             table.add_section()
         task = metric.task
         ends = f"{metric.lowest:g} to {metric.highest:g}"
         table.add_row(metric.name, metric.heading, metric.task.value, ends, metric.better, metric.definition)
+    console().print(table)
+
+
+@app.command()
+def backbones(plugin: Plugins = None, json: Json = False) -> None:
+    """List the networks that a protocol may put under every method."""
+    from mmbench.plugins.discovery import discover
+
+    found = {
+        "paper_unet": "the publication's U-Net; width, depth and dropout are settings",
+        "smp:<decoder>/<encoder>": "any segmentation-models-pytorch decoder over any timm encoder, such as "
+        "smp:unet/resnet18",
+    }
+    for one in discover(plugin or ()).extensions.values():
+        if one.kind == "backbone":
+            found[one.name] = (one.value.__doc__ or "").strip().split("\n")[0]
+    if json:
+        print_json([{"name": name, "title": title} for name, title in found.items()])
+        return
+    table = make_table("backbone", "what it is", wrap=("what it is",))
+    for name, title in found.items():
+        table.add_row(name, title)
     console().print(table)
 
 

@@ -18,7 +18,7 @@ from mmbench.cli import (
     data,
     doctor,
     listing,
-    method,
+    plugins,
     protocol,
     report,
     run,
@@ -81,7 +81,8 @@ app.command("doctor")(doctor.doctor)
 app.add_typer(listing.app, name="list")
 app.add_typer(data.app, name="data")
 app.add_typer(protocol.app, name="protocol")
-app.add_typer(method.app, name="method")
+app.add_typer(plugins.new, name="new")
+app.command("check")(plugins.check)
 app.add_typer(claims.app, name="claims")
 
 

@@ -28,7 +28,7 @@ ProtocolName = Annotated[
 ]
 Plugins = Annotated[
     list[Path] | None,
-    typer.Option("--plugin", metavar="PATH", help="A method's file, or a folder of them; repeatable."),
+    typer.Option("--plugin", metavar="PATH", help="A plugin file, or a folder of them; repeatable."),
 ]
 DataRoot = Annotated[
     Path | None,

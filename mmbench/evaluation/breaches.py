@@ -1,7 +1,7 @@
 """What a method must not do when it predicts, looked at while it does.
 
-The conformance check looks for the same on a made-up batch; here it is the trained method on the images that
-are scored, so that a row whose predictions break the contract never stands in a table.
+The kit (:mod:`mmbench.testing`) looks for the same on a made-up batch; here it is the trained method on the
+images that are scored, so that a row whose predictions break the contract never stands in a table.
 """
 
 from __future__ import annotations

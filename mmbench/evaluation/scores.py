@@ -13,6 +13,7 @@ import pandas as pd
 
 from mmbench.evaluation.classification import case_classification, classification_summary
 from mmbench.evaluation.multiclass import PROBABILITY, case_classes, multiclass_summary
+from mmbench.evaluation.plugins import class_values
 from mmbench.evaluation.segmentation import FLAGS, structure_scores
 from mmbench.protocol.schema import MetricPolicy
 from mmbench.protocol.vocabulary import CLASS_NAMES, STRUCTURE_NAMES
@@ -60,16 +61,18 @@ def score_classification(
     """
     labels = cases["label"].to_numpy(dtype=np.int64)
     every = probabilities.astype(np.float64)
+    own = class_values(every, labels, policy)
+    means = {name: float(pd.Series(values).mean()) for name, values in own.items()}
     if tuple(classes) != CLASS_NAMES:
         columns = {f"{PROBABILITY}{name}": every[:, place] for place, name in enumerate(classes)}
         table = cases[["case_id", "patient_id"]].assign(
-            label=labels, **columns, **case_classes(labels, every)
+            label=labels, **columns, **case_classes(labels, every), **own
         )
-        return Scores(table, multiclass_summary(labels, every, classes))
+        return Scores(table, multiclass_summary(labels, every, classes) | means)
     values = every[:, 1]
     scored = case_classification(labels, values, policy)
-    table = cases[["case_id", "patient_id"]].assign(label=labels, probability=values, **scored)
-    return Scores(table, classification_summary(labels, values, policy))
+    table = cases[["case_id", "patient_id"]].assign(label=labels, probability=values, **scored, **own)
+    return Scores(table, classification_summary(labels, values, policy) | means)
 
 
 def score_segmentation(

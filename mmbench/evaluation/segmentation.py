@@ -8,6 +8,7 @@ import numpy as np
 
 from mmbench.evaluation.distances import surface_scores
 from mmbench.evaluation.overlap import overlap_scores
+from mmbench.evaluation.plugins import mask_values
 from mmbench.evaluation.similarity import ssim
 from mmbench.protocol.schema import MetricPolicy
 
@@ -37,8 +38,8 @@ def segmentation_scores(
     -------
     dict of str to float
         ``dice``, ``jaccard``, ``precision``, ``recall``, ``nsd`` in [0, 1]; ``ssim`` in [-1, 1];
-        ``hausdorff``, ``hd95``, ``assd`` in units of the spacing; and the flags ``empty_prediction``
-        and ``empty_truth``. :data:`mmbench.protocol.metrics.METRICS` defines each.
+        ``hausdorff``, ``hd95``, ``assd`` in units of the spacing; those of plugins; and the flags
+        ``empty_prediction`` and ``empty_truth``. :data:`mmbench.protocol.metrics.METRICS` defines each.
 
     Raises
     ------
@@ -56,6 +57,7 @@ def segmentation_scores(
         **overlap_scores(both, predicted, true),
         **surface_scores(prediction, truth, policy, neighbours),
         "ssim": ssim(prediction, truth),
+        **mask_values(prediction, truth, policy),
         "empty_prediction": predicted == 0,
         "empty_truth": true == 0,
     }

@@ -16,6 +16,7 @@ from mmbench.execution.executor import RunTask
 from mmbench.execution.sources import domain_dataset
 from mmbench.methods.base import Method
 from mmbench.plugins.discovery import cached_registry
+from mmbench.plugins.extensions import source_of
 from mmbench.protocol.specs import PredictionsSpec
 from mmbench.protocol.vocabulary import Task
 from mmbench.provenance import engine_digest
@@ -85,7 +86,7 @@ class Predictor:
             contents={name: array_digest(array) for name, array in arrays.items()},
             thresholds=thresholds,
             probability_bits=bits,
-            method_source=cached_registry(self.task.plugins).get(self.task.run.method).source_digest,
+            method_source=self._source(),
             seconds=time.perf_counter() - begin,
             engine=engine_digest("predictions"),
             environment=capture(self.task.device),
@@ -100,6 +101,10 @@ class Predictor:
                 write_parquet(pd.DataFrame({"case_id": ids, **columns}), folder / PROBABILITIES)
 
         self.store.predictions.write(record, files, replace=True)
+
+    def _source(self) -> str:
+        run = self.task.run
+        return source_of(cached_registry(self.task.plugins).get(run.method).source_digest, run.backbone.name)
 
     def _kept(self, spec: PredictionsSpec, product: str) -> tuple[list[float], int]:
         """Return the thresholds and the bits to store: the protocol's, and those stored already.

@@ -22,6 +22,7 @@ from mmbench.files import DamagedFileError, digest_json
 from mmbench.methods.base import Method
 from mmbench.methods.persistence import load_method, save_method, weights_digest
 from mmbench.plugins.discovery import cached_registry
+from mmbench.plugins.extensions import source_of
 from mmbench.provenance import engine_digest
 from mmbench.store.environment import capture
 from mmbench.store.layer import fix_hint, write_parquet
@@ -57,7 +58,8 @@ class RunTrainer:
         self.on_progress = on_progress
         self.device = torch.device(task.device)
         self.registered = cached_registry(task.plugins).get(task.run.method)
-        self.checkpoint = _StoredCheckpoint(task, store, self.registered.source_digest)
+        self.source = source_of(self.registered.source_digest, task.run.backbone.name)
+        self.checkpoint = _StoredCheckpoint(task, store, self.source)
 
     def train(self) -> Method:
         """Train the run, write its record, and return the method with its selected weights."""
@@ -154,7 +156,7 @@ class RunTrainer:
                 "taken_from": shared,
                 "product": weights_digest(method),
                 "kept": self.task.protocol.keep.weights,
-                "method_source": self.registered.source_digest,
+                "method_source": self.source,
                 "distribution": self.registered.distribution,
             }
         )
@@ -241,7 +243,7 @@ class RunTrainer:
             last_gain=last_gain(scores) if scores else {},
             loss_change=loss_change(history.losses),
             last_losses={name: value for name, value in last.items() if name != "step"},
-            method_source=self.registered.source_digest,
+            method_source=self.source,
             distribution=self.registered.distribution,
             engine=engine_digest("run"),
             environment=capture(self.task.device),

@@ -1,6 +1,6 @@
 """Networks: the U-Net of the paper, the saliency bridge, and the adapter for other backbones."""
 
 from mmbench.networks.build import build_network
-from mmbench.networks.multitask import MultitaskNetwork
+from mmbench.networks.multitask import Body, MultitaskNetwork
 
-__all__ = ["MultitaskNetwork", "build_network"]
+__all__ = ["Body", "MultitaskNetwork", "build_network"]

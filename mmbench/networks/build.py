@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 import torch
 
-from mmbench.errors import ProtocolError
+from mmbench.errors import PluginError, ProtocolError, suggestion
 from mmbench.networks.multitask import Body, MultitaskNetwork
 from mmbench.networks.saliency import BRIDGE_CHANNELS, Bridge, SaliencyScale
 from mmbench.protocol.schema import Backbone
+
+BUILDERS: dict[str, Callable[..., Body]] = {}
+"""What builds the backbones of plugins, by name."""
+
+
+def install(others: Mapping[str, Callable[..., Body]]) -> None:
+    """Take in the backbones of plugins, in place of those taken in before.
+
+    Raises
+    ------
+    PluginError
+        If a name is a built-in backbone's.
+    """
+    if "paper_unet" in others:
+        raise PluginError("backbone 'paper_unet' is built in; rename yours")
+    BUILDERS.clear()
+    BUILDERS.update(others)
 
 
 def build_network(
@@ -26,7 +45,7 @@ def build_network(
     Parameters
     ----------
     backbone : Backbone
-        ``paper_unet``, or ``smp:<decoder>/<encoder>``.
+        ``paper_unet``, ``smp:<decoder>/<encoder>``, or a plugin's name.
     classify, segment : bool
         Which heads to build; parts that no head needs are left out.
     image_size : int
@@ -41,18 +60,24 @@ def build_network(
     Raises
     ------
     ProtocolError
-        If a segmentation-models-pytorch decoder or a timm encoder is unknown, they do not fit together,
-        or ImageNet weights are asked for and cannot be had.
+        If a backbone, a segmentation-models-pytorch decoder or a timm encoder is unknown, they do not fit
+        together, or ImageNet weights are asked for and cannot be had.
     """
     channels = BRIDGE_CHANNELS[bridge] if segment else 0
     if backbone.name == "paper_unet":
         from mmbench.networks.unet import PaperUNet
 
         body: Body = PaperUNet(backbone, classify, segment, num_classes, num_structures, channels)
-    else:
+    elif backbone.name.startswith("smp:"):
         from mmbench.networks.smp import SMPNetwork
 
         body = SMPNetwork(backbone, classify, segment, num_classes, num_structures, channels, image_size)
+    elif backbone.name in BUILDERS:
+        build = BUILDERS[backbone.name]
+        body = build(backbone, classify, segment, num_classes, num_structures, channels, image_size)
+    else:
+        hint = suggestion(backbone.name, ["paper_unet", "smp:<decoder>/<timm encoder>", *BUILDERS])
+        raise ProtocolError(f"unknown backbone {backbone.name!r}; {hint}; your own needs --plugin FILE")
     return MultitaskNetwork(body, bridge if segment else "none", saliency_scale)
 
 

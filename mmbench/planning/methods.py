@@ -8,6 +8,7 @@ from typing import Any
 
 from mmbench.errors import located
 from mmbench.methods.base import Problem
+from mmbench.plugins.extensions import source_of
 from mmbench.plugins.registry import Registry
 from mmbench.protocol.runs import MethodSummary, seen_targets, training_of
 from mmbench.protocol.schema import MethodEntry, Protocol
@@ -28,13 +29,18 @@ def resolve_methods(protocol: Protocol, registry: Registry) -> Rows:
     rows = []
     for index, entry in enumerate(protocol.methods):
         with located("methods", index):
-            rows.append((entry, registry.resolve(entry)))
+            rows.append((entry, _resolved(entry, registry, protocol)))
     listed = {entry.method for entry in protocol.methods}
     for index, name in enumerate(protocol.trivial_baselines):
         if name not in listed:
             with located("trivial_baselines", index):
-                rows.append((entry := MethodEntry(method=name), registry.resolve(entry)))
+                rows.append((entry := MethodEntry(method=name), _resolved(entry, registry, protocol)))
     return rows
+
+
+def _resolved(entry: MethodEntry, registry: Registry, protocol: Protocol) -> MethodSummary:
+    found = registry.resolve(entry)
+    return found.model_copy(update={"source_digest": source_of(found.source_digest, protocol.backbone.name)})
 
 
 def runnable(rows: Rows, registry: Registry, protocol: Protocol) -> tuple[Rows, list[str]]:

@@ -24,7 +24,7 @@ from mmbench.planning.methods import (
 )
 from mmbench.planning.subset_table import subset_table
 from mmbench.plugins.discovery import discover
-from mmbench.protocol.metrics import MAIN_METRIC, metrics_of
+from mmbench.protocol.metrics import MAIN_METRIC, declared_json, metrics_of
 from mmbench.protocol.runs import MethodSummary, RunSpec, expand
 from mmbench.protocol.schema import Protocol
 from mmbench.protocol.specs import DomainDigest, ScoresSpec, predictions_of, scores_of
@@ -111,6 +111,7 @@ class Plan:
             "parts": {task.value: dict(counts) for task, counts in self.parts.items()},
             "leaks": self.leaks.to_json(),
             "transductive": self._transductive(),
+            "metrics": declared_json(),
             "trivial_baselines": [label for label, summary in self.methods.items() if summary.trivial],
         }
 
@@ -145,9 +146,9 @@ def make_plan(
         If parts share patients or images and the protocol does not acknowledge it.
     """
     forget()
-    _check_metrics(protocol)
     plugins = with_plugins(protocol, plugins)
     registry = discover(plugins)
+    _check_metrics(protocol)
     methods, skipped = runnable(resolve_methods(protocol, registry), registry, protocol)
     _check_backbone(protocol)
     data = load_data(protocol, data_root, on_dataset)

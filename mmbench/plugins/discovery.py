@@ -1,4 +1,4 @@
-"""Finding method plugins: the built-in folder, installed packages, and files that the user names."""
+"""Finding plugins: the built-in folder, installed packages, and files that the user names."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from typing import TypeVar
 import mmbench.baselines
 from mmbench.errors import PluginError, UserError
 from mmbench.files import digest_bytes
+from mmbench.plugins.extensions import extensions_of, install
 from mmbench.plugins.registry import MARK, Registry
 from mmbench.provenance import method_digest
 
-ENTRY_POINT_GROUP = "mmbench.methods"
+ENTRY_POINT_GROUPS = ("mmbench.methods", "mmbench.datasets", "mmbench.metrics", "mmbench.backbones")
 T = TypeVar("T")
 _FOLDERS: list[str] = []
 """Folders of plugin files, whose other modules they may import."""
@@ -31,7 +32,8 @@ _LOADING: list[Path] = []
 def discover(paths: Iterable[Path] = ()) -> Registry:
     """Return every method of the built-in folder, of installed packages and of ``paths``.
 
-    An installed package that cannot be loaded stops nobody who does not name its methods: it is kept in
+    Their metrics, datasets and backbones are installed, in place of those of an earlier discovery. An
+    installed package that cannot be loaded stops nobody who does not name what it has: it is kept in
     ``broken``.
 
     Parameters
@@ -52,7 +54,9 @@ def discover(paths: Iterable[Path] = ()) -> Registry:
     registry = Registry()
     for info in pkgutil.iter_modules(mmbench.baselines.__path__):
         _take(registry, importlib.import_module(f"{mmbench.baselines.__name__}.{info.name}"))
-    for point in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda point: point.name):
+    # A module may be named in several groups; whatever it declares is taken once.
+    points = {point.module: point for group in ENTRY_POINT_GROUPS for point in entry_points(group=group)}
+    for point in sorted(points.values(), key=lambda point: point.name):
         try:
             origin = f"installed plugin {point.name!r} ({point.value})"
             _take(registry, _imported(partial(importlib.import_module, point.module), origin))
@@ -60,6 +64,7 @@ def discover(paths: Iterable[Path] = ()) -> Registry:
             registry.broken[point.name] = str(error)
     for path in paths:
         _take_path(registry, Path(path))
+    install(registry.extensions.values())
     return registry
 
 
@@ -69,8 +74,8 @@ def cached_registry(plugins: tuple[Path, ...]) -> Registry:
     return discover(plugins)
 
 
-def methods_in(path: Path) -> Registry:
-    """Return the methods of one plugin file or folder alone; see :func:`discover`."""
+def plugins_in(path: Path) -> Registry:
+    """Return what one plugin file or folder declares, that alone and not installed; see :func:`discover`."""
     registry = Registry()
     _take_path(registry, path)
     return registry
@@ -129,8 +134,8 @@ def _load(file: Path) -> ModuleType:
         _imported(partial(spec.loader.exec_module, module), str(file))
     finally:
         _LOADING.pop()
-    if not getattr(module, MARK, None):
-        raise PluginError(f"{file}: registers no method; decorate a class with @register_method('name')")
+    if not getattr(module, MARK, None) and not extensions_of(module):
+        raise PluginError(f"{file}: registers nothing; decorate a class with @register_method('name')")
     return module
 
 
@@ -174,6 +179,8 @@ def _take(registry: Registry, module: ModuleType) -> None:
     classes = getattr(module, MARK, [])
     for cls in classes:
         registry.add(cls, origin, method_digest(cls))
+    for extension in extensions_of(module):
+        registry.extend(extension)
 
 
 def _cause(error: BaseException) -> str:

@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from mmbench.errors import PluginError, ProtocolError, suggestion
+from mmbench.plugins.extensions import Extension
+from mmbench.protocol.metrics import built_in_metrics
 from mmbench.protocol.recipes import published_training
 from mmbench.protocol.runs import MethodSummary, TrainedAs
 from mmbench.protocol.schema import MethodEntry, Training
@@ -101,10 +103,13 @@ class Registry:
     ----------
     broken : dict of str to str
         Why an installed plugin could not be loaded, by the name of its entry point.
+    extensions : dict of (str, str) to Extension
+        Metrics, datasets and backbones of plugins, by kind and name.
     """
 
     def __init__(self) -> None:
         self._methods: dict[str, Registered] = {}
+        self.extensions: dict[tuple[str, str], Extension] = {}
         self.broken: dict[str, str] = {}
 
     def __iter__(self) -> Iterator[str]:
@@ -128,6 +133,23 @@ class Registry:
         if problem:
             raise PluginError(f"{origin}: method {name!r}: {problem}")
         self._methods[name] = Registered(cls, origin, source_digest)
+
+    def extend(self, found: Extension) -> None:
+        """Take in a metric, a dataset or a backbone.
+
+        Raises
+        ------
+        PluginError
+            If its name is taken.
+        """
+        if found.kind == "metric" and found.name in built_in_metrics():
+            raise PluginError(f"{found.origin}: metric {found.name!r} is built in; rename yours")
+        known = self.extensions.setdefault((found.kind, found.name), found)
+        if known is not found:
+            raise PluginError(
+                f"{found.origin}: {found.kind} {found.name!r} is already defined in {known.origin}; "
+                "rename one of them"
+            )
 
     def get(self, name: str) -> Registered:
         """Return a method by name.

@@ -5,9 +5,10 @@ A metric of one class or structure is called by both names, ``f1:viral`` or ``di
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
 
 from mmbench.files import digest_json
 from mmbench.protocol.vocabulary import CLASS_NAMES, STRUCTURE_NAMES, Task
@@ -41,6 +42,10 @@ class Metric:
         Where the definition is from.
     version : int
         Raised when a fix changes the numbers that the code gives, so that what was scored is scored again.
+    per_case : bool
+        Whether it is the mean of a value of each case; a mask's metrics always are.
+    digest : str
+        Of a plugin's metric: sha256 of its source, so that what was scored is scored again when that changes.
     """
 
     name: str
@@ -54,6 +59,8 @@ class Metric:
     definition: str
     source: str
     version: int = 1
+    per_case: bool = False
+    digest: str = ""
 
 
 def _classification(
@@ -299,6 +306,54 @@ class _Metrics(dict[str, Metric]):
 METRICS: dict[str, Metric] = _Metrics({metric.name: metric for metric in (*_ALL, MACRO_F1)})
 """Every metric by name, in the order of tables."""
 
+_DECLARED: set[str] = set()
+"""The metrics among them that are a plugin's."""
+
+
+def declare(metrics: Iterable[Metric], *, beside: bool = False) -> None:
+    """Take in metrics of plugins, in place of those that were declared before, or beside them."""
+    if not beside:
+        for name in _DECLARED:
+            del METRICS[name]
+        _DECLARED.clear()
+    for metric in metrics:
+        METRICS[metric.name] = metric
+        _DECLARED.add(metric.name)
+
+
+def built_in_metrics() -> set[str]:
+    """Return the names of the metrics that are no plugin's."""
+    return set(METRICS) - _DECLARED
+
+
+def declared() -> list[Metric]:
+    """Return the metrics of plugins."""
+    return [METRICS[name] for name in METRICS if name in _DECLARED]
+
+
+def declared_json() -> list[dict[str, Any]]:
+    """Return the metrics of plugins as JSON values, for reports that are made where the plugin is not."""
+    return [
+        {**asdict(metric), "highest": metric.highest if math.isfinite(metric.highest) else None}
+        for metric in declared()
+    ]
+
+
+def declare_stored(found: Iterable[Mapping[str, Any]]) -> None:
+    """Take in metrics that :func:`declared_json` returned, unless they are known."""
+    highest = {None: math.inf}
+    declare(
+        [
+            Metric(
+                **{**one, "task": Task(one["task"]), "highest": highest.get(one["highest"], one["highest"])}
+            )
+            for one in found
+            if one["name"] not in METRICS
+        ],
+        beside=True,
+    )
+
+
 MAIN_METRIC = {Task.CLASSIFICATION: "auroc", Task.SEGMENTATION: "dice"}
 """The metric that stands for a task in status lines, figures and forecasts."""
 
@@ -313,7 +368,8 @@ def metrics_of(classes: Sequence[str], structures: Sequence[str]) -> dict[str, M
         usual = [metric for metric in METRICS.values() if metric.task is Task.CLASSIFICATION]
         found = [metric for metric in usual if metric is not MACRO_F1]
     else:
-        found = [*_OTHER_CLASSES, *(_of_one(metric, name) for metric in _ONE_CLASS for name in classes)]
+        own = (metric for metric in declared() if metric.task is Task.CLASSIFICATION)
+        found = [*_OTHER_CLASSES, *(_of_one(metric, name) for metric in _ONE_CLASS for name in classes), *own]
     found += masks
     if len(structures) > 1:
         found += [_of_one(metric, name) for metric in masks for name in structures]
@@ -343,7 +399,8 @@ def metrics_version(
     Part of the identity of scores: with a new metric, or a corrected one, predictions are scored again.
     """
     metrics = [metric for metric in metrics_of(classes, structures).values() if metric.task is task]
-    return digest_json([[metric.name, metric.definition, metric.version] for metric in metrics])[:16]
+    own = [[m.name, m.definition, m.version, *([m.digest] if m.digest else [])] for m in metrics]
+    return digest_json(own)[:16]
 
 
 def _of_members() -> dict[str, Metric]:

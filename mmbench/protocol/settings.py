@@ -15,10 +15,10 @@ class Backbone(Strict):
 
     name: Annotated[
         str,
-        Field(pattern=r"^(paper_unet|smp:[A-Za-z0-9_]+/[A-Za-z0-9_.-]+)$"),
-        Words("'paper_unet' or 'smp:<decoder>/<timm encoder>'"),
+        Field(pattern=r"^([a-z][a-z0-9_]*|smp:[A-Za-z0-9_]+/[A-Za-z0-9_.-]+)$", max_length=80),
+        Words("'paper_unet', 'smp:<decoder>/<timm encoder>' or the name of a plugin's backbone"),
     ] = "paper_unet"
-    """``paper_unet``, or ``smp:<decoder>/<timm encoder>`` such as ``smp:unet/resnet18``."""
+    """``paper_unet``, ``smp:<decoder>/<timm encoder>`` such as ``smp:unet/resnet18``, or a plugin's."""
     width: float = Field(default=1.0, gt=0, le=8)
     """``paper_unet``: multiplier of its 16-32-64-128-256 channels."""
     depth: int = Field(default=5, ge=2, le=6)

@@ -87,7 +87,7 @@ def replicates(
     block : Block
         The scores.
     metric : str
-        A metric's name; for segmentation any per-case column.
+        A metric's name, or any per-case column.
     weights : ndarray
         From :func:`patient_weights`, shape (resamples, N).
     threshold : float
@@ -101,7 +101,7 @@ def replicates(
         If ``ece`` is asked for without ``bins``.
     """
     whole = np.concatenate([np.ones((1, weights.shape[1]), dtype=weights.dtype), weights])
-    if block.task == "segmentation":
+    if metric in block.scores:  # a value of each case
         found = _weighted_mean(block.scores[metric], whole)
     elif block.class_names:
         found = _multiclass(metric, block, whole, bins)

@@ -32,7 +32,7 @@ from mmbench.testing.examples import (
     example_batch,
     example_problem,
 )
-from mmbench.testing.trials import STEPS, Trial, plain_predictions, trial
+from mmbench.testing.trials import MANY, STEPS, Trial, plain_predictions, trial
 from mmbench.training.checkpoint import Checkpoint
 from mmbench.training.snapshot import Snapshot
 
@@ -90,6 +90,11 @@ class Subject:
         return trial(self.cls, self.values)
 
     @cached_property
+    def longer(self) -> Trial:
+        """The same with more steps, for what only shows where predictions have become sure."""
+        return trial(self.cls, self.values, steps=MANY)
+
+    @cached_property
     def lively(self) -> tuple[dict[str, Any], Trial]:
         """The hyper-parameters, at most one of them changed, with which most loss terms do something.
 
@@ -107,16 +112,18 @@ class Subject:
                     best = (other, found)
         return best
 
-    def variants(self, name: str, values: dict[str, Any]) -> Iterator[tuple[dict[str, Any], Trial]]:
+    def variants(
+        self, name: str, values: dict[str, Any], steps: int = STEPS
+    ) -> Iterator[tuple[dict[str, Any], Trial]]:
         """Yield trainings with other values of a hyper-parameter; values that are refused are left out."""
         known = getattr(self.cls.Hyperparameters.model_validate(values), name)
         for value in _others(known, self.cls.Hyperparameters.model_fields[name].annotation):
             other = {**values, name: value}
-            key = tuple(sorted((key, repr(one)) for key, one in other.items()))
+            key = (steps, *sorted((key, repr(one)) for key, one in other.items()))
             if key not in self._variants:
                 try:
                     self.cls.Hyperparameters.model_validate(other)
-                    self._variants[key] = trial(self.cls, other)
+                    self._variants[key] = trial(self.cls, other, steps=steps)
                 except (UserError, ValidationError, ValueError, ArithmeticError, RuntimeError):
                     self._variants[key] = None
             found = self._variants[key]
@@ -124,7 +131,7 @@ class Subject:
                 yield other, found
 
     @cached_property
-    def _variants(self) -> dict[tuple[tuple[str, str], ...], Trial | None]:
+    def _variants(self) -> dict[tuple[Any, ...], Trial | None]:
         return {}
 
 
@@ -154,21 +161,25 @@ def _effects(subject: Subject) -> Iterator[str]:
     if subject.cls.trivial:
         return
     for name in subject.cls.Hyperparameters.model_fields:
-        tried = False
-        for values, plain in (subject.lively, (subject.values, subject.base)):
-            for _, found in subject.variants(name, values):
-                tried = True
-                if found.differs(plain):
-                    break
-            else:
-                continue
-            break
-        else:
-            if tried:
-                yield (
-                    f"hyper-parameter {name!r} changes nothing in {STEPS} steps of training and the "
-                    "predictions after them; use it or remove it"
-                )
+        tried = [found.differs(plain) for found, plain in _compared(subject, name)]
+        if tried and not any(tried):
+            yield (
+                f"hyper-parameter {name!r} changes nothing in {MANY} steps of training and the predictions "
+                "after them; use it or remove it"
+            )
+
+
+def _compared(subject: Subject, name: str) -> Iterator[tuple[Trial, Trial]]:
+    """Yield trainings with another value of a hyper-parameter and with its own, until one differs."""
+    for values, plain in (subject.lively, (subject.values, subject.base)):
+        for _, found in subject.variants(name, values):
+            yield found, plain
+            if found.differs(plain):
+                return
+    for _, found in subject.variants(name, subject.values, MANY):
+        yield found, subject.longer
+        if found.differs(subject.longer):
+            return
 
 
 def _training(subject: Subject) -> Iterator[str]:
@@ -211,7 +222,7 @@ def _terms(subject: Subject) -> Iterator[str]:
         return
     found = subject.lively[1]
     for name in dict.fromkeys(name for terms in found.terms for name in terms):
-        if name not in found.alive | subject.base.alive:
+        if name not in found.alive | subject.base.alive and name not in subject.longer.alive:
             zero = all(terms.get(name, 0) == 0 for terms in found.terms)
             what = "is 0" if zero else "has no gradient by any weight"
             yield (

@@ -24,10 +24,11 @@ from mmbench.training.selection import LastWeights
 from mmbench.training.streams import StreamLoader, TaskData, labeled_data
 
 CPU = torch.device("cpu")
-STEPS = 4
+STEPS, MANY = 4, 40
+"""Steps of a short training, and of one that is long enough for sure predictions on its few images."""
 POOL = 6
 """Images of each stream's pool: not a multiple of the batch, so that batches differ."""
-TRAINING = Training(steps=STEPS, batch_size=IMAGES, optimizer=Optimizer(learning_rate=0.01))
+TRAINING = Training(batch_size=IMAGES, optimizer=Optimizer(learning_rate=0.01))
 
 Weights = dict[str, dict[str, Tensor]]
 
@@ -81,6 +82,7 @@ def trial(
     cls: type[Method],
     values: dict[str, Any],
     *,
+    steps: int = STEPS,
     changed: Stream | None = None,
     checkpoint: Checkpoint | None = None,
     on_step: Callable[[int, int], None] = lambda step, steps: None,
@@ -93,6 +95,8 @@ def trial(
         Not a trivial baseline.
     values : dict
         Hyper-parameters that differ from the defaults.
+    steps : int
+        How many.
     changed : Stream, optional
         A stream that gets other images than usual.
     checkpoint : Checkpoint, optional
@@ -100,13 +104,14 @@ def trial(
     on_step : callable
         Told (steps done, steps) after each step.
     """
-    method = built_on(cls, values, example_problem(cls, steps=STEPS))
+    method = built_on(cls, values, example_problem(cls, steps=steps))
+    training = TRAINING.model_copy(update={"steps": steps})
     data = {task: _data(task, changed) for task in sorted(cls.tasks)}
     method.start(labeled_data(data, cls.streams))
     found = Trial(method, _weights(method))
     _watch(found)
-    loader = StreamLoader(data, cls.streams, TRAINING, seed=0, views=cls.views)
-    train(method, loader, TRAINING, LastWeights(), device=CPU, checkpoint=checkpoint, on_step=on_step)
+    loader = StreamLoader(data, cls.streams, training, seed=0, views=cls.views)
+    train(method, loader, training, LastWeights(), device=CPU, checkpoint=checkpoint, on_step=on_step)
     images, settings = _images(1), cls.adaptation
     for task in sorted(cls.tasks):
         predicted = predict if settings is None else adapted_predictions

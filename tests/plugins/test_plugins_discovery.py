@@ -61,7 +61,7 @@ def test_a_file_and_a_folder_of_plugins(tmp_path):
 def test_an_installed_package_is_found_through_its_entry_point(tmp_path, monkeypatch):
     write(tmp_path, "from_package", file="acme_methods.py")
     monkeypatch.syspath_prepend(tmp_path)
-    point = EntryPoint("from_package", "acme_methods", discovery.ENTRY_POINT_GROUP)
+    point = EntryPoint("from_package", "acme_methods", discovery.ENTRY_POINT_GROUPS[0])
     monkeypatch.setattr(discovery, "entry_points", lambda group: [point])
     assert "from_package" in discover()
 
@@ -69,7 +69,7 @@ def test_an_installed_package_is_found_through_its_entry_point(tmp_path, monkeyp
 def test_a_broken_installed_package_stops_only_who_names_its_methods(tmp_path, monkeypatch):
     (tmp_path / "broken_methods.py").write_text("import sys\n1 / 0\n")
     monkeypatch.syspath_prepend(tmp_path)
-    point = EntryPoint("from_package", "broken_methods", discovery.ENTRY_POINT_GROUP)
+    point = EntryPoint("from_package", "broken_methods", discovery.ENTRY_POINT_GROUPS[0])
     monkeypatch.setattr(discovery, "entry_points", lambda group: [point])
     registry = discover()
     assert "multimix" in registry
@@ -113,7 +113,7 @@ def test_listing_describes_a_method(tmp_path):
         ("def broken(:", "cannot be loaded: SyntaxError: .*line 1"),
         ("import no_such_module_here", "cannot be loaded: ModuleNotFoundError: .*line 1"),
         ("\n\n1 / 0", r"cannot be loaded: ZeroDivisionError: division by zero \(line 3\)"),
-        ("x = 1", "registers no method; decorate a class"),
+        ("x = 1", "registers nothing; decorate a class"),
         (
             "import sys\n\nsys.exit(0)",
             r"cannot be loaded: it exits when it is imported \(line 3\); put that under if __name__ ==",
@@ -174,7 +174,7 @@ def test_only_a_class_with_the_contract_can_be_registered(tmp_path, monkeypatch,
         discover([path])
     assert "\n" not in str(caught.value)
     monkeypatch.syspath_prepend(tmp_path)
-    point = EntryPoint("x", "registers_no_class", discovery.ENTRY_POINT_GROUP)
+    point = EntryPoint("x", "registers_no_class", discovery.ENTRY_POINT_GROUPS[0])
     monkeypatch.setattr(discovery, "entry_points", lambda group: [point])
     assert re.match(f"^{path}:{line}: register_method.*{message}", discover().broken["x"])
 

@@ -242,7 +242,7 @@ def test_a_hyper_parameter_that_changes_nothing_is_a_fault(name):
             return found
 
     (found,) = faults(Idle)
-    assert found.startswith(f"hyper-parameter '{name}' changes nothing in 4 steps of training")
+    assert found.startswith(f"hyper-parameter '{name}' changes nothing in 40 steps of training")
 
 
 class Thresholded(Good):

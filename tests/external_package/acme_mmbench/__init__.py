@@ -1,0 +1,1 @@
+"""Plugins for mmbench, one module for each kind."""
