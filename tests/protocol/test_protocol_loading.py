@@ -183,7 +183,7 @@ def test_the_json_schema_accepts_what_the_loader_accepts(matrix):
         validator.validate(parse_protocol(text).model_dump(mode="json"))
     for old, new in (("steps: 1e3", "stepz: 1"), ("[unet,", "[5,"), ("values: [1, 0.5]", "values: []")):
         assert not validator.is_valid(parse_document(matrix.text.replace(old, new), "f").value)
-    assert not validator.is_valid(parse_document(matrix.text + "backbone: smp\n", "f").value)
+    assert not validator.is_valid(parse_document(matrix.text + "backbone: smp:unet\n", "f").value)
 
 
 def test_every_field_is_documented_or_has_a_telling_title():

@@ -152,8 +152,9 @@ MISTAKES = [
     ),
     (
         "name: demo",
-        "name: demo\nbackbone: smp",
-        "f.yaml:2: backbone: 'smp' is not 'paper_unet' or 'smp:<decoder>/<timm encoder>'",
+        "name: demo\nbackbone: smp:unet",
+        "f.yaml:2: backbone: 'smp:unet' is not 'paper_unet', 'smp:<decoder>/<timm encoder>' or "
+        "the name of a plugin's backbone",
     ),
     (
         "name: demo",
