@@ -87,3 +87,36 @@ def entropy(prediction: Prediction) -> Tensor:
         return Categorical(logits=prediction.class_logits.float()).entropy().mean()
     assert prediction.mask_logits is not None
     return Bernoulli(logits=prediction.mask_logits.float()).entropy().mean()
+
+
+def freeze(part: nn.Module) -> None:
+    """Let nothing of a part of a network learn, and leave it in evaluation mode: a probe of its features."""
+    part.requires_grad_(False)
+    part.eval()
+
+
+def lora(part: nn.Module, rank: int) -> None:
+    """Let nothing of a part learn but low-rank additions to its linear and convolutional layers, by ``peft``.
+
+    They start at zero, and count as much as the layers (Hu et al. 2022, arXiv:2106.09685, with alpha = rank).
+
+    Raises
+    ------
+    PluginError
+        If ``peft`` is not installed, or the part has no such layers.
+    """
+    try:
+        from peft import LoraConfig, inject_adapter_in_model
+    except ImportError as error:
+        raise PluginError("low-rank adaptation needs peft: pip install 'mmbench[lora]'") from error
+    from torch import nn
+
+    # Grouped convolutions have no low-rank form in peft.
+    fit = [
+        name
+        for name, layer in part.named_modules()
+        if isinstance(layer, nn.Linear) or (isinstance(layer, nn.Conv2d) and layer.groups == 1)
+    ]
+    if not fit:
+        raise PluginError("low-rank adaptation finds no linear or convolutional layer")
+    inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=rank, target_modules=fit), part)

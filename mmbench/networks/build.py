@@ -81,8 +81,13 @@ def build_network(
     return MultitaskNetwork(body, bridge if segment else "none", saliency_scale)
 
 
-def check_backbone(backbone: Backbone, image_size: int) -> None:
+def check_backbone(backbone: Backbone, image_size: int) -> str:
     """Build a backbone once and run it on one blank image, so that a misfit shows before any training.
+
+    Returns
+    -------
+    str
+        The sha256 of the file of weights that it starts from; empty without one.
 
     Raises
     ------
@@ -104,3 +109,8 @@ def check_backbone(backbone: Backbone, image_size: int) -> None:
         raise ProtocolError(
             f"{backbone.name} makes masks of {masks.shape[-1]} pixels from images of {image_size}"
         )
+    if backbone.file is None:
+        return ""
+    from mmbench.networks.smp import check_weights
+
+    return check_weights(backbone)

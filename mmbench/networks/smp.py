@@ -8,15 +8,21 @@ from typing import Any
 import segmentation_models_pytorch as smp
 import timm
 import torch
+from safetensors import safe_open
 from torch import Tensor, nn
 from torch.nn import functional
 
 from mmbench.errors import ProtocolError, suggestion
+from mmbench.files import digest_file
 from mmbench.networks.multitask import Body
 from mmbench.protocol.schema import Backbone
 
 # These decoders read the deepest features only (or deepest and finest), so the bridge joins there.
 _READ_DEEPEST = ("deeplabv3", "deeplabv3plus", "pspnet")
+
+
+MISSING = 0.05
+"""Share of an encoder's weights that a file may lack: counters of batches are not always saved."""
 
 
 class SMPNetwork(Body):
@@ -57,7 +63,7 @@ class SMPNetwork(Body):
     ):
         super().__init__()
         decoder, encoder = backbone.name.removeprefix("smp:").split("/", 1)
-        model = _make(decoder, encoder, backbone.pretrained, image_size, num_structures)
+        model = _make(decoder, encoder, backbone, image_size, num_structures)
         self.encoder = model.encoder
         channels = self.encoder.out_channels
         if classify:
@@ -95,7 +101,7 @@ def _identity_mix(channels: int, extra: int) -> nn.Conv2d:
     return mix
 
 
-def _make(decoder: str, encoder: str, pretrained: bool, image_size: int, num_structures: int) -> Any:
+def _make(decoder: str, encoder: str, backbone: Backbone, image_size: int, num_structures: int) -> Any:
     # DPT's decoder also wants the transformer's class tokens, which the other encoders do not have.
     architectures = [name for name in smp.MODEL_ARCHITECTURES_MAPPING if name != "dpt"]
     if decoder not in architectures:
@@ -108,14 +114,21 @@ def _make(decoder: str, encoder: str, pretrained: bool, image_size: int, num_str
     if not own and _fixed_input(encoder):
         options["img_size"] = image_size
     name = encoder if own else f"tu-{encoder}"
-    weights = ("imagenet" if own else True) if pretrained else None
+    weights = ("imagenet" if own else True) if backbone.pretrained else None
+    if backbone.file is not None:
+        if own:
+            raise ProtocolError(f"{encoder!r} takes no file of weights; take a timm encoder")
+        check_weights(backbone)
+        options["pretrained_cfg_overlay"] = {"file": str(backbone.file)}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return smp.create_model(decoder, name, encoder_weights=weights, **options)
+            model = smp.create_model(decoder, name, encoder_weights=weights, **options)
     except Exception as error:
         cause = " ".join(str(error).split())[:200]
-        if pretrained:
+        if backbone.file is not None:
+            raise ProtocolError(f"{backbone.file}: are not weights of timm's {encoder!r}: {cause}") from error
+        if backbone.pretrained:
             raise ProtocolError(
                 f"the ImageNet weights of {encoder!r} are not here and cannot be downloaded; where "
                 f"there is internet run python -c \"import timm; timm.create_model('{encoder}', "
@@ -123,6 +136,46 @@ def _make(decoder: str, encoder: str, pretrained: bool, image_size: int, num_str
                 f"or set pretrained: false ({type(error).__name__})"
             ) from error
         raise ProtocolError(f"{decoder!r} and {encoder!r} do not fit together: {cause}") from error
+    if backbone.file is not None:
+        _check_loaded(backbone, model.encoder)
+    return model
+
+
+def _check_loaded(backbone: Backbone, encoder: nn.Module) -> None:
+    """Refuse a file that has not the encoder's weights, by timm's names for them."""
+    assert backbone.file is not None
+    # Where features are taken out, timm flattens the names of stages.
+    own = {name.removeprefix("model.").replace(".", "_") for name in encoder.state_dict()}
+    with safe_open(backbone.file, framework="pt") as content:
+        missing = sorted(own - {name.replace(".", "_") for name in content.keys()})  # noqa: SIM118
+    if len(missing) > MISSING * len(own):
+        raise ProtocolError(
+            f"{backbone.file}: lacks {len(missing)} of the {len(own)} weights of {backbone.name}, such as "
+            f"{missing[0]}; it must have timm's names for them",
+            at=("pretrained",),
+        )
+
+
+def check_weights(backbone: Backbone) -> str:
+    """Return the sha256 of the file of weights that a backbone starts from; empty without one.
+
+    Raises
+    ------
+    ProtocolError
+        If it is not there, or not the file that the protocol means.
+    """
+    if backbone.file is None:
+        return ""
+    if not backbone.file.is_file():
+        raise ProtocolError(f"{backbone.file}: no such file of weights", at=("pretrained",))
+    found = digest_file(backbone.file)
+    if backbone.digest not in ("", found):
+        raise ProtocolError(
+            f"{backbone.file}: has the sha256 {found}, not {backbone.digest}; name the right file, or remove "
+            "the digest",
+            at=("digest",),
+        )
+    return found
 
 
 def _fixed_input(encoder: str) -> bool:

@@ -11,11 +11,14 @@ import pandas as pd
 from mmbench.data.dataset import PARTS, Dataset
 from mmbench.data.leaks import LeakReport, check_leaks, protocol_parts
 from mmbench.data.loaded import cached_dataset
-from mmbench.errors import Location, ProtocolError, located
+from mmbench.errors import LeakError, Location, ProtocolError, located
 from mmbench.protocol.schema import Protocol
 from mmbench.protocol.specs import DomainDigest
 from mmbench.protocol.vocabulary import Budget, Task
 from mmbench.stats.blocks import effective_patients
+
+BACKBONE = "backbone"
+"""What acknowledged leaks call the weights that a backbone starts from."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,35 @@ class ProtocolData:
                         "remove the methods that learn from target images",
                         at=("targets", task.value, index),
                     )
-        return check_leaks(protocol_parts(self.sources, self.targets, seen), protocol.acknowledged_leaks)
+        known = [pair for pair in protocol.acknowledged_leaks if BACKBONE not in pair]
+        self._check_backbone(protocol)
+        return check_leaks(protocol_parts(self.sources, self.targets, seen), known)
+
+    def _check_backbone(self, protocol: Protocol) -> None:
+        """Refuse to test on what the backbone's weights were trained on, unless the protocol says so."""
+        known = {name for pair in protocol.acknowledged_leaks if BACKBONE in pair for name in pair}
+        for task, source in self.sources.items():
+            for dataset, part in ((source, "test"), *self.targets[task]):
+                name = f"{dataset.domain}:{part}"
+                if dataset.name in protocol.backbone.trained_on and name not in known:
+                    raise LeakError(
+                        f"leak: the backbone was trained on {dataset.name}, and {name} is tested - "
+                        f"to run anyway, set 'acknowledged_leaks: [[{BACKBONE}, {name}]]'"
+                    )
+
+    def backbone_notes(self, protocol: Protocol) -> list[str]:
+        """Return what the backbone's weights were trained on, and which tests that touches."""
+        backbone = protocol.backbone
+        if not backbone.pretrained:
+            return []
+        trained = (
+            ", ".join(backbone.trained_on) or "nothing that the protocol declares (backbone: trained_on)"
+        )
+        leaks = [pair for pair in protocol.acknowledged_leaks if BACKBONE in pair]
+        return [
+            f"the backbone starts from weights trained on {trained}",
+            *(f"leak (acknowledged): {' and '.join(pair)}: trained on what is tested" for pair in leaks),
+        ]
 
 
 def load_data(protocol: Protocol, data_root: Path | None, on_dataset: Callable[[str], None]) -> ProtocolData:

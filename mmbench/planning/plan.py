@@ -150,7 +150,7 @@ def make_plan(
     registry = discover(plugins)
     _check_metrics(protocol)
     methods, skipped = runnable(resolve_methods(protocol, registry), registry, protocol)
-    _check_backbone(protocol)
+    protocol = _with_backbone(protocol)
     data = load_data(protocol, data_root, on_dataset)
     domains = data.digests
     methods, without = with_target_images(methods, domains)
@@ -167,7 +167,13 @@ def make_plan(
         domains=domains,
         methods={entry.label: summary for entry, summary in methods},
         leaks=leaks,
-        notes=(*_notes(data, leaks), *recipe_notes(methods, protocol), *skipped, *uncovered),
+        notes=(
+            *_notes(data, leaks),
+            *data.backbone_notes(protocol),
+            *recipe_notes(methods, protocol),
+            *skipped,
+            *uncovered,
+        ),
         cases=data.cases,
         patients=data.patients,
         parts=data.parts,
@@ -200,9 +206,12 @@ def _check_metrics(protocol: Protocol) -> None:
             )
 
 
-def _check_backbone(protocol: Protocol) -> None:
-    if protocol.backbone.name != "paper_unet":
-        from mmbench.networks.build import check_backbone
+def _with_backbone(protocol: Protocol) -> Protocol:
+    """Check that the backbone can be built, and return the protocol with its weights' digest."""
+    if protocol.backbone.name == "paper_unet":
+        return protocol
+    from mmbench.networks.build import check_backbone
 
-        with located("backbone"):
-            check_backbone(protocol.backbone, protocol.image_size)
+    with located("backbone"):
+        digest = check_backbone(protocol.backbone, protocol.image_size)
+    return protocol.model_copy(update={"backbone": protocol.backbone.model_copy(update={"digest": digest})})

@@ -98,7 +98,12 @@ def _found_beside(protocol: Protocol, folder: Path) -> Protocol:
         for role in (protocol.sources, protocol.targets)
     )
     plugins = [*map(found, protocol.plugins)]
-    return protocol.model_copy(update={"sources": sources, "targets": targets, "plugins": plugins})
+    backbone = protocol.backbone
+    if backbone.file is not None:
+        backbone = backbone.model_copy(update={"pretrained": found(str(backbone.file))})
+    return protocol.model_copy(
+        update={"sources": sources, "targets": targets, "plugins": plugins, "backbone": backbone}
+    )
 
 
 @contextmanager

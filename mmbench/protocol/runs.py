@@ -84,7 +84,13 @@ class RunSpec(Strict):
         content = self.model_dump(
             mode="json", exclude={"label", "sources", "selected_on", "target_images", "trained_as"}
         )
-        training = content["training"]
+        training, backbone = content["training"], content["backbone"]
+        # Where a file lies changes nothing, what is in it does.
+        del backbone["trained_on"]
+        if self.backbone.file is not None:
+            del backbone["pretrained"]
+        else:
+            del backbone["digest"]
         if self.training.stop is None and self.training.swad is None:
             del training["validations"]
         # What later versions added is left out where it has no effect, so that no result is made again.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from mmbench.protocol.annotations import BareString, Fraction, Positive, Strict, Words, located_error
-from mmbench.protocol.vocabulary import Stream, Task
+from mmbench.protocol.vocabulary import Stream, Task, dataset_name
 
 
 class Backbone(Strict):
@@ -25,8 +26,26 @@ class Backbone(Strict):
     """``paper_unet``: number of encoder blocks."""
     dropout: float = Field(default=0.25, ge=0, lt=1)
     """``paper_unet``: dropout rate after each block."""
-    pretrained: bool = False
-    """``smp:*``: start from the encoder's ImageNet weights."""
+    pretrained: Annotated[
+        bool | Annotated[str, Field(pattern=r"^.+\.safetensors$", max_length=1000)],
+        BeforeValidator(lambda value: True if value == "imagenet" else value),
+        Words("true, false, 'imagenet' or the path of a .safetensors file"),
+    ] = False
+    """``smp:*``: weights that the encoder starts from: those that timm has for its name (``true``, or
+    ``imagenet``; a tag as in ``resnet18.a1_in1k`` names others), or those of a local ``.safetensors`` file,
+    whose path may be relative to the protocol file."""
+    digest: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
+    """sha256 of that file: filled in when a protocol is planned; where it is given, the file must match."""
+    trained_on: list[Annotated[str, AfterValidator(dataset_name)]] = Field(
+        default_factory=list, max_length=100
+    )
+    """The datasets that these weights were trained on, such as ``chestxray14``: none of them may be tested
+    on, unless ``acknowledged_leaks`` says so."""
+
+    @property
+    def file(self) -> Path | None:
+        """The local file of weights to start from."""
+        return Path(self.pretrained) if isinstance(self.pretrained, str) else None
 
 
 class Optimizer(Strict):

@@ -17,7 +17,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from mmbench.errors import UserError
+from mmbench.errors import PluginError, UserError
 from mmbench.methods.base import Method
 from mmbench.methods.batch import CutMix, Geometry
 from mmbench.methods.persistence import load_method, save_method
@@ -124,11 +124,20 @@ class Subject:
                 try:
                     self.cls.Hyperparameters.model_validate(other)
                     self._variants[key] = trial(self.cls, other, steps=steps)
+                except PluginError:
+                    if isinstance(value, str):
+                        self.refused.add(name)
+                    self._variants[key] = None
                 except (UserError, ValidationError, ValueError, ArithmeticError, RuntimeError):
                     self._variants[key] = None
             found = self._variants[key]
             if found is not None:
                 yield other, found
+
+    @cached_property
+    def refused(self) -> set[str]:
+        """Choices that the method cannot make here, as where a package is missing, by hyper-parameter."""
+        return set()
 
     @cached_property
     def _variants(self) -> dict[tuple[Any, ...], Trial | None]:
@@ -162,7 +171,7 @@ def _effects(subject: Subject) -> Iterator[str]:
         return
     for name in subject.cls.Hyperparameters.model_fields:
         tried = [found.differs(plain) for found, plain in _compared(subject, name)]
-        if tried and not any(tried):
+        if tried and not any(tried) and not subject.refused:
             yield (
                 f"hyper-parameter {name!r} changes nothing in {MANY} steps of training and the predictions "
                 "after them; use it or remove it"
@@ -176,6 +185,16 @@ def _compared(subject: Subject, name: str) -> Iterator[tuple[Trial, Trial]]:
             yield found, plain
             if found.differs(plain):
                 return
+    # It may count only where another one has another value, that cannot be tried if a package is missing.
+    if subject.refused:
+        return
+    for other in subject.cls.Hyperparameters.model_fields:
+        if other != name:
+            for values, plain in subject.variants(other, subject.values):
+                for _, found in subject.variants(name, values):
+                    yield found, plain
+                    if found.differs(plain):
+                        return
     for _, found in subject.variants(name, subject.values, MANY):
         yield found, subject.longer
         if found.differs(subject.longer):

@@ -1,7 +1,11 @@
 """Backbones from segmentation-models-pytorch and timm, bridge and class head included."""
 
+import hashlib
+
 import pytest
+import timm
 import torch
+from safetensors.torch import save_file
 
 from mmbench.errors import ProtocolError
 from mmbench.networks.build import build_network, check_backbone
@@ -74,3 +78,39 @@ def test_weights_that_cannot_be_had_come_with_instructions(monkeypatch, tmp_path
     backbone = Backbone(name="smp:unet/resnet18", pretrained=True)
     with pytest.raises(ProtocolError, match=r"cannot be downloaded; .*HF_HOME.* or set pretrained: false"):
         build_network(backbone, classify=True, segment=True, image_size=64)
+
+
+@pytest.fixture
+def weights(tmp_path):
+    """A file of weights as timm saves them: three input channels, a classifier of a thousand classes."""
+    torch.manual_seed(1)
+    model = timm.create_model("resnet18")
+    save_file(model.state_dict(), tmp_path / "own.safetensors")
+    return tmp_path / "own.safetensors", model.state_dict()
+
+
+def from_file(path, **others):
+    backbone = Backbone(name="smp:unet/resnet18", pretrained=str(path), **others)
+    return build_network(backbone, classify=True, segment=True, image_size=64)
+
+
+def test_a_local_file_of_weights_is_where_the_encoder_starts(weights):
+    path, state = weights
+    found = from_file(path).body.encoder.state_dict()
+    assert torch.equal(found["model.layer4.1.conv2.weight"], state["layer4.1.conv2.weight"])
+    # One channel gets the sum of three, so that a grey image has the features of its grey copy in three.
+    torch.testing.assert_close(found["model.conv1.weight"], state["conv1.weight"].sum(1, keepdim=True))
+
+
+def test_the_file_must_be_the_one_that_is_meant(weights, tmp_path):
+    path, _ = weights
+    digest = check_backbone(Backbone(name="smp:unet/resnet18", pretrained=str(path)), 64)
+    assert digest == hashlib.sha256(path.read_bytes()).hexdigest()
+    from_file(path, digest=digest)
+    with pytest.raises(ProtocolError, match=f"has the sha256 {digest}, not {'0' * 64}"):
+        from_file(path, digest="0" * 64)
+    with pytest.raises(ProtocolError, match=r"gone.safetensors: no such file of weights"):
+        from_file(tmp_path / "gone.safetensors")
+    save_file({"other": torch.zeros(1)}, path)
+    with pytest.raises(ProtocolError, match=r"lacks \d+ of the \d+ weights of smp:unet/resnet18"):
+        from_file(path)

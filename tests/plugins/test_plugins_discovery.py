@@ -38,7 +38,7 @@ def test_built_in_methods():
     assert set(discover()) == {
         *("unet", "enc", "encssl", "umtl", "umtls", "umtl_ssl", "umtl_ssl_s", "multimix"),
         *("majority", "positive", "prevalence", "mean_mask", "pcgrad", "mean_teacher"),
-        *("cps", "unimatch", "self_training", "tent", "minent"),
+        *("cps", "unimatch", "self_training", "tent", "minent", "foundation"),
     }
 
 
