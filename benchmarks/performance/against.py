@@ -1,10 +1,10 @@
-"""A MultiMix training step against another commit's: ``python -m benchmarks.performance.against COMMIT``.
+"""A training step against another commit's: ``python -m benchmarks.performance.against COMMIT [METHOD…]``.
 
 Each commit computes in a process of its own, one thread, and the two take turns. The setting is the phantom
-protocols': 48 px, a quarter of the width, 10 images per stream. First the losses of some steps are compared,
-from the same weights and images and without dropout, whose random numbers two commits may draw in another
-order. Only the first steps can be: Adam divides small gradients by their size, so that rounding errors soon
-are as large as steps.
+protocols': 48 px, a quarter of the width, 10 images per stream, and MultiMix where no method is named. First
+the losses of some steps are compared, from the same weights and images and without dropout, whose random
+numbers two commits may draw in another order. Only the first steps can be: Adam divides small gradients by
+their size, so that rounding errors soon are as large as steps.
 """
 
 import argparse
@@ -24,19 +24,22 @@ def main():
     """Print the seconds of both steps, their ratio, and how far the losses are apart."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("commit", help="of this repository, such as 6a67cb4")
-    commit = parser.parse_args().commit
+    parser.add_argument("methods", nargs="*", default=["multimix"])
+    asked = parser.parse_args()
+    commit = asked.commit
     with tempfile.TemporaryDirectory() as folder:
         other = Path(folder) / "checkout"
         subprocess.run(["git", "worktree", "add", "--detach", str(other), commit], cwd=ROOT, check=True)
         try:
-            compare(other, Path(folder) / "weights.pt", commit)
+            for method in asked.methods:
+                compare(other, Path(folder) / f"{method}.pt", commit, method)
         finally:
             subprocess.run(["git", "worktree", "remove", "--force", str(other)], cwd=ROOT, check=True)
 
 
-def compare(other, weights, commit):
+def compare(other, weights, commit, method):
     """Let the two take turns."""
-    ours, theirs = (start(checkout, weights) for checkout in (ROOT, other))
+    ours, theirs = (start(checkout, weights, method) for checkout in (ROOT, other))
     found = [turn(process, COMPARED, 0.0) for process in (ours, theirs)]
     apart = max(abs(a - b) for a, b in zip(*(losses for _, losses in found), strict=True))
     for process in (ours, theirs):
@@ -50,20 +53,21 @@ def compare(other, weights, commit):
         process.wait()
     now, then = (1000 * statistics.median(measured) / STEPS for measured in seconds)
     print(
-        f"{commit} {then:.1f} ms, this {now:.1f} ms a step: {then / now:.2f}x (medians of {ROUNDS} rounds); "
+        f"{method}: {commit} {then:.1f} ms, this {now:.1f} ms a step: {then / now:.2f}x "
+        f"(medians of {ROUNDS} rounds); "
         f"losses of {COMPARED} steps without dropout agree to {apart:.1e}"
     )
 
 
-def start(checkout, weights):
+def start(checkout, weights, method):
     """Start the process that trains with a checkout's code; the first one writes the weights."""
     package = checkout / "mmbench" / "baselines"
     linked = checkout != ROOT
-    if linked:  # as the build configuration maps it
+    if linked and not package.exists():  # as the build configuration maps it
         package.symlink_to(checkout / "baselines")
     environment = {**os.environ, "PYTHONPATH": str(checkout), "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(
-        [sys.executable, __file__.replace("against", "served"), str(weights)],
+        [sys.executable, __file__.replace("against", "served"), str(weights), method],
         cwd=checkout,
         env=environment,
         stdin=subprocess.PIPE,

@@ -3,11 +3,11 @@
 It uses names of the package alone that every commit has.
 """
 
+import importlib
 import sys
 from pathlib import Path
 
 import torch
-from mmbench.baselines.multimix import MultiMix
 
 from mmbench import methods
 from mmbench.methods import Problem, StreamBatch
@@ -31,10 +31,12 @@ def main():
 
 
 def build(dropout, weights):
-    """Build MultiMix with the weights of the file; make the file if there is none."""
+    """Build the method with the weights of the file; make the file if there is none."""
     torch.manual_seed(0)
-    method = MultiMix()
-    method.build(Problem(frozenset(MultiMix.tasks), Backbone(width=WIDTH, dropout=dropout), SIDE))
+    module = importlib.import_module(f"mmbench.baselines.{sys.argv[2]}")
+    (cls,) = (one for one in vars(module).values() if getattr(one, "name", None) == sys.argv[2])
+    method = cls()
+    method.build(Problem(frozenset(cls.tasks), Backbone(width=WIDTH, dropout=dropout), SIDE))
     if weights.exists():
         method.network.load_state_dict(torch.load(weights))
     else:
