@@ -34,13 +34,17 @@ def methods(
     if name is not None:
         _show_method(found[0])
         return
-    table = make_table("method", "learns", "labeled", "unlabeled", "what it is", wrap=("what it is",))
+    heads = ("method", "learns", "labeled", "unlabeled", "targets", "what it is")
+    table = make_table(*heads, wrap=("what it is",))
     for trivial in (False, True):
         for entry in (entry for entry in found if entry["trivial"] is trivial):
             table.add_row(
                 entry["name"],
                 _tasks(entry["tasks"]),
-                *(_tasks(_of(entry["streams"], kind)) for kind in ("labeled", "unlabeled")),
+                *(
+                    _tasks(_of(entry["streams"], kind))
+                    for kind in ("labeled", "unlabeled", "unlabeled_target")
+                ),
                 entry["title"],
             )
         table.add_section()
@@ -143,8 +147,8 @@ def _tasks(names: list[str]) -> str:
 
 
 def _of(streams: list[str], kind: str) -> list[str]:
-    """Return the tasks of the labelled or the unlabelled streams."""
-    return [stream.removeprefix(f"{kind}_") for stream in streams if stream.startswith(f"{kind}_")]
+    """Return the tasks of the streams of a kind: labelled, unlabelled, or of the targets' images."""
+    return [task for found, _, task in (stream.rpartition("_") for stream in streams) if found == kind]
 
 
 def _show_method(entry: dict[str, Any]) -> None:

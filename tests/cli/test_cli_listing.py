@@ -126,3 +126,11 @@ def test_metrics_are_listed_as_valid_json_despite_infinite_ranges(mmbench):
     found = {entry["name"]: entry for entry in json.loads(mmbench("list", "metrics", "--json").stdout)}
     assert found["hd95"]["highest"] is None
     assert found["dice"]["highest"] == 1
+
+
+def test_target_images_have_a_column_of_their_own(mmbench):
+    lines = mmbench("list", "methods").stdout.splitlines()
+    assert lines[0].split()[:5] == ["method", "learns", "labeled", "unlabeled", "targets"]
+    shown = {line.split()[0]: line.split()[2:5] for line in lines if line[:1].isalpha()}
+    assert shown["minent"] == ["cla+seg", "-", "cla+seg"]
+    assert shown["multimix"] == ["cla+seg", "cla+seg", "-"]
