@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, get_swa_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from mmbench.methods.base import Method
 from mmbench.protocol.schema import Swad, Training
@@ -47,7 +47,7 @@ class Average:
     def _function(training: Training) -> Any:
         if training.ema is not None:
             return get_ema_multi_avg_fn(training.ema)
-        return get_swa_multi_avg_fn() if training.swa or training.swad else None
+        return _plain_mean if training.swa or training.swad else None
 
     def after_step(self, step: int) -> None:
         """Take the weights of a step in, where they count."""
@@ -180,6 +180,15 @@ def valley(losses: Sequence[float], settings: Swad) -> tuple[int, int]:
             return begin, end
     # At the end of a training, fewer validations above the threshold than that do not count either.
     return begin, max(place for place in range(begin, len(values)) if values[place] <= threshold) + 1
+
+
+def _plain_mean(averages: list[Tensor], values: list[Tensor], count: Tensor | int) -> None:
+    """Take values into means over as many as were taken in before; counts of batches are copied."""
+    for average, value in zip(averages, values, strict=True):
+        if average.is_floating_point():
+            average.lerp_(value, 1 / (int(count) + 1))
+        else:
+            average.copy_(value)
 
 
 def _mean(parts: Sequence[tuple[Mapping[str, Tensor], int]]) -> dict[str, Tensor]:

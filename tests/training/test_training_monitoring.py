@@ -5,9 +5,11 @@ import math
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
-from mmbench.protocol.schema import Optimizer, Stop, Swa, Swad
-from mmbench.training.averaging import valley
+from mmbench.methods import Method
+from mmbench.protocol.schema import Optimizer, Stop, Swa, Swad, Training
+from mmbench.training.averaging import make_average, valley
 from mmbench.training.checkpoint import Checkpoint
 from mmbench.training.loop import train
 from mmbench.training.monitoring import Monitor, last_gain
@@ -116,6 +118,29 @@ def test_the_mean_of_the_last_steps_by_hand():
     assert seen[4] == own[4]
     assert seen[8] == pytest.approx((own[5] + own[7]) / 2)
     assert method.layer.weight.item() == pytest.approx((own[5] + own[7] + own[9]) / 3)
+
+
+@pytest.mark.parametrize(
+    "average", [{"ema": 0.5}, {"swa": Swa(start=0)}, {"swad": Swad(converge=1, tolerance=1)}]
+)
+def test_statistics_are_averaged_and_counts_of_batches_are_not(average):
+    norm, means = nn.BatchNorm1d(1), []
+    method = Method()
+    method.norm = norm
+    kept = make_average(method, Training(steps=4, validations=4, **average))
+    for step in range(1, 5):
+        norm(torch.full((2, 1), float(step)))
+        means.append(norm.running_mean.item())
+        kept.after_step(step)
+        kept.after_validation({"step": step, "score": 0.5})
+    kept.keep()
+    assert "ema" in average or norm.num_batches_tracked.item() == 4
+    expected = sum(means) / 4
+    if "ema" in average:
+        expected = means[0]
+        for mean in means[1:]:
+            expected = (expected + mean) / 2
+    assert norm.running_mean.item() == pytest.approx(expected)
 
 
 def test_the_mean_within_the_valley_by_hand():
