@@ -74,7 +74,7 @@ class _Job:
 
     def _train(self) -> None:
         self.method = self.trainer.train()
-        self.trained = True
+        self.trained = not self.trainer.taken_over
 
     def _predict(self, specs: tuple[PredictionsSpec, ...]) -> None:
         for number, spec in enumerate(specs):

@@ -50,12 +50,18 @@ class RunTrainer:
         Where its record goes.
     on_progress : callable
         Told (steps done, steps, phase).
+
+    Attributes
+    ----------
+    taken_over : bool
+        Whether the weights were another run's, so that nothing was trained.
     """
 
     def __init__(self, task: RunTask, store: ResultStore, on_progress: OnProgress):
         self.task = task
         self.store = store
         self.on_progress = on_progress
+        self.taken_over = False
         self.device = torch.device(task.device)
         self.registered = cached_registry(task.plugins).get(task.run.method)
         self.source = source_of(self.registered.source_digest, task.run.backbone.name)
@@ -169,6 +175,7 @@ class RunTrainer:
                 save_method(method, folder)
 
         runs.write(record, files, replace=True)
+        self.taken_over = True
         return method
 
     def _build(self, *, initialised: bool = True) -> Method:

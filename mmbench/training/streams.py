@@ -152,12 +152,8 @@ class StreamLoader:
         """Return the batch of a step, counted from 1; any step can be asked for, in any order."""
         return Batch({stream: self._stream_batch(stream, step) for stream in self.streams}, step)
 
-    def rows(self, stream: Stream, step: int) -> np.ndarray:
-        """Return the rows of a stream's batch: successive slices of one permutation after another."""
-        return self.data[stream.task].pool(stream)[self.positions(stream, step)]
-
     def positions(self, stream: Stream, step: int) -> np.ndarray:
-        """Return the places in its pool of the images of a stream's batch."""
+        """Return the places in its pool of a stream's batch: slices of one permutation after another."""
         size, count = self.training.images_of(stream), len(self.data[stream.task].pool(stream))
         drawn = np.arange((step - 1) * size, step * size)
         epochs = drawn // count

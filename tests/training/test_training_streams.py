@@ -38,6 +38,10 @@ def loader(streams=OWN, seed=0, batch_size=4, augmentation=PLAIN, views=STRONG, 
     return StreamLoader(data(**kwargs), streams, training, seed=seed, views=views)
 
 
+def rows(made, stream, step):
+    return made.data[stream.task].pool(stream)[made.positions(stream, step)]
+
+
 def identities(images):
     return ((images[:, 0, 0, 0] + 1) * 127.5).round().long().tolist()
 
@@ -81,15 +85,15 @@ def test_streams_draw_from_their_own_pool():
 
 def test_every_image_comes_once_per_epoch_across_batch_borders():
     made = loader(batch_size=5)
-    rows = np.concatenate([made.rows(Stream.UNLABELED_CLASSIFICATION, step) for step in range(1, 15)])
+    drawn = np.concatenate([rows(made, Stream.UNLABELED_CLASSIFICATION, step) for step in range(1, 15)])
     for epoch in range(5):
-        assert sorted(rows[epoch * 14 : (epoch + 1) * 14]) == list(range(6, 20))
-    assert rows[:14].tolist() != rows[14:28].tolist()
+        assert sorted(drawn[epoch * 14 : (epoch + 1) * 14]) == list(range(6, 20))
+    assert drawn[:14].tolist() != drawn[14:28].tolist()
 
 
 def test_a_budget_smaller_than_the_batch_repeats_images():
-    rows = loader(batch_size=10, labeled=3).rows(Stream.LABELED_CLASSIFICATION, 1)
-    assert sorted(rows[:3]) == sorted(rows[3:6]) == [0, 1, 2]
+    drawn = rows(loader(batch_size=10, labeled=3), Stream.LABELED_CLASSIFICATION, 1)
+    assert sorted(drawn[:3]) == sorted(drawn[3:6]) == [0, 1, 2]
 
 
 def test_order_and_augmentation_depend_on_seed_stream_and_step_alone():
@@ -100,10 +104,10 @@ def test_order_and_augmentation_depend_on_seed_stream_and_step_alone():
         a = alone.batch(step)[Stream.LABELED_CLASSIFICATION].images
         b = among_all.batch(step)[Stream.LABELED_CLASSIFICATION].images
         assert torch.equal(a, b)
-    other = [loader(seed=1).rows(Stream.UNLABELED_CLASSIFICATION, step).tolist() for step in (1, 2, 3)]
-    same = [loader().rows(Stream.UNLABELED_CLASSIFICATION, step).tolist() for step in (1, 2, 3)]
+    other = [rows(loader(seed=1), Stream.UNLABELED_CLASSIFICATION, step).tolist() for step in (1, 2, 3)]
+    same = [rows(loader(), Stream.UNLABELED_CLASSIFICATION, step).tolist() for step in (1, 2, 3)]
     assert other != same
-    assert same == [loader().rows(Stream.UNLABELED_CLASSIFICATION, step).tolist() for step in (1, 2, 3)]
+    assert same == [rows(loader(), Stream.UNLABELED_CLASSIFICATION, step).tolist() for step in (1, 2, 3)]
 
 
 def test_segmentation_augmentation_moves_image_and_mask_together():
@@ -118,8 +122,8 @@ def test_segmentation_augmentation_moves_image_and_mask_together():
     made = StreamLoader(pair, [Stream.LABELED_SEGMENTATION], training, seed=0)
     part = made.batch(1)[Stream.LABELED_SEGMENTATION]
     assert torch.equal(part.masks.bool(), part.images > 0)
-    rows = torch.from_numpy(made.rows(Stream.LABELED_SEGMENTATION, 1))
-    assert not torch.equal(part.masks[:, 0].byte(), (images > 127).byte()[rows])
+    drawn = torch.from_numpy(rows(made, Stream.LABELED_SEGMENTATION, 1))
+    assert not torch.equal(part.masks[:, 0].byte(), (images > 127).byte()[drawn])
 
 
 @pytest.mark.parametrize("segmentation", ["none", "weak"])
