@@ -90,6 +90,8 @@ def test_the_table_and_the_plan_are_written(go, tmp_path):
         "parts": {"classification": {"train": 40, "validation": 0, "test": 60}},
         "leaks": {"overlaps": []},
         "trivial_baselines": ["majority"],
+        "transductive": {},
+        "metrics": [],
     }
 
 

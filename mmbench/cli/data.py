@@ -17,14 +17,6 @@ app = typer.Typer(no_args_is_help=True, help="Import or look at datasets.")
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A name from mmbench list datasets.")]
 
 
-@app.callback()
-def _with_plugins() -> None:
-    """Import or look at datasets; those of installed packages as well."""
-    from mmbench.plugins.discovery import discover
-
-    discover()
-
-
 @app.command("list", hidden=True, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def list_() -> None:
     """Say which command lists the datasets."""
@@ -53,7 +45,9 @@ def import_(
     """Check a real dataset against its published layout and counts, and decode it once."""
     from mmbench.cli.progress import CountDisplay
     from mmbench.data.importing import DEFAULT_IMAGE_SIZES, import_dataset
+    from mmbench.plugins.discovery import discover
 
+    discover()  # datasets of installed packages
     with CountDisplay(console(stderr=True), f"decoding {name}") as display:
         report = import_dataset(
             name,
@@ -99,8 +93,10 @@ def show(
     from mmbench.cli.progress import CountDisplay
     from mmbench.data import contact_sheet
     from mmbench.data.catalogue import describe, load_dataset
+    from mmbench.plugins.discovery import discover
     from mmbench.protocol.schema import DatasetChoice
 
+    discover()  # datasets of installed packages
     choice = DatasetChoice(
         dataset=describe(name).name,
         name=domain,

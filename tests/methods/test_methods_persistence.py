@@ -11,12 +11,11 @@ from torch import nn
 from mmbench.errors import PluginError
 from mmbench.files import DamagedFileError
 from mmbench.methods import CLASSIFICATION, Method, Prediction
-from mmbench.methods.base import Problem
 from mmbench.methods.persistence import load_method, method_bytes, save_method, weights_digest
 from mmbench.plugins.discovery import discover
-from mmbench.protocol.schema import Backbone
 from mmbench.protocol.vocabulary import Stream
 from mmbench.testing import built, example_batch
+from mmbench.testing.examples import example_problem
 
 REGISTRY = discover()
 CPU = torch.device("cpu")
@@ -108,7 +107,7 @@ def test_every_built_in_method_round_trips(name, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == expected
     torch.manual_seed(5)
     again = cls()
-    again.build(Problem(frozenset(cls.tasks), Backbone(width=0.25), 64))
+    again.build(example_problem(cls))
     load_method(again, tmp_path, CPU)
     assert same(everything(method), everything(again))
     assert weights_digest(method) == weights_digest(again)
