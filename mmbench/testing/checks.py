@@ -355,6 +355,27 @@ def _adaptation(subject: Subject) -> Iterator[str]:
             yield f"adapt changes no prediction for {task.value}; remove adaptation, or the task"
 
 
+def _shared_training(subject: Subject) -> Iterator[str]:
+    """Check that a method that takes another one's weights over would have trained the same."""
+    name = subject.cls.trained_as
+    if not name:
+        return
+    if name not in _known():
+        yield f"trained_as names {name!r}, and there is no such method"
+        return
+    base = _known_trial(name).method.modules()
+    for attribute, module in subject.base.method.modules().items():
+        expected = base[attribute].state_dict() if attribute in base else {}
+        found = module.state_dict()
+        if found.keys() != expected.keys() or any(
+            not torch.equal(value, expected[key]) for key, value in found.items()
+        ):
+            yield (
+                f"trained_as names {name!r}, but after {STEPS} steps {attribute} has other weights than that "
+                "method's; remove trained_as"
+            )
+
+
 def _other_classes(subject: Subject) -> Iterator[str]:
     """Check that a method takes three classes and two structures, or says why it does not."""
     cls, classes, structures = subject.cls, ("a", "b", "c"), ("d", "e")
@@ -471,6 +492,7 @@ CHECKS: Mapping[str, Callable[[Subject], Iterator[str]]] = {
     "repeated steps": _repeating,
     "teachers": _teachers,
     "adaptation": _adaptation,
+    "shared training": _shared_training,
     "resuming from a checkpoint": _resuming,
     "saving and loading": _saving,
     "three classes and two structures": _other_classes,

@@ -316,6 +316,8 @@ PLANTED = [
     ("repeated steps", Remembers, "loss term 'ce' is another one when losses is called again"),
     ("teachers", Doubled, "teacher has the layers of net and never moves"),
     ("adaptation", type("Idle", (Adapting,), {"adapt": lambda *_: None}), "adapt changes no prediction"),
+    ("shared training", variant(trained_as="enc"), "trained_as names 'enc', but after 4 steps net has other"),
+    ("shared training", variant(trained_as="ennc"), "trained_as names 'ennc', and there is no such method"),
     ("resuming from a checkpoint", Remembers, "training resumed from a checkpoint ends with different"),
     ("resuming from a checkpoint", Batchwise, "resuming from a checkpoint raises RuntimeError: split"),
     ("saving and loading", Drawn, "a method rebuilt from its saved modules and state predicts different"),
