@@ -363,7 +363,11 @@ def _shared_training(subject: Subject) -> Iterator[str]:
     if name not in _known():
         yield f"trained_as names {name!r}, and there is no such method"
         return
-    base = _known_trial(name).method.modules()
+    own = subject.cls.Hyperparameters.model_validate(subject.values).model_dump(mode="json")
+    other = _known()[name]
+    values = {key: value for key, value in own.items() if key in other.Hyperparameters.model_fields}
+    problem = example_problem(subject.cls, steps=STEPS)
+    base = trial(other, values, problem=problem).method.modules()
     for attribute, module in subject.base.method.modules().items():
         expected = base[attribute].state_dict() if attribute in base else {}
         found = module.state_dict()

@@ -13,7 +13,7 @@ from torch.nn.functional import interpolate
 
 from mmbench.evaluation.adaptation import adapted_predictions
 from mmbench.evaluation.prediction import predict
-from mmbench.methods.base import Method
+from mmbench.methods.base import Method, Problem
 from mmbench.methods.batch import Batch
 from mmbench.protocol.schema import Optimizer, Training
 from mmbench.protocol.vocabulary import Stream, Task
@@ -82,6 +82,7 @@ def trial(
     cls: type[Method],
     values: dict[str, Any],
     *,
+    problem: Problem | None = None,
     steps: int = STEPS,
     changed: Stream | None = None,
     checkpoint: Checkpoint | None = None,
@@ -95,6 +96,8 @@ def trial(
         Not a trivial baseline.
     values : dict
         Hyper-parameters that differ from the defaults.
+    problem : Problem, optional
+        Where it is not the first that the method accepts.
     steps : int
         How many.
     changed : Stream, optional
@@ -104,7 +107,7 @@ def trial(
     on_step : callable
         Told (steps done, steps) after each step.
     """
-    method = built_on(cls, values, example_problem(cls, steps=steps))
+    method = built_on(cls, values, problem or example_problem(cls, steps=steps))
     training = TRAINING.model_copy(update={"steps": steps})
     data = {task: _data(task, changed) for task in sorted(cls.tasks)}
     method.start(labeled_data(data, cls.streams))
