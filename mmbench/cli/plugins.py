@@ -53,8 +53,12 @@ def check(
 
     A dataset is also read, if it lies under --data-root.
     """
+    import torch
+
     from mmbench.plugins.discovery import discover, plugins_in
     from mmbench.testing.plugins import contracts, of_name
+
+    torch.set_num_threads(1)  # batches of four small images gain nothing from more
 
     path = Path(plugin)
     if path.suffix == ".py" or path.is_dir():
