@@ -18,7 +18,7 @@ def method():
     found = built(UniMatch, {"confidence": 0.6, "feature_dropout": 0.0}, SIDE)
     found.network.eval()  # so that nothing is dropped out
     with torch.no_grad():
-        found.network.body.mask_head.weight.mul_(20)  # so that some pixels are sure and others are not
+        found.network.body.mask_head.weight.mul_(5)  # so that some pixels are sure and others are not
     return found
 
 
