@@ -92,16 +92,20 @@ class Plan:
 
     def _transductive(self) -> dict[str, str]:
         """Return which rows see images of domains that they are tested on, and how."""
-        found = {
+        adapting = {
             label: "adapts to the images that it predicts"
             for label, summary in self.methods.items()
             if summary.transductive
         }
+        trained = {}
         for run in self.runs:
             names = {domain.domain: None for domains in run.target_images.values() for domain in domains}
             if names:
-                found[run.label] = f"is trained with those of the training parts of {', '.join(names)}"
-        return found
+                trained[run.label] = f"is trained with those of the training parts of {', '.join(names)}"
+        return {
+            label: " and ".join(how[label] for how in (adapting, trained) if label in how)
+            for label in {**adapting, **trained}
+        }
 
     def report(self) -> dict[str, Any]:
         """Return what was found out about the data and the methods, as JSON values for the store."""
