@@ -1,6 +1,5 @@
 """A pretrained encoder, and labels alone."""
 
-from dataclasses import replace
 from typing import Literal
 
 from mmbench.baselines.umtl import UMTL
@@ -14,18 +13,14 @@ class Foundation(UMTL):
     """UMTL on a pretrained encoder that is left as it is, gets low-rank additions, or learns as a whole."""
 
     class Hyperparameters(UMTL.Hyperparameters):
-        """What of the encoder learns; rank of the additions; another backbone than the protocol's."""
+        """What of the encoder learns, and the rank of the additions."""
 
         adapt: Literal["probe", "lora", "full"] = "probe"
         rank: int = 4
-        backbone: str = ""
 
     def build(self, problem):
         """Make the network, and let of its encoder learn what is to learn."""
         own = self.hyperparameters
-        if own.backbone:
-            backbone = problem.backbone.model_copy(update={"name": own.backbone, "pretrained": True})
-            problem = replace(problem, backbone=backbone)
         if own.adapt == "lora" and problem.backbone.name == "paper_unet":
             raise PluginError("paper_unet takes no low-rank additions; take an smp backbone, or adapt: full")
         super().build(problem)

@@ -87,7 +87,7 @@ def check_backbone(backbone: Backbone, image_size: int) -> str:
     Returns
     -------
     str
-        The sha256 of the file of weights that it starts from; empty without one.
+        The sha256 of the weights that it starts from; empty where they are drawn at random.
 
     Raises
     ------
@@ -109,8 +109,4 @@ def check_backbone(backbone: Backbone, image_size: int) -> str:
         raise ProtocolError(
             f"{backbone.name} makes masks of {masks.shape[-1]} pixels from images of {image_size}"
         )
-    if backbone.file is None:
-        return ""
-    from mmbench.networks.smp import check_weights
-
-    return check_weights(backbone)
+    return network.body.weights_digest

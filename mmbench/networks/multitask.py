@@ -11,7 +11,15 @@ from mmbench.networks.saliency import Bridge, Classifier, SaliencyScale, bridge_
 
 
 class Body(nn.Module):
-    """What a backbone offers. Images are (N, 1, H, W) in [-1, 1]."""
+    """What a backbone offers. Images are (N, 1, H, W) in [-1, 1].
+
+    Attributes
+    ----------
+    weights_digest : str
+        sha256 of the weights that it starts from; empty where they are drawn at random.
+    """
+
+    weights_digest = ""
 
     @abstractmethod
     def encode(self, images: Tensor) -> list[Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 from typing import Any
 
@@ -65,6 +66,7 @@ class SMPNetwork(Body):
         decoder, encoder = backbone.name.removeprefix("smp:").split("/", 1)
         model = _make(decoder, encoder, backbone, image_size, num_structures)
         self.encoder = model.encoder
+        self.weights_digest = _started_from(backbone, model.encoder)
         channels = self.encoder.out_channels
         if classify:
             self.class_head = nn.Linear(channels[-1], num_classes)
@@ -118,7 +120,8 @@ def _make(decoder: str, encoder: str, backbone: Backbone, image_size: int, num_s
     if backbone.file is not None:
         if own:
             raise ProtocolError(f"{encoder!r} takes no file of weights; take a timm encoder")
-        check_weights(backbone)
+        if not backbone.file.is_file():
+            raise ProtocolError(f"{backbone.file}: no such file of weights", at=("pretrained",))
         options["pretrained_cfg_overlay"] = {"file": str(backbone.file)}
     try:
         with warnings.catch_warnings():
@@ -136,9 +139,41 @@ def _make(decoder: str, encoder: str, backbone: Backbone, image_size: int, num_s
                 f"or set pretrained: false ({type(error).__name__})"
             ) from error
         raise ProtocolError(f"{decoder!r} and {encoder!r} do not fit together: {cause}") from error
-    if backbone.file is not None:
-        _check_loaded(backbone, model.encoder)
     return model
+
+
+def _started_from(backbone: Backbone, encoder: nn.Module) -> str:
+    """Return the sha256 of the weights that an encoder starts from; empty where they are drawn at random.
+
+    Raises
+    ------
+    ProtocolError
+        If they are not those that the protocol means.
+    """
+    if not backbone.pretrained:
+        return ""
+    if backbone.file is not None:
+        _check_loaded(backbone, encoder)
+    found = digest_file(backbone.file) if backbone.file is not None else _digest(encoder)
+    if backbone.digest not in ("", found):
+        where = backbone.file or f"the ImageNet weights of {backbone.name} that are installed here"
+        raise ProtocolError(
+            f"{where}: the sha256 is {found}, not {backbone.digest}; take the right weights, or remove the "
+            "digest",
+            at=("digest",),
+        )
+    return found
+
+
+def _digest(encoder: nn.Module) -> str:
+    """Return the sha256 of an encoder's weights and their names."""
+    found = hashlib.sha256()
+    for name, value in encoder.state_dict().items():
+        # Of a first layer for one channel, timm has added three up, and the last bit is the machine's.
+        if value.ndim < 4 or value.shape[1] > 1:
+            found.update(name.encode())
+            found.update(value.contiguous().numpy().tobytes())
+    return found.hexdigest()
 
 
 def _check_loaded(backbone: Backbone, encoder: nn.Module) -> None:
@@ -154,28 +189,6 @@ def _check_loaded(backbone: Backbone, encoder: nn.Module) -> None:
             f"{missing[0]}; it must have timm's names for them",
             at=("pretrained",),
         )
-
-
-def check_weights(backbone: Backbone) -> str:
-    """Return the sha256 of the file of weights that a backbone starts from; empty without one.
-
-    Raises
-    ------
-    ProtocolError
-        If it is not there, or not the file that the protocol means.
-    """
-    if backbone.file is None:
-        return ""
-    if not backbone.file.is_file():
-        raise ProtocolError(f"{backbone.file}: no such file of weights", at=("pretrained",))
-    found = digest_file(backbone.file)
-    if backbone.digest not in ("", found):
-        raise ProtocolError(
-            f"{backbone.file}: has the sha256 {found}, not {backbone.digest}; name the right file, or remove "
-            "the digest",
-            at=("digest",),
-        )
-    return found
 
 
 def _fixed_input(encoder: str) -> bool:

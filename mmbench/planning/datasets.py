@@ -110,32 +110,33 @@ class ProtocolData:
                         at=("targets", task.value, index),
                     )
         known = [pair for pair in protocol.acknowledged_leaks if BACKBONE not in pair]
-        self._check_backbone(protocol)
+        self._check_backbones(protocol)
         return check_leaks(protocol_parts(self.sources, self.targets, seen), known)
 
-    def _check_backbone(self, protocol: Protocol) -> None:
-        """Refuse to test on what the backbone's weights were trained on, unless the protocol says so."""
+    def _check_backbones(self, protocol: Protocol) -> None:
+        """Refuse to test on what a backbone's weights were trained on, unless the protocol says so."""
         known = {name for pair in protocol.acknowledged_leaks if BACKBONE in pair for name in pair}
+        trained = {name for backbone in protocol.backbones.values() for name in backbone.trained_on}
         for task, source in self.sources.items():
             for dataset, part in ((source, "test"), *self.targets[task]):
                 name = f"{dataset.domain}:{part}"
-                if dataset.name in protocol.backbone.trained_on and name not in known:
+                if dataset.name in trained and name not in known:
                     raise LeakError(
-                        f"leak: the backbone was trained on {dataset.name}, and {name} is tested - "
+                        f"leak: a backbone was trained on {dataset.name}, and {name} is tested - "
                         f"to run anyway, set 'acknowledged_leaks: [[{BACKBONE}, {name}]]'"
                     )
 
-    def backbone_notes(self, protocol: Protocol) -> list[str]:
-        """Return what the backbone's weights were trained on, and which tests that touches."""
-        backbone = protocol.backbone
-        if not backbone.pretrained:
-            return []
-        trained = (
-            ", ".join(backbone.trained_on) or "nothing that the protocol declares (backbone: trained_on)"
-        )
-        leaks = [pair for pair in protocol.acknowledged_leaks if BACKBONE in pair]
+    def weights_notes(self, protocol: Protocol) -> list[str]:
+        """Return what the backbones' weights were trained on, and which tests that touches."""
+        undeclared = "nothing that the protocol declares (backbone: trained_on)"
+        starts = [
+            f"{backbone.name} starts from weights trained on {', '.join(backbone.trained_on) or undeclared}"
+            for backbone in protocol.backbones.values()
+            if backbone.pretrained
+        ]
+        leaks = [pair for pair in protocol.acknowledged_leaks if BACKBONE in pair] if starts else []
         return [
-            f"the backbone starts from weights trained on {trained}",
+            *dict.fromkeys(starts),
             *(f"leak (acknowledged): {' and '.join(pair)}: trained on what is tested" for pair in leaks),
         ]
 

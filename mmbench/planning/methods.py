@@ -40,7 +40,8 @@ def resolve_methods(protocol: Protocol, registry: Registry) -> Rows:
 
 def _resolved(entry: MethodEntry, registry: Registry, protocol: Protocol) -> MethodSummary:
     found = registry.resolve(entry)
-    return found.model_copy(update={"source_digest": source_of(found.source_digest, protocol.backbone.name)})
+    backbone = protocol.backbone_of(entry).name
+    return found.model_copy(update={"source_digest": source_of(found.source_digest, backbone)})
 
 
 def runnable(rows: Rows, registry: Registry, protocol: Protocol) -> tuple[Rows, list[str]]:
@@ -50,7 +51,7 @@ def runnable(rows: Rows, registry: Registry, protocol: Protocol) -> tuple[Rows, 
         training = training_of(protocol, summary)
         problem = Problem(
             summary.tasks,
-            protocol.backbone,
+            protocol.backbone_of(entry),
             protocol.image_size,
             classes=protocol.classes,
             structures=protocol.structures,
@@ -93,6 +94,16 @@ def recipe_notes(rows: Rows, protocol: Protocol) -> list[str]:
     if not own:
         return ["recipe published: no method of this protocol declares settings of its own"]
     return [f"{label} is trained as published: {', '.join(settings)}" for label, settings in own]
+
+
+def backbone_notes(protocol: Protocol) -> list[str]:
+    """Return which rows have another backbone than the protocol's."""
+    return [
+        f"{entry.label} has a backbone of its own: {entry.backbone.name} (the others' is "
+        f"{protocol.backbone.name}), so that what differs is not the method alone"
+        for entry in protocol.methods
+        if entry.backbone is not None and entry.backbone != protocol.backbone
+    ]
 
 
 def _flat(settings: Mapping[str, Any], before: str = "") -> list[str]:

@@ -12,9 +12,10 @@ import pandas as pd
 from mmbench.data.dataset import Dataset
 from mmbench.data.leaks import LeakReport
 from mmbench.data.loaded import forget
-from mmbench.errors import ProtocolError, located, suggestion
+from mmbench.errors import Location, ProtocolError, located, suggestion
 from mmbench.planning.datasets import ProtocolData, load_data
 from mmbench.planning.methods import (
+    backbone_notes,
     left_out,
     recipe_notes,
     resolve_methods,
@@ -27,6 +28,7 @@ from mmbench.plugins.discovery import discover
 from mmbench.protocol.metrics import MAIN_METRIC, declared_json, metrics_of
 from mmbench.protocol.runs import MethodSummary, RunSpec, expand
 from mmbench.protocol.schema import Protocol
+from mmbench.protocol.settings import Backbone
 from mmbench.protocol.specs import DomainDigest, ScoresSpec, predictions_of, scores_of
 from mmbench.protocol.vocabulary import Task
 
@@ -153,8 +155,8 @@ def make_plan(
     plugins = with_plugins(protocol, plugins)
     registry = discover(plugins)
     _check_metrics(protocol)
+    protocol = _with_digests(protocol)
     methods, skipped = runnable(resolve_methods(protocol, registry), registry, protocol)
-    protocol = _with_backbone(protocol)
     data = load_data(protocol, data_root, on_dataset)
     domains = data.digests
     methods, without = with_target_images(methods, domains)
@@ -173,7 +175,8 @@ def make_plan(
         leaks=leaks,
         notes=(
             *_notes(data, leaks),
-            *data.backbone_notes(protocol),
+            *data.weights_notes(protocol),
+            *backbone_notes(protocol),
             *recipe_notes(methods, protocol),
             *skipped,
             *uncovered,
@@ -210,12 +213,16 @@ def _check_metrics(protocol: Protocol) -> None:
             )
 
 
-def _with_backbone(protocol: Protocol) -> Protocol:
-    """Check that the backbone can be built, and return the protocol with its weights' digest."""
-    if protocol.backbone.name == "paper_unet":
-        return protocol
-    from mmbench.networks.build import check_backbone
+def _with_digests(protocol: Protocol) -> Protocol:
+    """Check that the backbones can be built, and return the protocol with their weights' digests."""
 
-    with located("backbone"):
-        digest = check_backbone(protocol.backbone, protocol.image_size)
-    return protocol.model_copy(update={"backbone": protocol.backbone.model_copy(update={"digest": digest})})
+    def checked(place: Location, backbone: Backbone) -> Backbone:
+        if backbone.name == "paper_unet":
+            return backbone
+        from mmbench.networks.build import check_backbone
+
+        with located(*place):
+            digest = check_backbone(backbone, protocol.image_size)
+        return backbone.model_copy(update={"digest": digest})
+
+    return protocol.with_backbones(checked)

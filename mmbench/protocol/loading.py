@@ -23,6 +23,7 @@ from mmbench.protocol.yaml_document import (
 
 if TYPE_CHECKING:
     from mmbench.protocol.schema import Protocol
+    from mmbench.protocol.settings import Backbone
 
 SUFFIXES = (".yaml", ".yml")
 
@@ -98,12 +99,14 @@ def _found_beside(protocol: Protocol, folder: Path) -> Protocol:
         for role in (protocol.sources, protocol.targets)
     )
     plugins = [*map(found, protocol.plugins)]
-    backbone = protocol.backbone
-    if backbone.file is not None:
-        backbone = backbone.model_copy(update={"pretrained": found(str(backbone.file))})
-    return protocol.model_copy(
-        update={"sources": sources, "targets": targets, "plugins": plugins, "backbone": backbone}
-    )
+
+    def with_file(_: object, backbone: Backbone) -> Backbone:
+        if backbone.file is None:
+            return backbone
+        return backbone.model_copy(update={"pretrained": found(str(backbone.file))})
+
+    changed = protocol.model_copy(update={"sources": sources, "targets": targets, "plugins": plugins})
+    return changed.with_backbones(with_file)
 
 
 @contextmanager

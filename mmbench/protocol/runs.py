@@ -89,7 +89,7 @@ class RunSpec(Strict):
         del backbone["trained_on"]
         if self.backbone.file is not None:
             del backbone["pretrained"]
-        else:
+        if not self.backbone.digest:
             del backbone["digest"]
         if self.training.stop is None and self.training.swad is None:
             del training["validations"]
@@ -267,7 +267,7 @@ def _run(
         subset=subset,
         seed=seed,
         protocol_seed=protocol.seed,
-        backbone=protocol.backbone,
+        backbone=protocol.backbone_of(entry),
         image_size=protocol.image_size,
         training=training_of(protocol, summary),
         selection=protocol.selection,

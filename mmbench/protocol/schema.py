@@ -6,6 +6,7 @@ are at hand (:mod:`mmbench.planning.plan`).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -15,7 +16,7 @@ from pydantic import (
     model_validator,
 )
 
-from mmbench.errors import suggestion
+from mmbench.errors import Location, suggestion
 from mmbench.protocol.annotations import (
     BareString,
     Member,
@@ -101,6 +102,8 @@ class MethodEntry(Strict):
     """The row's name in tables; the method's own name when left out."""
     hyperparameters: dict[str, Any] = Field(default_factory=dict)
     """Values that differ from the method's defaults."""
+    backbone: Annotated[Backbone, BareString("name")] | None = None
+    """Another backbone than the protocol's, such as a pretrained encoder."""
 
     @property
     def label(self) -> str:
@@ -186,13 +189,14 @@ class Protocol(Strict):
 
     @model_validator(mode="after")
     def _image_size_fits(self) -> Self:
-        smallest = 2**self.backbone.depth
-        if self.backbone.name == "paper_unet" and self.image_size < smallest:
-            raise located_error(
-                f"paper_unet of depth {self.backbone.depth} needs images of at least {smallest} pixels, "
-                f"not {self.image_size}",
-                "image_size",
-            )
+        for backbone in self.backbones.values():
+            smallest = 2**backbone.depth
+            if backbone.name == "paper_unet" and self.image_size < smallest:
+                raise located_error(
+                    f"paper_unet of depth {backbone.depth} needs images of at least {smallest} pixels, "
+                    f"not {self.image_size}",
+                    "image_size",
+                )
         return self
 
     @model_validator(mode="after")
@@ -293,6 +297,27 @@ class Protocol(Strict):
     def seeds_of(self, subset: int) -> range:
         """Return the seeds that are trained on a labelled subset."""
         return range(self.most_seeds) if self.crossed else range(subset, subset + 1)
+
+    def backbone_of(self, entry: MethodEntry) -> Backbone:
+        """Return the backbone that a row is built on."""
+        return entry.backbone or self.backbone
+
+    @property
+    def backbones(self) -> dict[Location, Backbone]:
+        """Every backbone by the key that names it: the protocol's, and those of rows that have their own."""
+        own = enumerate(entry.backbone for entry in self.methods)
+        return {("backbone",): self.backbone} | {
+            ("methods", index, "backbone"): backbone for index, backbone in own if backbone is not None
+        }
+
+    def with_backbones(self, change: Callable[[Location, Backbone], Backbone]) -> Self:
+        """Return the protocol with each backbone as ``change`` makes it, given the key that names it."""
+        changed = {at: change(at, backbone) for at, backbone in self.backbones.items()}
+        methods = [
+            entry.model_copy(update={"backbone": changed.get(("methods", index, "backbone"))})
+            for index, entry in enumerate(self.methods)
+        ]
+        return self.model_copy(update={"backbone": changed[("backbone",)], "methods": methods})
 
     @property
     def reference_label(self) -> str:

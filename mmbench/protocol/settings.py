@@ -35,7 +35,8 @@ class Backbone(Strict):
     ``imagenet``; a tag as in ``resnet18.a1_in1k`` names others), or those of a local ``.safetensors`` file,
     whose path may be relative to the protocol file."""
     digest: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
-    """sha256 of that file: filled in when a protocol is planned; where it is given, the file must match."""
+    """sha256 of that file, or of the weights that timm has: filled in when a protocol is planned; where it is
+    given, the weights must match."""
     trained_on: list[Annotated[str, AfterValidator(dataset_name)]] = Field(
         default_factory=list, max_length=100
     )

@@ -18,6 +18,7 @@ from mmbench.execution.executor import Outcome, RunTask
 from mmbench.planning.plan import Plan
 from mmbench.protocol.loading import parse_protocol
 from mmbench.protocol.runs import MethodSummary, expand
+from mmbench.protocol.schema import MethodEntry
 from mmbench.protocol.specs import DomainDigest
 from mmbench.protocol.vocabulary import Stream, Task
 from mmbench.provenance import engine_digest
@@ -53,7 +54,7 @@ def tiny_plan(seeds=2):
     }
     source = DomainDigest(domain="paediatric_ap", data="d", split="s", in_domain=True)
     entries = [(entry, methods[entry.method]) for entry in protocol.methods]
-    entries.append((SimpleNamespace(label="majority"), methods["majority"]))
+    entries.append((MethodEntry(method="majority"), methods["majority"]))
     domains = {Task.CLASSIFICATION: [source]}
     return Plan(
         protocol=protocol,

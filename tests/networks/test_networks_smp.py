@@ -3,6 +3,7 @@
 import hashlib
 
 import pytest
+import segmentation_models_pytorch as smp
 import timm
 import torch
 from safetensors.torch import save_file
@@ -107,10 +108,33 @@ def test_the_file_must_be_the_one_that_is_meant(weights, tmp_path):
     digest = check_backbone(Backbone(name="smp:unet/resnet18", pretrained=str(path)), 64)
     assert digest == hashlib.sha256(path.read_bytes()).hexdigest()
     from_file(path, digest=digest)
-    with pytest.raises(ProtocolError, match=f"has the sha256 {digest}, not {'0' * 64}"):
+    with pytest.raises(ProtocolError, match=f"the sha256 is {digest}, not {'0' * 64}"):
         from_file(path, digest="0" * 64)
     with pytest.raises(ProtocolError, match=r"gone.safetensors: no such file of weights"):
         from_file(tmp_path / "gone.safetensors")
     save_file({"other": torch.zeros(1)}, path)
     with pytest.raises(ProtocolError, match=r"lacks \d+ of the \d+ weights of smp:unet/resnet18"):
         from_file(path)
+
+
+def test_weights_of_timm_are_known_by_their_values(monkeypatch):
+    """Another version of timm may have others under the same name."""
+
+    def installed(seed):
+        def create(*args, encoder_weights, **options):
+            assert encoder_weights is True
+            torch.manual_seed(seed)
+            return real(*args, encoder_weights=None, **options)
+
+        monkeypatch.setattr(smp, "create_model", create)
+
+    assert check_backbone(Backbone(name="smp:unet/resnet18"), 64) == ""
+    real = smp.create_model
+    backbone = Backbone(name="smp:unet/resnet18", pretrained=True)
+    installed(1)
+    digest = check_backbone(backbone, 64)
+    meant = backbone.model_copy(update={"digest": digest})
+    assert check_backbone(meant, 64) == digest
+    installed(2)
+    with pytest.raises(ProtocolError, match=f"ImageNet weights of .* here: the sha256 is .*, not {digest}"):
+        check_backbone(meant, 64)

@@ -175,7 +175,8 @@ MISTAKES = [
     (
         "[umtl, ",
         "[3, ",
-        "f.yaml:14: methods.0: 3 is not text or a mapping with keys such as method, name, hyperparameters",
+        "f.yaml:14: methods.0: 3 is not text or a mapping with keys such as method, name, hyperparameters, "
+        "backbone",
     ),
     (
         "dial: gain",
