@@ -133,3 +133,8 @@ def built(
         )
     )
     return method
+
+
+def parameters(method: Method) -> list[torch.nn.Parameter]:
+    """Return the weights of a method's modules."""
+    return [p for module in method.modules().values() for p in module.parameters()]

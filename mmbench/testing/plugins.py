@@ -10,9 +10,10 @@ from mmbench.errors import PluginError, suggestion
 from mmbench.plugins.extensions import Extension
 from mmbench.plugins.registry import Registry
 from mmbench.testing.backbones import backbone_faults
-from mmbench.testing.checks import CHECKS, Subject
+from mmbench.testing.checks import CHECKS, run_check
 from mmbench.testing.datasets import dataset_faults
 from mmbench.testing.metrics import metric_faults
+from mmbench.testing.subject import Subject
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def of_name(name: str, installed: Registry, data_root: Path | None = None) -> li
 
 def _method(name: str, installed: Registry) -> Contract:
     subject = Subject(installed.get(name).cls, {})
-    return Contract("method", name, lambda: ((check, subject.faults(check)) for check in CHECKS))
+    return Contract("method", name, lambda: ((check, run_check(check, subject)) for check in CHECKS))
 
 
 def _extension(one: Extension, data_root: Path | None) -> Contract:

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from mmbench.methods.base import Method
-from mmbench.testing.checks import CHECKS, Subject
+from mmbench.testing.checks import CHECKS, run_check
+from mmbench.testing.subject import Subject
 
 
 class MethodTests:
@@ -35,7 +36,7 @@ class MethodTests:
 
 def _test(name: str) -> Callable[[MethodTests], None]:
     def test(self: MethodTests) -> None:
-        found = self.subject().faults(name)
+        found = run_check(name, self.subject())
         assert not found, "\n".join(found)
 
     test.__doc__ = f"Check: {name}."
