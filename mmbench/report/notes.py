@@ -8,7 +8,7 @@ from mmbench.analysis.analysis import Analysis
 from mmbench.analysis.facts import FEW_CASES
 from mmbench.analysis.matrix import Matrix
 from mmbench.analysis.rows import Column
-from mmbench.protocol.metrics import METRICS, main_metrics
+from mmbench.protocol.metrics import METRICS, main_metrics, metrics_of
 from mmbench.protocol.schema import Protocol
 from mmbench.protocol.vocabulary import CLASS_NAMES, Task
 from mmbench.report.marks import BELOW_TRIVIAL, BETTER, EQUIVALENT, SIGNIFICANT, TRANSDUCTIVE, WORSE
@@ -99,7 +99,7 @@ def _common(matrix: Matrix) -> list[str]:
         _transductive(matrix),
         selection_sentence(matrix.protocol),
         recipe_sentence(matrix.protocol),
-        _abbreviations(matrix.columns),
+        _abbreviations(matrix.columns, matrix.protocol),
         *(f"Mixed records differ in {mixture}." for mixture in matrix.mixed),
     ]
     return [sentence for sentence in found if sentence]
@@ -166,12 +166,14 @@ def _few_cases(matrix: Matrix) -> str:
     return f"Warning: fewer than {FEW_CASES} cases, so wide uncertainty: {', '.join(few)}." if few else ""
 
 
-def _abbreviations(columns: Sequence[Column]) -> str:
-    shown = dict.fromkeys(column.metric for column in columns)
-    names = [f"{METRICS[metric].heading} {METRICS[metric].title}" for metric in shown if metric in METRICS]
-    lower = [METRICS[metric].heading for metric in shown if METRICS[metric].better == "lower"]
+def _abbreviations(columns: Sequence[Column], protocol: Protocol) -> str:
+    known = metrics_of(protocol.classes, protocol.structures)
+    names = dict.fromkeys(column.metric for column in columns)
+    shown = [known[name] for name in names if name in known]
+    titles = [f"{metric.heading} {metric.title}" for metric in shown]
+    lower = [metric.heading for metric in shown if metric.better == "lower"]
     ending = f"; lower is better for {', '.join(lower)}" if lower else ""
-    return f"{', '.join(names)}{ending}." if names else ""
+    return f"{', '.join(titles)}{ending}." if titles else ""
 
 
 def _legend(analysis: Analysis) -> list[str]:

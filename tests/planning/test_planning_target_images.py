@@ -110,3 +110,31 @@ def test_rows_that_saw_target_images_are_marked(tmp_path, cache):
         "‡ saw images of tested domains, without labels: minent is trained with those of" in note
         for note in spread_notes(matrix)
     )
+
+
+BOTH = '''
+from mmbench.baselines.minent import MinEnt
+from mmbench.methods import Adaptation, register_method
+
+
+@register_method("both")
+class Both(MinEnt):
+    """MinEnt that moves its biases to the images that it predicts, too."""
+
+    adaptation = Adaptation(batch_size=4)
+
+    def adapt(self, images, task):
+        """Add the images' mean to the last bias."""
+        list(self.network.parameters())[-1].data += images.mean()
+'''
+
+
+def test_a_row_that_adapts_and_sees_target_images_is_marked_for_both(tmp_path, cache):
+    (tmp_path / "both.py").write_text(BOTH)
+    text = TEXT.replace("[umtl, minent]", "[umtl, both]")
+    carry_out(tmp_path / "results", text, plugins=[tmp_path / "both.py"])
+    found = stored_matrix(read_results(tmp_path / "results")).transductive
+    assert found == {
+        "both": "adapts to the images that it predicts and is trained with those of the training parts of "
+        "hospital, county"
+    }

@@ -38,3 +38,10 @@ def test_captions_follow_the_protocol(results, protocol):
     )
     assert "distances at a spacing of 0.5 per pixel of 256 x 256 images" in captions
     assert "exactly one mask is empty is undefined" in captions
+
+
+def test_captions_name_the_metrics_of_these_classes(results, protocol):
+    three = protocol.model_copy(update={"classes": ("normal", "bacterial", "viral")})
+    captions = "\n".join(spread_notes(matrix_of(results, three, TRIVIAL)))
+    assert "AUROC macro area under the ROC curve" in captions
+    assert "AUROC area" in "\n".join(spread_notes(matrix_of(results, protocol, TRIVIAL)))
