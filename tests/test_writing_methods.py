@@ -10,9 +10,11 @@ from mmbench.methods import Method, blocks, terms
 from mmbench.plugins.discovery import discover, plugins_in
 from mmbench.protocol.settings import Training
 from mmbench.testing import faults
+from mmbench.testing.metrics import metric_faults
 
 TEXT = (Path(__file__).parents[1] / "docs" / "writing-methods.md").read_text()
-EXAMPLES = [part.split("```")[0] for part in TEXT.split("```python\n")[1:]]
+EVERY = [part.split("```")[0] for part in TEXT.split("```python\n")[1:]]
+EXAMPLES = [example for example in EVERY if "register_method(" in example]
 KNOWN = {
     *dir(Method),
     *dir(methods),
@@ -47,6 +49,13 @@ def test_an_example_keeps_the_contract(tmp_path, example):
     registry = plugins_in(file)
     (name,) = registry
     assert faults(registry.get(name).cls) == []
+
+
+def test_the_metric_keeps_its_contract(tmp_path):
+    (example,) = (example for example in EVERY if "register_metric(" in example)
+    (tmp_path / "kappa.py").write_text(example)
+    (found,) = plugins_in(tmp_path / "kappa.py").extensions.values()
+    assert list(metric_faults(found)) == []
 
 
 def test_the_table_names_what_there_is():

@@ -136,7 +136,8 @@ class Scored:
     def per_case(self, cell: Cell) -> np.ndarray | None:
         """Return the per-case scores of a cell's trainings (subsets * seeds, N); None for pooled metrics."""
         grid = self.grids[cell].ravel()
-        if self.metric.name in self.block.scores:
+        pooled = self.metric.task is Task.CLASSIFICATION and not self.metric.per_case
+        if self.metric.name in self.block.scores and not pooled:
             found = self.block.scores[self.metric.name][grid]
         elif self.metric.name == "accuracy":
             found = self.block.scores["correct"][grid]

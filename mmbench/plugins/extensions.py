@@ -66,13 +66,15 @@ def register_metric(
     lowest: float = 0.0,
     highest: float = 1.0,
     unit: str = "",
+    per_case: bool = True,
 ) -> Callable[[Declared], Declared]:
-    """Declare a function to be a metric: a value of each case, whose mean over cases is reported.
+    """Declare a function to be a metric: a value of each case, whose mean is reported, or one of all cases.
 
     Of segmentation, the function is called for each case and structure with ``(prediction, truth, policy)``:
     two bool arrays of shape (H, W) and the :class:`~mmbench.protocol.settings.MetricPolicy`; it returns a
-    number. Of classification, it is called once with ``(probabilities, labels, policy)``: float64 of shape
-    (N, K) and int64 of shape (N,); it returns N numbers. A case whose value is NaN is left out of the mean.
+    number. Of classification, it is called with ``(probabilities, labels, policy)``: float64 of shape
+    (N, K) and int64 of shape (N,); it returns N numbers, or, with ``per_case=False``, one. A case whose
+    value is NaN is left out of the mean.
 
     Parameters
     ----------
@@ -91,15 +93,21 @@ def register_metric(
         terms of the image's diagonal.
     unit : str
         Empty for a pure number.
+    per_case : bool
+        False for a metric that only all cases together have, such as a rank correlation. It is called once
+        more without each case in turn (:func:`mmbench.evaluation.plugins.pseudo_values`), and should change
+        little with one case.
 
     Raises
     ------
     PluginError
-        If the name does not fit.
+        If the name does not fit, or a metric of masks is not to be of each case.
     """
     _check_name("metric", name)
+    if not per_case and Task(task) is Task.SEGMENTATION:
+        raise PluginError(f"metric {name!r}: a metric of masks has a value of each case; remove per_case")
     found = Metric(
-        name, heading, title, Task(task), lowest, highest, better, unit, definition, source, per_case=True
+        name, heading, title, Task(task), lowest, highest, better, unit, definition, source, per_case=per_case
     )
 
     def mark(function: Declared) -> Declared:

@@ -43,7 +43,7 @@ class Metric:
     version : int
         Raised when a fix changes the numbers that the code gives, so that what was scored is scored again.
     per_case : bool
-        Whether it is the mean of a value of each case; a mask's metrics always are.
+        Of classification: whether it is the mean of a value of each case; a mask's metrics always are.
     digest : str
         Of a plugin's metric: sha256 of its source, so that what was scored is scored again when that changes.
     """

@@ -72,20 +72,20 @@ def _of_classes(metric: Metric, function: Callable[..., Any], policy: MetricPoli
     for what, probabilities in settings.items():
         before = probabilities.copy()
         found = np.asarray(function(probabilities, labels, policy))
-        if found.shape != labels.shape:
-            yield f"of {what} it returns an array of shape {found.shape}, not a number for each case"
+        if found.shape != (labels.shape if metric.per_case else ()):
+            asked = "a number for each case" if metric.per_case else "one number"
+            yield f"of {what} it returns an array of shape {found.shape}, not {asked}"
             return
-        for value in found:
+        for value in found.ravel():
             yield from _in_range(metric, float(value), what)
         if not np.array_equal(before, probabilities):
             yield f"of {what} it changes the probabilities that it is given"
         if not np.array_equal(found, np.asarray(function(probabilities, labels, policy)), equal_nan=True):
             yield f"of {what} it returns other numbers when it is called again"
         order = random.permutation(CASES)
-        if not np.allclose(
-            found[order], function(probabilities[order], labels[order], policy), equal_nan=True
-        ):
-            yield f"of {what} a case's value depends on its place among the others"
+        expected = found[order] if metric.per_case else found
+        if not np.allclose(expected, function(probabilities[order], labels[order], policy), equal_nan=True):
+            yield f"of {what} a value depends on the cases' order"
         values[what] = float(np.nanmean(found))
     yield from _direction(metric, values["right and sure predictions"], values["wrong and sure predictions"])
 

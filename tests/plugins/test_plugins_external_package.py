@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from sklearn.metrics import cohen_kappa_score
 
 PACKAGE = Path(__file__).parents[1] / "external_package"
 PROTOCOL = """
@@ -26,7 +27,7 @@ trivial_baselines: [majority, mean_mask]
 backbone: small_fcn
 image_size: 32
 training: {steps: 4, batch_size: 4, validations: 1}
-statistics: {metrics: [dice, area_similarity, auroc, log_loss]}
+statistics: {metrics: [dice, area_similarity, auroc, log_loss, weighted_kappa]}
 """
 
 
@@ -81,6 +82,7 @@ def run(home, *arguments, code=0):
         ("methods", "focal"),
         ("metrics", "area_similarity"),
         ("metrics", "log_loss"),
+        ("metrics", "weighted_kappa"),
         ("datasets", "acme"),
         ("backbones", "small_fcn"),
     ],
@@ -92,7 +94,13 @@ def test_each_kind_is_listed_there(home, kind, name):
 
 @pytest.mark.parametrize(
     ("name", "kind"),
-    [("focal", "method"), ("area_similarity", "metric"), ("log_loss", "metric"), ("small_fcn", "backbone")],
+    [
+        ("focal", "method"),
+        ("area_similarity", "metric"),
+        ("log_loss", "metric"),
+        ("weighted_kappa", "metric"),
+        ("small_fcn", "backbone"),
+    ],
 )
 def test_each_keeps_its_contract(home, name, kind):
     assert run(home, "check", name).splitlines()[-1] == f"{name} ({kind}): keeps the contract"
@@ -126,6 +134,7 @@ def test_they_run_together_and_appear_in_a_report_made_where_they_are_not(home):
     page = (home / "report" / "index.html").read_text()
     assert "volumetric similarity" in page
     assert "logarithmic loss" in page
+    assert "quadratically weighted kappa" in page
     estimates = next((home / "report").rglob("estimates.csv"))
     found = pd.read_csv(estimates)
     wanted = found[
@@ -133,4 +142,11 @@ def test_they_run_together_and_appear_in_a_report_made_where_they_are_not(home):
     ]
     assert wanted["estimate"].iloc[0] == pytest.approx(own["area_similarity"].mean(), abs=1e-6)
     assert wanted["low"].iloc[0] < wanted["estimate"].iloc[0] < wanted["high"].iloc[0]
+    kappa = found[(found["row"] == "umtl") & (found["metric"] == "weighted_kappa")]["estimate"].iloc[0]
+    classified = scores[(scores["row"] == "umtl") & scores["label"].notna()]
+    every = [
+        cohen_kappa_score(run["label"], run["probability"] >= 0.5, weights="quadratic")
+        for _, run in classified.groupby("seed")
+    ]
+    assert kappa == pytest.approx(np.mean(every), abs=1e-6)
     assert "area_similarity" not in metrics.METRICS, "this process has not read that folder's plan"

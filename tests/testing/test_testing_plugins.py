@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from sklearn.metrics import cohen_kappa_score
 from torch import nn
 
 from mmbench.data.readers import DatasetInfo, Listing, RawCase, Reader
@@ -33,9 +34,15 @@ def hit(probabilities, labels, policy):
     return (probabilities.argmax(1) == labels).astype(float)
 
 
+def agreement(probabilities, labels, policy):
+    """Weighted kappa, which no case has by itself."""
+    return cohen_kappa_score(labels, probabilities.argmax(1), weights="quadratic")
+
+
 def test_good_metrics_have_no_fault():
     assert list(metric_faults(metric(dice))) == []
-    assert list(metric_faults(metric(hit, CLASSIFICATION))) == []
+    assert list(metric_faults(metric(hit, CLASSIFICATION, per_case=True))) == []
+    assert list(metric_faults(metric(agreement, CLASSIFICATION, lowest=-1.0))) == []
 
 
 def moving(prediction, truth, policy, calls=[]):  # noqa: B006
@@ -67,10 +74,15 @@ def erasing(probabilities, labels, policy):
         (metric(dice, better="lower"), "lower is declared to be better, but"),
         (metric(dice, definition=""), "heading, title and definition must say"),
         (metric(dice, lowest=1.0), "its range is empty"),
-        (metric(lambda p, y, policy: 0.5, CLASSIFICATION), "not a number for each case"),
-        (metric(by_place, CLASSIFICATION), "a case's value depends on its place"),
-        (metric(erasing, CLASSIFICATION), "changes the probabilities"),
-        (metric(lambda p, y, policy: hit(p, y, policy) * 3, CLASSIFICATION), "it is 3, outside 0 to 1"),
+        (metric(lambda p, y, policy: 0.5, CLASSIFICATION, per_case=True), "not a number for each case"),
+        (metric(hit, CLASSIFICATION), r"of shape \(40,\), not one number"),
+        (metric(lambda p, y, policy: p[0, 0], CLASSIFICATION), "a value depends on the cases' order"),
+        (metric(by_place, CLASSIFICATION, per_case=True), "a value depends on the cases' order"),
+        (metric(erasing, CLASSIFICATION, per_case=True), "changes the probabilities"),
+        (
+            metric(lambda p, y, policy: hit(p, y, policy) * 3, CLASSIFICATION, per_case=True),
+            "it is 3, outside 0 to 1",
+        ),
     ],
 )
 def test_a_bad_metric_is_told_what_it_does(found, fault):

@@ -1,6 +1,7 @@
-"""Two metrics, one of masks and one of classes."""
+"""A metric of masks, one of each classified case, and one that only all cases have."""
 
 import numpy as np
+from sklearn.metrics import cohen_kappa_score
 
 from mmbench.methods import CLASSIFICATION, SEGMENTATION
 from mmbench.plugins import register_metric
@@ -35,3 +36,18 @@ def log_loss(probabilities, labels, policy):
     """Return the logarithmic loss of each case."""
     own = probabilities[np.arange(len(labels)), labels]
     return -np.log(np.maximum(own, 1e-6))
+
+
+@register_metric(
+    "weighted_kappa",
+    task=CLASSIFICATION,
+    heading="Kappa",
+    title="quadratically weighted kappa",
+    definition="1 - observed over expected squared distance of classes",
+    source="Cohen 1968, doi:10.1037/h0026256",
+    lowest=-1.0,
+    per_case=False,
+)
+def weighted_kappa(probabilities, labels, policy):
+    """Return the agreement of predicted classes and labels."""
+    return cohen_kappa_score(labels, probabilities.argmax(1), weights="quadratic")
