@@ -15,11 +15,22 @@ from typing import Any
 
 import torch
 
-from mmbench.execution import job, predicting, scoring
+from mmbench.evaluation import breaches, validation
+from mmbench.execution import job, scoring
 from mmbench.execution.executor import RunTask
 from mmbench.planning.plan import make_plan
 from mmbench.protocol.loading import load_protocol
 from mmbench.training import loop
+
+WATCHED = (
+    (loop._Gradients, "fill"),
+    (torch.optim.Adam, "step"),
+    (validation, "predict"),
+    (breaches, "predict"),
+    (scoring, "score_classification"),
+    (scoring, "score_segmentation"),
+)
+"""The steps, the predictions and their scores: what a run is for."""
 
 
 class Clock:
@@ -47,11 +58,8 @@ def main() -> None:
     plan = make_plan(load_protocol("cross_domain"))
     run = next(each for each in plan.runs if each.method == "multimix")
     clock = Clock()
-    clock.watch(loop, "_accumulate")
-    clock.watch(torch.optim.Adam, "step")
-    clock.watch(predicting, "predict")
-    for name in ("score_classification", "score_segmentation"):
-        clock.watch(scoring, name)
+    for owner, name in WATCHED:
+        clock.watch(owner, name)
     for which in ("first", "second"):
         clock.seconds = 0.0
         with tempfile.TemporaryDirectory() as folder:
