@@ -27,7 +27,7 @@ from mmbench.analysis.scored import grids_of, score
 from mmbench.analysis.sequential import with_looks
 from mmbench.analysis.variance import variance_parts
 from mmbench.errors import StoreError
-from mmbench.protocol.metrics import Metric, metrics_of
+from mmbench.protocol.metrics import Metric, declared, metrics_of
 from mmbench.protocol.schema import Protocol
 from mmbench.protocol.vocabulary import Task
 from mmbench.randomness import generator
@@ -223,11 +223,12 @@ def _blocks(scores: pd.DataFrame) -> list[Block]:
 
 def metrics_in(block: Block, protocol: Protocol) -> list[Metric]:
     """Return the protocol's metrics that a block has scores for, in the order of tables."""
+    others = declared()  # of plugins, which may be installed since
     return [
         metric
         for metric in metrics_of(protocol.classes, protocol.structures).values()
         if metric.task.value == block.task
-        and (metric.task is Task.CLASSIFICATION or metric.name in block.scores)
+        and (metric.name in block.scores or (metric.task is Task.CLASSIFICATION and metric not in others))
     ]
 
 

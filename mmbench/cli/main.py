@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import sys
+import sysconfig
+import traceback
 from typing import Annotated, Any
 
 import typer
@@ -50,6 +52,10 @@ class _Guarded(TyperGroup):
                 raise
             complain(str(error))
             raise typer.Exit(BAD_INPUT) from None
+        except SystemExit as error:
+            # Commands end with typer.Exit, so this is from the code of a plugin.
+            complain(f"{_origin(error)}: ends the program; a plugin must return, or raise an error")
+            raise typer.Exit(BAD_INPUT) from None
         except KeyboardInterrupt:
             complain("stopped", prefix="")
             raise typer.Exit(INTERRUPTED) from None
@@ -62,6 +68,14 @@ class _Guarded(TyperGroup):
                 raise
             complain(f"{error.filename}: {error.strerror}; choose a place that can be read and written")
             raise typer.Exit(BAD_INPUT) from None
+
+
+def _origin(error: BaseException) -> str:
+    """Return file and line of the innermost code that is not Python's own."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = sysconfig.get_path("stdlib")
+    others = [frame for frame in frames if not frame.filename.startswith((own, "<"))]
+    return f"{others[-1].filename}:{others[-1].lineno}"
 
 
 app = typer.Typer(

@@ -26,7 +26,7 @@ def mask_values(prediction: np.ndarray, truth: np.ndarray, policy: MetricPolicy)
     for name, function in metric_functions(Task.SEGMENTATION).items():
         try:
             found[name] = float(function(prediction, truth, policy))
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise _failed(name, error) from error
     return found
 
@@ -49,7 +49,7 @@ def class_values(
         def called(kept: np.ndarray, name: str = name, function: Callable[..., Any] = function) -> np.ndarray:
             try:
                 return np.asarray(function(probabilities[kept], labels[kept], policy), dtype=np.float64)
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 raise _failed(name, error) from error
 
         shape = labels.shape if METRICS[name].per_case else ()
@@ -95,5 +95,5 @@ def pseudo_values(metric: Callable[[np.ndarray], float], count: int) -> np.ndarr
     return whole + (count - 1) * (mean - np.where(known, without, mean))
 
 
-def _failed(name: str, error: Exception) -> PluginError:
+def _failed(name: str, error: BaseException) -> PluginError:
     return PluginError(f"metric {name!r} raises {type(error).__name__}: {' '.join(str(error).split())}")

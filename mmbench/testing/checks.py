@@ -42,7 +42,8 @@ def run_check(name: str, subject: Subject) -> list[str]:
     """Return what one of :data:`CHECKS` finds."""
     try:
         return list(CHECKS[name](subject))
-    except Exception as error:  # whatever a stranger's code raises is a fault to report, not ours
+    # Whatever a stranger's code raises is a fault to report, not ours.
+    except (Exception, SystemExit) as error:
         return [f"{name} raises {type(error).__name__}: {' '.join(str(error).split())}"]
 
 

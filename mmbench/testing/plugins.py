@@ -81,7 +81,8 @@ def _extension(one: Extension, data_root: Path | None) -> Contract:
     def run() -> Iterator[tuple[str, list[str]]]:
         try:
             found = list(checks[one.kind]())
-        except Exception as error:  # whatever a stranger's code raises is a fault to report, not ours
+        # Whatever a stranger's code raises is a fault to report, not ours.
+        except (Exception, SystemExit) as error:
             found = [f"raises {type(error).__name__}: {' '.join(str(error).split())}"]
         yield f"what a {one.kind} must keep to", found
 

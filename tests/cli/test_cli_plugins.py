@@ -7,6 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from mmbench.cli.main import app
+from mmbench.plugins.discovery import discover
 
 RUNNER = CliRunner()
 
@@ -63,3 +64,70 @@ def test_backbones_and_a_plugin_files_metrics_are_listed(tmp_path):
     listed = RUNNER.invoke(app, ["list", "metrics", "--plugin", str(tmp_path / "my_own.py"), "--json"])
     assert '"name": "my_own"' in listed.stdout
     assert "my_own" not in RUNNER.invoke(app, ["list", "metrics"]).stdout
+
+
+EXITS = """
+import sys
+from mmbench.data.readers import DatasetInfo, Reader
+from mmbench.methods import CLASSIFICATION, LABELED_CLASSIFICATION, NetworkMethod, register_method
+from mmbench.plugins import register_dataset, register_metric
+
+@register_method("late", reference="")
+class Late(NetworkMethod):
+    tasks, streams = {CLASSIFICATION}, {LABELED_CLASSIFICATION}
+
+    def losses(self, batch):
+        sys.exit(0)
+
+@register_metric("gone", task=CLASSIFICATION, heading="G", title="gone", definition="none")
+def gone(probabilities, labels, policy):
+    sys.exit(0)
+
+@register_dataset
+class Leaves(Reader):
+    info = DatasetInfo(name="leaves", title="t", tasks=(CLASSIFICATION,), layout="l", where="w", terms="t",
+        citation="c", findings=("normal", "pneumonia"))
+    folders = ("leaves",)
+
+    def matches(self, folder):
+        import argparse
+        argparse.ArgumentParser().parse_args(["--nothing-like-it"])
+
+    def scan(self, root):
+        raise AssertionError
+"""
+
+
+@pytest.fixture
+def _plugins_are_gone_again():
+    yield
+    discover()
+
+
+@pytest.mark.usefixtures("_plugins_are_gone_again")
+def test_code_that_exits_does_not_end_a_command_as_if_all_was_well(mmbench, workplace):
+    (workplace / "exits.py").write_text(EXITS)
+    found = mmbench("check", "exits.py")
+    assert found.exit_code == 1
+    assert "losses raises SystemExit" in found.output
+    assert "gone (metric)" in found.output
+    assert "raises SystemExit: 0" in found.output
+    (workplace / "data" / "leaves").mkdir(parents=True)
+    (workplace / "p.yaml").write_text(
+        "name: p\nsources: {classification: leaves}\nbudgets: {pairs: [{classification: 2}]}\n"
+        "methods: [enc]\nplugins: [exits.py]\n"
+    )
+    for command in (["validate", "p.yaml"], ["run", "p.yaml"]):
+        found = mmbench(*command, "--data-root", "data")
+        line = EXITS.splitlines().index('        argparse.ArgumentParser().parse_args(["--nothing-like-it"])')
+        assert f"exits.py:{line + 1}: ends the program" in found.output
+        assert found.exit_code == 2
+
+
+@pytest.mark.usefixtures("_plugins_are_gone_again")
+def test_a_metric_that_was_installed_since_is_not_missed_in_older_results(mmbench, results, workplace):
+    (workplace / "exits.py").write_text(EXITS)
+    discover([workplace / "exits.py"])
+    found = mmbench("report", str(results))
+    assert found.exit_code == 0, found.output
+    assert "gone" not in found.output
