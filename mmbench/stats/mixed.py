@@ -29,6 +29,8 @@ from typing import Self
 
 import numpy as np
 
+from mmbench.stats.paired import ROUNDING
+
 
 @dataclass(frozen=True)
 class Part:
@@ -91,8 +93,9 @@ class Estimate:
 
     @property
     def constant(self) -> bool:
-        """Whether nothing varied: every training and every case says the same."""
-        return self.has_interval and not any(part.variance for parts in self.bounds for part in parts)
+        """Whether nothing varied but by rounding: every training and every case says the same."""
+        most = max((part.variance for parts in self.bounds for part in parts), default=0.0)
+        return self.has_interval and math.sqrt(most) < 10.0**-ROUNDING
 
     def half_width(self, alpha: float) -> float:
         """Return half the width of the interval at a two-sided level; NaN where there is none."""

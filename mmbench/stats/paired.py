@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -63,7 +64,7 @@ def signed_rank_exact(differences: np.ndarray) -> TestResult:
     differences : ndarray
         Shape (R,); beyond 25 the normal approximation with ties is used.
     """
-    differences = _to_rounding(differences)
+    differences = to_rounding(differences)
     p = float(signed_rank_p(differences[None])[0])
     ranks = midranks(np.abs(differences)) if len(differences) else np.zeros(0)
     return TestResult("exact signed-rank, Pratt", float(ranks[differences > 0].sum()), p, len(differences))
@@ -92,13 +93,13 @@ ROUNDING = 9
 """Decimals to which differences of scores are told apart: k / n and k' / n differ by rounding otherwise."""
 
 
-def _to_rounding(values: np.ndarray) -> np.ndarray:
+def to_rounding(values: Any) -> Any:
     """Return values as ranks see them; adding 0 makes -0 equal to 0."""
     return np.round(values, ROUNDING) + 0.0
 
 
 def _signed_rank(row: np.ndarray) -> float:
-    row = _to_rounding(row)
+    row = to_rounding(row)
     # Doubled ranks are whole numbers, ties or not.
     doubled = np.rint(2 * midranks(np.abs(row))).astype(int)
     signed = tuple(sorted(doubled[row != 0].tolist()))
@@ -167,11 +168,23 @@ def nadeau_bengio(differences: np.ndarray, test_share: float) -> TestResult:
         return TestResult("Nadeau-Bengio t", math.nan, math.nan, count)
     spread = math.sqrt((1 / count + test_share) * float(differences.var(ddof=1)))
     mean = float(differences.mean())
-    if spread == 0:
-        return TestResult("Nadeau-Bengio t", math.nan, float(mean == 0), count)
+    if is_constant(differences):
+        p = same_sign_p(count) if to_rounding(mean) else 1.0
+        return TestResult("Nadeau-Bengio t", math.nan, p, count)
     return TestResult(
         "Nadeau-Bengio t", mean / spread, float(2 * special.stdtr(count - 1, -abs(mean / spread))), count
     )
+
+
+def same_sign_p(count: int) -> float:
+    """Return the two-sided p of differences of one sign: without spread, no t test is defined."""
+    return 2.0 ** (1 - count)
+
+
+def is_constant(values: np.ndarray, axis: int | None = None) -> np.ndarray:
+    """Return whether values are equal but for rounding, along an axis."""
+    constant: np.ndarray = np.ptp(to_rounding(values), axis=axis) == 0
+    return constant
 
 
 def rank_biserial(differences: np.ndarray) -> float:
@@ -190,7 +203,7 @@ def rank_biserial(differences: np.ndarray) -> float:
     """
     if not len(differences):
         return math.nan
-    differences = _to_rounding(differences)
+    differences = to_rounding(differences)
     kept = differences[differences != 0]
     if not len(kept):
         return 0.0
@@ -206,7 +219,8 @@ def superiority(a: np.ndarray, b: np.ndarray) -> float:
     a, b : ndarray
         Paired scores, shape (N,).
     """
-    return float((a > b).mean() + (a == b).mean() / 2) if len(a) else math.nan
+    differences = to_rounding(a - b)
+    return float((differences > 0).mean() + (differences == 0).mean() / 2) if len(a) else math.nan
 
 
 def midranks(values: np.ndarray) -> np.ndarray:

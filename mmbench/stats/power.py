@@ -75,9 +75,16 @@ def power(difference: float, design: Design, noise: Noise) -> float:
         Trainings, patients and family.
     noise : Noise
         How much differences vary.
+
+    Returns
+    -------
+    float
+        In [0, 1]; 0 without patients, as where a test part lacks a class.
     """
     from scipy import stats
 
+    if design.patients <= 0:
+        return 0.0
     between, shared = _mean_variance(design, noise)
     scatter = math.sqrt(sum(between.values()) + shared)
     if scatter == 0:

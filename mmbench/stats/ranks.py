@@ -15,7 +15,7 @@ import string
 import numpy as np
 
 from mmbench.stats.multiplicity import holm
-from mmbench.stats.paired import TestResult
+from mmbench.stats.paired import TestResult, is_constant, same_sign_p, to_rounding
 
 
 def mean_ranks(values: np.ndarray, higher_is_better: bool) -> np.ndarray:
@@ -33,7 +33,7 @@ def mean_ranks(values: np.ndarray, higher_is_better: bool) -> np.ndarray:
     ndarray
         In [1, methods], shape (..., methods); NaN where a value is undefined, which is neither good nor bad.
     """
-    signed = -values if higher_is_better else values
+    signed = to_rounding(-values if higher_is_better else values)
     # How many are better, and half of those as good: the midrank, for all blocks at once.
     better = (signed[..., None, :] < signed[..., :, None]).sum(-1)
     equal = (signed[..., None, :] == signed[..., :, None]).sum(-1)
@@ -54,6 +54,7 @@ def friedman(values: np.ndarray, higher_is_better: bool = True) -> TestResult:
     from scipy import stats
 
     blocks, methods = values.shape
+    values = to_rounding(values)
     if blocks < 2 or methods < 3 or np.all(values == values[:, :1]):
         return TestResult("Friedman", math.nan, math.nan, blocks)
     found = stats.friedmanchisquare(*(values.T if higher_is_better else -values.T))
@@ -82,10 +83,11 @@ def pairwise_t_holm(values: np.ndarray) -> np.ndarray:
         differences = np.stack([values[:, a] - values[:, b] for a, b in pairs])
         means = np.abs(differences.mean(1))
         errors = differences.std(1, ddof=1) / math.sqrt(blocks)
-        # Without any spread a difference is either none or certain.
         with np.errstate(divide="ignore", invalid="ignore"):
-            ratios = np.where(means > 0, means / errors, 0.0)
-        for (a, b), p in zip(pairs, holm(2 * special.stdtr(blocks - 1, -ratios)), strict=True):
+            each = 2 * special.stdtr(blocks - 1, -means / errors)
+        constant = is_constant(differences, axis=1)
+        each[constant] = np.where(to_rounding(means[constant]) == 0, 1.0, same_sign_p(blocks))
+        for (a, b), p in zip(pairs, holm(each), strict=True):
             found[a, b] = found[b, a] = p
     return found
 

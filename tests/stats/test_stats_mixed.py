@@ -220,3 +220,11 @@ def test_p_of_a_huge_difference_is_found_though_a_quantile_is_infinite():
     p = _p_value(1.129, parts)
     assert 0 < p < 1e-11
     assert critical_value(p, parts) == pytest.approx(1.129 / math.sqrt(1.289e-4 + 1.534e-6), rel=1e-6)
+
+
+def test_what_varies_by_rounding_alone_is_constant():
+    """Two trainings' differences of 0.1, of which one is 0.1 less than a rounding error."""
+    found = mean_estimate([np.array([[0.9 - 0.8, 0.8 - 0.7]])], np.zeros((2, 2)), 10, 0.95, 1.0)
+    exact = mean_estimate([np.array([[0.1, 0.1]])], np.zeros((2, 2)), 10, 0.95, 1.0)
+    assert found.constant
+    assert (found.low, found.high) == pytest.approx((exact.low, exact.high))

@@ -110,7 +110,8 @@ def test_nadeau_bengio_by_hand():
 def test_nadeau_bengio_without_spread_or_pairs():
     assert math.isnan(nadeau_bengio(np.array([0.5]), 0.2).p)
     assert nadeau_bengio(np.zeros(3), 0.2).p == 1.0
-    assert nadeau_bengio(np.ones(3), 0.2).p == 0.0
+    # No t test is defined; of three signs, all alike, the exact p is 2 / 2^3.
+    assert nadeau_bengio(np.ones(3), 0.2).p == 0.25
 
 
 def test_rank_biserial_by_hand():
@@ -140,3 +141,10 @@ def test_differences_within_rounding_are_ties_and_zeros():
     rounded = np.array([0.1 + 0.2 - 0.3, 0.1, 0.2, 0.3])
     assert signed_rank_exact(rounded).p == signed_rank_exact(np.array([0, 0.1, 0.2, 0.3])).p == 0.25
     assert rank_biserial(a - b) == pytest.approx(4 / 6)
+
+
+def test_rounding_is_no_difference_between_trainings_or_cases():
+    same = np.array([0.1 + 0.2 - 0.3, 0.0])
+    assert nadeau_bengio(same, 0.3).p == 1.0
+    assert nadeau_bengio(np.array([0.9 - 0.8, 0.8 - 0.7, 0.1]), 0.3).p == pytest.approx(0.25)
+    assert superiority(np.array([0.1 + 0.2, 0.5]), np.array([0.3, 0.5])) == 0.5

@@ -94,3 +94,10 @@ def test_seeds_needed_are_the_fewest_that_suffice():
 def test_one_patient_finds_nothing():
     assert power(0.5, Design(1, 3, 1), Noise(seed=0.01, patient=0.1)) == 0
     assert math.isinf(minimum_detectable_difference(Design(1, 1, 1), Noise(patient=0.1), largest=1.0))
+
+
+def test_without_patients_nothing_is_found():
+    design = Design(subsets=1, seeds=5, patients=0.0, family=3)
+    assert power(0.5, design, Noise(seed=0.01, patient=0.1)) == 0.0
+    assert math.isinf(minimum_detectable_difference(design, Noise(seed=0.01)))
+    assert seeds_needed(0.5, design, Noise(seed=0.01)) is None

@@ -109,7 +109,20 @@ def test_what_is_undefined_has_no_rank_and_no_part_in_intervals(rng):
 
 
 def test_pairs_that_never_differ_and_pairs_that_always_do():
-    values = np.array([[1.0, 1.0, 2.0], [1.0, 1.0, 2.0]])
+    values = np.array([[1.0, 1.0, 2.0]] * 8)
     found = pairwise_t_holm(values)
     assert found[0, 1] == 1
-    assert found[0, 2] == found[1, 2] == 0
+    # All of eight signs are the same, of either side: 2 / 2^8, times the three pairs.
+    assert found[0, 2] == found[1, 2] == pytest.approx(3 * 2 / 2**8)
+
+
+def test_what_differs_by_rounding_alone_is_a_tie():
+    values = np.array([[0.1 + 0.2, 0.3], [0.1 + 0.2, 0.3], [0.7 - 0.4, 0.3]])
+    assert mean_ranks(values, True).tolist() == [1.5, 1.5]
+    assert pairwise_t_holm(values)[0, 1] == 1.0
+
+
+def test_a_gap_without_spread_is_as_sure_as_its_signs():
+    """Of three blocks of one sign the exact p, of both sides, is 2 / 2^3; no t test is defined."""
+    values = np.array([[0.8, 0.7], [0.6, 0.5], [0.9, 0.8]])
+    assert pairwise_t_holm(values)[0, 1] == pytest.approx(0.25)
