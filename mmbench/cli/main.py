@@ -74,8 +74,14 @@ def _origin(error: BaseException) -> str:
     """Return file and line of the innermost code that is not Python's own."""
     frames = traceback.extract_tb(error.__traceback__)
     own = sysconfig.get_path("stdlib")
-    others = [frame for frame in frames if not frame.filename.startswith((own, "<"))]
-    return f"{others[-1].filename}:{others[-1].lineno}"
+    # Installed packages may lie inside the folder of Python's own library.
+    others = [
+        frame
+        for frame in frames
+        if "site-packages" in frame.filename or not frame.filename.startswith((own, "<"))
+    ]
+    last = (others or frames)[-1]
+    return f"{last.filename}:{last.lineno}"
 
 
 app = typer.Typer(

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import sysconfig
 
 import pytest
 from typer.testing import CliRunner
@@ -105,7 +106,13 @@ def _plugins_are_gone_again():
 
 
 @pytest.mark.usefixtures("_plugins_are_gone_again")
-def test_code_that_exits_does_not_end_a_command_as_if_all_was_well(mmbench, workplace):
+@pytest.mark.parametrize("library", [None, "/"], ids=["apart", "around all packages"])
+def test_code_that_exits_does_not_end_a_command_as_if_all_was_well(mmbench, workplace, monkeypatch, library):
+    if library:
+        workplace = workplace / "site-packages"
+        workplace.mkdir()
+        monkeypatch.chdir(workplace)
+        monkeypatch.setattr(sysconfig, "get_path", lambda name: library)
     (workplace / "exits.py").write_text(EXITS)
     found = mmbench("check", "exits.py")
     assert found.exit_code == 1
