@@ -9,7 +9,7 @@ import os
 import sys
 import sysconfig
 import traceback
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
@@ -53,6 +53,8 @@ class _Guarded(TyperGroup):
             complain(str(error))
             raise typer.Exit(BAD_INPUT) from None
         except SystemExit as error:
+            if isinstance(error.__context__, BrokenPipeError):  # rich's console exits itself
+                _end_quietly()
             # Commands end with typer.Exit, so this is from the code of a plugin.
             complain(f"{_origin(error)}: ends the program; a plugin must return, or raise an error")
             raise typer.Exit(BAD_INPUT) from None
@@ -60,14 +62,18 @@ class _Guarded(TyperGroup):
             complain("stopped", prefix="")
             raise typer.Exit(INTERRUPTED) from None
         except BrokenPipeError:
-            # what is still buffered must not fail again when the interpreter closes the stream
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise typer.Exit(0) from None
+            _end_quietly()
         except OSError as error:
             if error.filename is None or ctx.params.get("debug"):
                 raise
             complain(f"{error.filename}: {error.strerror}; choose a place that can be read and written")
             raise typer.Exit(BAD_INPUT) from None
+
+
+def _end_quietly() -> NoReturn:
+    """End where nobody reads any more; what is buffered must not fail again when the stream is closed."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    raise typer.Exit(0) from None
 
 
 def _origin(error: BaseException) -> str:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
 from collections.abc import Iterable
+from contextvars import ContextVar
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
@@ -16,6 +19,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+_JSON_STREAM: ContextVar[TextIO | None] = ContextVar("json_stream", default=None)
+"""Where JSON goes while everything else that is printed goes to standard error."""
 PIPED_WIDTH = 200
 """Columns of a table that goes into a file or a pipe, where nothing needs to be cut off."""
 
@@ -25,7 +30,21 @@ AllowMixed = Annotated[
         "--allow-mixed", help="Show records together that other sources or library versions made; marked."
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on standard output.")]
+
+
+def _keep_for_json(ctx: typer.Context, wanted: bool) -> bool:
+    """Send what else is printed, by plugins for example, to standard error until the command ends."""
+    if wanted:
+        kept = _JSON_STREAM.set(sys.stdout)
+        ctx.call_on_close(partial(_JSON_STREAM.reset, kept))
+        ctx.with_resource(contextlib.redirect_stdout(sys.stderr))
+    return wanted
+
+
+Json = Annotated[
+    bool,
+    typer.Option("--json", callback=_keep_for_json, help="Print JSON, and nothing else, on standard output."),
+]
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -44,7 +63,8 @@ def complain(text: str, prefix: str = "error: ") -> None:
 
 def print_json(value: Any) -> None:
     """Print a value as JSON; numbers that are not finite become null."""
-    typer.echo(json.dumps(_finite(value), indent=2, default=str, allow_nan=False))
+    text = json.dumps(_finite(value), indent=2, default=str, allow_nan=False)
+    typer.echo(text, file=_JSON_STREAM.get())
 
 
 def make_table(*headings: str, right: Iterable[str] = (), wrap: Iterable[str] = ()) -> Table:
