@@ -43,6 +43,10 @@ class DataError(UserError):
     """A dataset that is missing, damaged or not in its official layout."""
 
 
+class MissingPackageError(DataError):
+    """A package that reading a dataset needs is not installed; no file is at fault."""
+
+
 class LeakError(UserError):
     """Images or patients shared between parts of the data that must be apart."""
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import io
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from decimal import Decimal
 from importlib.resources import files
 from pathlib import Path
 
 from mmbench.errors import ClaimError, suggestion
+from mmbench.protocol.metrics import METRICS
+from mmbench.tables import parse_table, read_text
 
 COLUMNS = (
     "source",
@@ -27,6 +29,7 @@ COLUMNS = (
 )
 OPTIONAL = frozenset({"positives", "marked", "method", "budget_classification", "budget_segmentation"})
 SCOPES = ("in-domain", "cross-domain")
+_NUMBER = r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?"
 CLASSIFICATION = ("accuracy", "f1_normal", "f1_pneumonia")
 
 
@@ -79,8 +82,7 @@ class Claim:
     @property
     def half_unit(self) -> float:
         """Half a unit of the last printed digit: how far rounding can have moved the number."""
-        decimals = len(self.printed.partition(".")[2])
-        return 0.5 * 10.0**-decimals
+        return 0.5 * 10.0 ** int(Decimal(self.printed).as_tuple().exponent)
 
     @property
     def line(self) -> tuple[str, str, str | None, str | None, str]:
@@ -113,33 +115,25 @@ def load_ledger(paths: Iterable[Path] = ()) -> list[Claim]:
 
 def read_ledger(path: Path) -> list[Claim]:
     """Return the claims of one file; see :func:`load_ledger`."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise ClaimError(f"{path}: cannot be read ({error.strerror}); name a CSV file") from None
-    except UnicodeDecodeError:
-        raise ClaimError(f"{path}: is not UTF-8 text; save it as a CSV file in UTF-8") from None
-    return parse_ledger(text, str(path))
+    return parse_ledger(read_text(path, ClaimError), str(path))
 
 
 def parse_ledger(text: str, source: str) -> list[Claim]:
     """Return the claims of a ledger's text; ``source`` names it in messages."""
-    try:
-        reader = csv.DictReader(io.StringIO(text), strict=True)
-        heads = list(reader.fieldnames or [])
-        missing = [name for name in COLUMNS if name not in heads and name not in OPTIONAL]
-        if missing:
-            raise ClaimError(f"{source}:1: no column {missing[0]!r}; the columns are {', '.join(COLUMNS)}")
-        claims = [_claim(row, f"{source}:{reader.line_num}") for row in reader]
-    except csv.Error as error:
-        raise ClaimError(f"{source}: is not CSV ({error}); quote values that hold commas") from None
-    if not claims:
+    required = [name for name in COLUMNS if name not in OPTIONAL]
+    table = parse_table(text, source, required, known=COLUMNS, error=ClaimError)
+    if not table.rows:
         raise ClaimError(f"{source}: holds no claim; add one row per published number")
-    return claims
+    claims: dict[tuple[str | None, ...], Claim] = {}
+    for row in table.rows:
+        claim = _claim(row.values, row.where)
+        if claims.setdefault((*claim.line, claim.dataset, claim.metric), claim) is not claim:
+            raise ClaimError(f"{row.where}: {claim.name} has this {claim.metric} twice; remove one")
+    return list(claims.values())
 
 
-def _claim(row: dict[str, str | None], where: str) -> Claim:
-    texts = {name: (row.get(name) or "").strip() for name in COLUMNS}
+def _claim(row: dict[str, str], where: str) -> Claim:
+    texts = {name: row.get(name, "") for name in COLUMNS}
     for name in COLUMNS:
         if not texts[name] and name not in OPTIONAL:
             raise ClaimError(f"{where}: {name} is empty; every claim needs one")
@@ -151,14 +145,7 @@ def _claim(row: dict[str, str | None], where: str) -> Claim:
         raise ClaimError(
             f"{where}: positives {positives} is larger than cases {cases}; they are a part of them"
         )
-    try:
-        number = float(texts["value"])
-    except ValueError:
-        number = float("nan")
-    if not abs(number) < float("inf"):
-        raise ClaimError(
-            f"{where}: value {texts['value']!r} is not a number; write it as printed, like 0.813"
-        )
+    _check_value(texts["metric"], texts["value"], where)
     return Claim(
         source=texts["source"],
         model=texts["model"],
@@ -179,3 +166,20 @@ def _whole(text: str, name: str, where: str) -> int:
     if not text.isdecimal() or int(text) == 0:
         raise ClaimError(f"{where}: {name} {text!r} is not a whole number above 0")
     return int(text)
+
+
+def _check_value(metric: str, value: str, where: str) -> None:
+    """Refuse what is not a number, or lies outside its metric's range."""
+    if not re.fullmatch(_NUMBER, value):
+        raise ClaimError(f"{where}: value {value!r} is not a number; write it as printed, like 0.813")
+    try:
+        known = METRICS[metric]
+    except KeyError:
+        if "?" in (hint := suggestion(metric, METRICS)):
+            raise ClaimError(f"{where}: metric {metric!r}; {hint}") from None
+        return  # of the publication alone: listed, but not checked
+    if not known.lowest <= float(value) <= known.highest:
+        percent = f"; write {float(value) / 100:.5g}" if 1 < float(value) <= 100 else ""
+        raise ClaimError(
+            f"{where}: value {value} of {metric} is outside {known.lowest:g} to {known.highest:g}{percent}"
+        )

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import lzma
 import os
+import re
 import shutil
 import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Any, cast
 
 from mmbench.data.cache import cache_root
 from mmbench.errors import DataError
@@ -20,6 +24,23 @@ from mmbench.files import digest_json, whole_folder
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 _BLOCK = 1024**2
+_DRIVE = re.compile(r"[A-Za-z]:")
+_DAMAGE = (
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    OSError,
+    ValueError,
+    RuntimeError,
+)
+_DECOMPRESSORS: dict[bytes, Callable[..., Any]] = {
+    b"\x1f\x8b": gzip.open,
+    b"BZh": bz2.open,
+    b"\xfd7zXZ\0": lzma.open,
+}
+"""By how a file begins."""
 
 
 @dataclass(frozen=True)
@@ -82,9 +103,14 @@ def unpack(archive: Path, name: str, limits: Limits | None = None) -> Path:
                 _unpack_zip(archive, folder, budget)
             else:
                 _unpack_tar(archive, folder, budget)
-        except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError, ValueError) as error:
+        except NotImplementedError:
+            raise DataError(
+                f"{archive}: is compressed in a way that Python does not know (Windows does so above 2 GB); "
+                "unpack it yourself and name the folder"
+            ) from None
+        except _DAMAGE as error:
             reason = " ".join(str(error).split()) or type(error).__name__
-            raise DataError(f"{archive}: cannot be unpacked ({reason})") from None
+            raise DataError(f"{archive}: is damaged ({reason}); get it again") from None
     return target
 
 
@@ -125,7 +151,7 @@ def _unpack_zip(archive: Path, folder: Path, budget: _Budget) -> None:
             if member.flag_bits & 1:
                 raise DataError(f"{archive}: {member.filename!r} is encrypted; unpack it yourself")
             target = _inside(folder, member.filename, archive)
-            if member.is_dir():
+            if member.is_dir() or member.filename.endswith("\\"):
                 target.mkdir(parents=True, exist_ok=True)
             else:
                 _copy(opened.open(member), target, member.filename, budget)
@@ -134,7 +160,7 @@ def _unpack_zip(archive: Path, folder: Path, budget: _Budget) -> None:
 def _unpack_tar(archive: Path, folder: Path, budget: _Budget) -> None:
     if not hasattr(tarfile, "data_filter"):
         raise DataError(f"{archive}: this Python cannot unpack tar files safely; unpack it yourself")
-    with tarfile.open(archive, mode="r:*") as opened:
+    with _decompressed(archive) as stream, tarfile.open(fileobj=stream, mode="r:") as opened:
         for member in opened:
             budget.add_member()
             if not (member.isreg() or member.isdir()):
@@ -144,16 +170,49 @@ def _unpack_tar(archive: Path, folder: Path, budget: _Budget) -> None:
             if checked.isdir():
                 target.mkdir(parents=True, exist_ok=True)
             else:
-                stream = opened.extractfile(member)
-                assert stream is not None
-                _copy(stream, target, member.name, budget)
+                content = opened.extractfile(member)
+                assert content is not None
+                _copy(content, target, member.name, budget)
+        _check_end(stream, opened.offset, archive, budget)
+
+
+def _decompressed(archive: Path) -> IO[bytes]:
+    """Open a tar file's content, whatever its compression."""
+    with archive.open("rb") as stream:
+        head = stream.read(6)
+    known = [opener for magic, opener in _DECOMPRESSORS.items() if head.startswith(magic)]
+    return cast("IO[bytes]", known[0](archive, "rb")) if known else archive.open("rb")
+
+
+def _check_end(stream: IO[bytes], offset: int, archive: Path, budget: _Budget) -> None:
+    """Read a tar file to its end, which is blocks of zeros; Python stops at the first that is not a header.
+
+    Reading on makes gzip, bzip2 and xz compare their checksums, too.
+    """
+    stream.seek(offset)
+    first = stream.read(tarfile.BLOCKSIZE)
+    if len(first) < tarfile.BLOCKSIZE:
+        raise tarfile.ReadError("cut short: its end is missing")
+    if any(first):
+        raise tarfile.ReadError("a header is not valid")
+    for block in _blocks(stream):
+        budget.add_bytes(len(block))
+        if block.count(0) != len(block):
+            raise DataError(
+                f"{archive}: more follows after its end, as if archives were joined; unpack it yourself"
+            )
 
 
 def _inside(folder: Path, name: str, archive: Path) -> Path:
-    """Return where a member goes, refusing names that lead elsewhere on any platform."""
-    path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name or "\0" in name:
+    """Return where a member goes, refusing names that lead elsewhere on any platform.
+
+    Backslashes separate folders, as old programs for Windows write them.
+    """
+    path = PurePosixPath(name.replace("\\", "/"))
+    if path.is_absolute() or ".." in path.parts or _DRIVE.match(name):
         raise DataError(f"{archive}: {name!r} would be written outside the folder; not unpacked")
+    if ":" in name or "\0" in name:
+        raise DataError(f"{archive}: {name!r} is no file name on every system; unpack it yourself")
     return folder.joinpath(*path.parts)
 
 

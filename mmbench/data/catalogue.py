@@ -15,10 +15,11 @@ from typing import Any
 from mmbench.data import generated, remembered
 from mmbench.data.assembly import PartRules, assemble
 from mmbench.data.dataset import Dataset
-from mmbench.data.ingest import MaskRules, decoded_entry
+from mmbench.data.ingest import DecodingRules, decoded_entry
 from mmbench.data.phantom import DOMAINS, FINDINGS, STRUCTURES, describe_dials
 from mmbench.data.readers import READERS, DatasetInfo, Manifest, Reader
-from mmbench.data.readers.contract import case_counts, child
+from mmbench.data.readers.contract import case_counts
+from mmbench.data.readers.layout import child
 from mmbench.data.relabelling import is_usual, with_structures
 from mmbench.errors import DataError, suggestion
 from mmbench.protocol.schema import DatasetChoice
@@ -47,6 +48,8 @@ class DatasetStatus:
         Of the imported data; empty if it was not imported.
     dials : list of dict
         Of a phantom domain: ``name``, ``value``, ``minimum``, ``maximum``, ``description``.
+    fault : str
+        Why what lies there cannot be read; empty if it can.
     """
 
     info: DatasetInfo
@@ -56,6 +59,7 @@ class DatasetStatus:
     counts: dict[str, int] = field(default_factory=dict)
     data_digest: str = ""
     dials: list[dict[str, Any]] = field(default_factory=list)
+    fault: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return the status as JSON values."""
@@ -76,6 +80,7 @@ class DatasetStatus:
             "counts": self.counts,
             "data_digest": self.data_digest,
             "dials": self.dials,
+            "fault": self.fault,
         }
 
 
@@ -163,28 +168,29 @@ def load_dataset(
     if choice.dials:
         raise DataError(f"{choice.dataset}: 'dials' are for the phantom only; remove them")
     reader = READERS[info.name]
-    if choice.mask_values and not isinstance(reader, Manifest):
-        raise DataError(f"{choice.dataset}: 'mask_values' are for manifests only; remove them")
     rules = PartRules(reader.parts, reader.joined_validation)
-    masks = MaskRules(structures, choice.mask_values)
     made = partial(assemble, choice=choice, seed=seed, rules=rules, classes=classes, structures=structures)
     if isinstance(reader, Manifest):
+        decoding = DecodingRules(structures, choice.mask_values, choice.white_level)
         known_labels = () if is_usual(choice, classes) else (*choice.label_map, *classes)
         listing = reader.scan_domain(_manifest_path(choice, data_root), choice.name, known_labels)
         listing = with_structures(listing, choice, structures)
-        entry, _ = decoded_entry(reader, listing, image_size, masks, progress=progress)
+        entry, _ = decoded_entry(reader, listing, image_size, decoding, progress=progress)
         return made(entry, namespace=listing.namespace)
     root = locate(reader, data_root)
     known = remembered.recall(reader.name)
-    if root is None and known is not None and masks == MaskRules():
+    same = known is not None and (root is None or known.root == root)
+    white = choice.white_level or (known.white_level if known is not None and same else None)
+    decoding = DecodingRules(structures, choice.mask_values, white)
+    if root is None and known is not None and decoding == DecodingRules(white_level=known.white_level):
         kept = remembered.open_entry(known, image_size)
         if kept is not None:
             return made(kept)
     if root is None:
         raise _not_found(info, data_root, known)
-    skip_bad = known is not None and known.skip_bad and known.root == root
-    listing = with_structures(reader.scan(root), choice, structures)
-    entry, _ = decoded_entry(reader, listing, image_size, masks, skip_bad=skip_bad, progress=progress)
+    skip_bad = known is not None and same and known.skip_bad
+    listing = with_structures(reader.listing(root), choice, structures)
+    entry, _ = decoded_entry(reader, listing, image_size, decoding, skip_bad=skip_bad, progress=progress)
     return made(entry)
 
 
@@ -196,6 +202,8 @@ def listing(data_root: Path | None = None) -> list[DatasetStatus]:
     data_root : Path or None
         Where to look for real datasets beside the remembered imports.
     """
+    if data_root is not None and not data_root.is_dir():
+        raise DataError(f"--data-root {data_root}: is not a folder")
     found = []
     for name in dataset_names():
         info = describe(name)
@@ -204,22 +212,30 @@ def listing(data_root: Path | None = None) -> list[DatasetStatus]:
             dials = describe_dials(DOMAINS[name.removeprefix(generated.PREFIX)].dials)
             found.append(DatasetStatus(info, available=True, counts=dict(info.published_counts), dials=dials))
             continue
-        known = remembered.recall(name)
+        found.append(_status(reader, info, data_root))
+    return found
+
+
+def _status(reader: Reader, info: DatasetInfo, data_root: Path | None) -> DatasetStatus:
+    known = remembered.recall(info.name)
+    location = None
+    counts, digest = (known.counts, known.data_digest) if known is not None else ({}, "")
+    fault = ""
+    try:
         location = locate(reader, data_root) or (known.root if known is not None else None)
-        counts, digest = (known.counts, known.data_digest) if known is not None else ({}, "")
         if location is not None and (known is None or known.root != location):
             counts, digest = case_counts(reader.scan(location).cases), ""
-        found.append(
-            DatasetStatus(
-                info,
-                available=location is not None,
-                imported=known is not None,
-                location=location,
-                counts=counts,
-                data_digest=digest,
-            )
-        )
-    return found
+    except DataError as error:  # of this data set alone; the others are listed
+        counts, digest, fault = {}, "", str(error)
+    return DatasetStatus(
+        info,
+        available=location is not None and not fault,
+        imported=known is not None,
+        location=location,
+        counts=counts,
+        data_digest=digest,
+        fault=fault,
+    )
 
 
 def locate(reader: Reader, data_root: Path | None) -> Path | None:

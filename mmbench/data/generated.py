@@ -14,7 +14,7 @@ from mmbench.data.assembly import PartRules, assemble
 from mmbench.data.cache import EntryWriter, entry_folder, store_entry
 from mmbench.data.dataset import Dataset, image_fingerprints
 from mmbench.data.fingerprints import duplicate_groups
-from mmbench.data.ingest import DECODER_VERSION, case_digest
+from mmbench.data.ingest import DIGEST_VERSION, case_digest
 from mmbench.data.phantom import FINDINGS, STRUCTURES
 from mmbench.data.relabelling import is_usual
 from mmbench.errors import DataError
@@ -50,7 +50,7 @@ def load_phantom(
     cases = choice.cases or settings.cases
     key = {
         "generator": [phantom.GENERATOR_VERSION, _generator_source()],
-        "fingerprints": DECODER_VERSION,
+        "fingerprints": DIGEST_VERSION,
         "tasks": [task.value for task in settings.tasks],
         "dials": dials.model_dump(mode="json"),
         "cases": cases,

@@ -11,7 +11,7 @@ from typing import Any
 from mmbench.data import archives, generated, remembered
 from mmbench.data.cache import CacheEntry
 from mmbench.data.catalogue import describe
-from mmbench.data.ingest import decoded_entry
+from mmbench.data.ingest import DecodingRules, decoded_entry
 from mmbench.data.readers import READERS, Manifest
 from mmbench.data.readers.contract import case_counts
 from mmbench.data.relabelling import with_structures
@@ -90,6 +90,7 @@ def import_dataset(
     *,
     image_sizes: Sequence[int] = DEFAULT_IMAGE_SIZES,
     skip_bad: bool = False,
+    white_level: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> ImportReport:
     """Import a dataset from a folder or an official archive.
@@ -107,6 +108,8 @@ def import_dataset(
         Sizes to decode at, in pixels.
     skip_bad : bool
         Leave out cases with a damaged file and list them, instead of an error; remembered for later runs.
+    white_level : int, optional
+        Of 16-bit files; see :class:`~mmbench.data.ingest.DecodingRules`. Remembered for later runs.
     progress : callable, optional
         Called with the cases done and their total, for each size.
 
@@ -135,11 +138,12 @@ def import_dataset(
     root = reader.find(folder.resolve(), SEARCH_DEPTH)
     if root is None:
         raise DataError(f"{path}: holds no {name} dataset; expected {info.layout}")
-    listing = reader.scan(root)
+    listing = reader.listing(root)
     lungs = with_structures(listing, DatasetChoice(dataset=name), STRUCTURE_NAMES)
+    rules = DecodingRules(white_level=white_level)
     entries: dict[int, str] = {}
     for size in image_sizes:
-        entry, place = decoded_entry(reader, lungs, size, skip_bad=skip_bad, progress=progress)
+        entry, place = decoded_entry(reader, lungs, size, rules, skip_bad=skip_bad, progress=progress)
         entries[size] = place.name
     ids = set(entry.cases["case_id"])
     counts = case_counts([case for case in listing.cases if case.case_id in ids])
@@ -150,6 +154,8 @@ def import_dataset(
         entries=entries,
         counts=counts,
         data_digest=entry_digest(entry),
+        white_level=white_level,
+        notes=lungs.notes,
     )
     remembered.remember(record)
     return ImportReport(

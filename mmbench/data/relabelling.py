@@ -88,11 +88,12 @@ def with_structures(listing: Listing, choice: DatasetChoice, structures: Sequenc
             f"{', '.join(structures)}"
         )
     if choice.mask_values:
-        if several := [case for case in listing.cases if len(case.masks) > 1]:
-            raise DataError(
-                f"{choice.dataset}: mask_values is for one mask file that holds all structures, but "
-                f"{several[0].case_id} has {len(several[0].masks)}; remove it, or the other columns"
-            )
+        for case in listing.cases:
+            if len(case.masks) > 1:
+                raise DataError(
+                    f"{choice.dataset}: mask_values is for masks of one kind that hold all structures, but "
+                    f"{case.case_id} has those of {', '.join(sorted(case.masks))}; remove it, or the others"
+                )
         return listing  # every mask file holds all of them
     if offered and (missing := [name for name in structures if name not in offered]):
         raise DataError(f"{choice.dataset}: has no masks of {missing[0]!r}, only of {', '.join(offered)}")

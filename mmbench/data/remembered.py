@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import Field, ValidationError
@@ -25,6 +26,10 @@ class Import(Strict):
     counts: dict[str, int] = Field(default_factory=dict)
     """What was found, in the words of ``published_counts``."""
     data_digest: str = ""
+    white_level: int | None = None
+    """Of 16-bit files, if it was given."""
+    notes: list[str] = Field(default_factory=list)
+    """What is to be told of the layout."""
 
 
 def recall(name: str) -> Import | None:
@@ -46,7 +51,8 @@ def remember(record: Import) -> None:
 def open_entry(record: Import, image_size: int) -> CacheEntry | None:
     """Return an import's decoded data at an image size, without looking at its files, or None."""
     folder = record.entries.get(image_size)
-    return None if folder is None else read_entry(cache_root() / "datasets" / folder)
+    entry = None if folder is None else read_entry(cache_root() / "datasets" / folder)
+    return None if entry is None else replace(entry, notes=[*record.notes, *entry.notes])
 
 
 def _file(name: str) -> Path:

@@ -60,7 +60,10 @@ class DatasetChoice(Strict):
     """What the dataset's findings count as: a class of the protocol, or ``null`` for no label. A finding that
     is not named is the class of its name; normal and pneumonia need no map."""
     mask_values: dict[str, MaskValues] = Field(default_factory=dict)
-    """``manifest`` only: where one mask file holds several structures, each structure's pixel values."""
+    """Where mask files hold several values, those of each structure."""
+    white_level: Annotated[int, Field(ge=255, le=65535)] | None = None
+    """Of 16-bit PNG and TIFF files, the level that is white; left out, the smallest of 255, 511, ... 65535
+    that holds every file's maximum."""
     class_counts: dict[str, Annotated[int, Field(ge=0, le=10**9)]] | None = None
     """Real data: a seeded subset with this many cases of each class, instead of ``cases``."""
     dials: dict[str, Scalar] = Field(default_factory=dict)

@@ -40,15 +40,32 @@ def test_the_shipped_ledger_is_whole():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "x:1: no column 'source'"),
-        ("source,model\na,b\n", "x:1: no column 'scope'"),
+        ("", "x: has no column 'source'"),
+        ("source,model\na,b\n", "x: has no column 'scope'"),
         (f"{HEAD}\n", "holds no claim"),
-        (f"{HEAD}\n{ROW.replace('0.912', 'high')}\n", "x:2: value 'high' is not a number"),
-        (f"{HEAD}\n{ROW.replace('0.912', 'nan')}\n", "x:2: value 'nan' is not a number"),
-        (f"{HEAD}\n{ROW.replace('0.912', '')}\n", "x:2: value is empty"),
-        (f"{HEAD}\n{ROW}\n{ROW.replace('in-domain', 'in domain')}\n", "x:3: scope 'in domain'; did you mean"),
-        (f"{HEAD}\n{ROW.replace(',123,', ',12.5,')}\n", "x:2: cases '12.5' is not a whole number above 0"),
-        (f"{HEAD}\n{ROW.replace(',123,,', ',123,200,')}\n", "x:2: positives 200 is larger than cases 123"),
+        (f"{HEAD}\n{ROW.replace('0.912', 'high')}\n", "x line 2: value 'high' is not a number"),
+        (f"{HEAD}\n{ROW.replace('0.912', '0.9_12')}\n", "x line 2: value '0.9_12' is not a number"),
+        (f"{HEAD}\n{ROW.replace('0.912', '91.2')}\n", "value 91.2 of dice is outside 0 to 1; write 0.912"),
+        (f"{HEAD}\n{ROW.replace('0.912', '0,912')}\n", "x line 2: has 13 fields instead of 12; quote values"),
+        (f"{HEAD}\n{ROW.replace(',dice,', ',dicee,')}\n", "x line 2: metric 'dicee'; did you mean 'dice'?"),
+        (f"{HEAD}\n{ROW}\n{ROW}\n", "x line 3: Net –/10 has this dice twice; remove one"),
+        (f"{HEAD.replace('marked', 'value')}\n{ROW}\n", "x: column 'value' stands twice"),
+        (f"{HEAD.replace('marked', 'markd')}\n{ROW}\n", "x: unknown column 'markd'; did you mean 'marked'?"),
+        (f"{HEAD.replace(',', ';')}\n{ROW.replace(',', ';')}\n", "x: its columns are separated by ';'"),
+        (f"{HEAD}\n{ROW.replace('0.912', 'nan')}\n", "x line 2: value 'nan' is not a number"),
+        (f"{HEAD}\n{ROW.replace('0.912', '')}\n", "x line 2: value is empty"),
+        (
+            f"{HEAD}\n{ROW}\n{ROW.replace('in-domain', 'in domain')}\n",
+            "x line 3: scope 'in domain'; did you mean",
+        ),
+        (
+            f"{HEAD}\n{ROW.replace(',123,', ',12.5,')}\n",
+            "x line 2: cases '12.5' is not a whole number above 0",
+        ),
+        (
+            f"{HEAD}\n{ROW.replace(',123,,', ',123,200,')}\n",
+            "x line 2: positives 200 is larger than cases 123",
+        ),
     ],
 )
 def test_a_broken_ledger_is_one_line(text, message):
@@ -70,3 +87,9 @@ def test_unreadable_files_are_one_line(tmp_path):
 def test_names_with_commas_and_quotes_are_kept():
     quoted = ROW.replace("Net", '"Net, the ""big"""')
     assert parse_ledger(f"{HEAD}\n{quoted}\n", "x")[0].model == 'Net, the "big"'
+
+
+@pytest.mark.parametrize(("printed", "half"), [("0.91", 0.005), ("9.1e-1", 0.005), ("1", 0.5), (".5", 0.05)])
+def test_half_a_unit_is_of_the_last_printed_digit(printed, half):
+    (claim,) = parse_ledger(f"{HEAD}\n{ROW.replace('0.912', printed)}\n", "x")
+    assert claim.half_unit == pytest.approx(half)

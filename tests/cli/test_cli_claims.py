@@ -40,5 +40,5 @@ def test_a_broken_ledger_is_one_line(mmbench, workplace):
     (workplace / "mine.csv").write_text(f"{HEAD}\n{ROW.replace('0.912', 'high')}\n")
     refused = mmbench("claims", "check", "mine.csv")
     assert refused.exit_code == 2
-    assert "mine.csv:2: value 'high' is not a number" in refused.stderr
+    assert "mine.csv line 2: value 'high' is not a number" in refused.stderr
     assert refused.stderr.count("\n") == 1

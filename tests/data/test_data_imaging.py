@@ -123,7 +123,7 @@ def test_a_decompression_bomb_is_refused_before_decoding(tmp_path):
 
 
 def test_an_oversized_file_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(imaging, "MAX_FILE_BYTES", 100)
+    monkeypatch.setattr("mmbench.data.imaging.opening.MAX_FILE_BYTES", 100)
     with pytest.raises(DataError, match="too large"):
         decode(save(tmp_path / "a.png", picture(1)))
 
@@ -168,22 +168,22 @@ def test_growing_interpolates():
 @pytest.mark.parametrize("levels", [(0, 1), (0, 255), (100, 200), (150, 200)])
 def test_two_levels_are_split_whatever_they_are(tmp_path, levels):
     shape = disc(32, (16, 16), 9) > 0
-    mask = binarise(Gray(np.where(shape, levels[1], levels[0]).astype(np.uint8), 255), tmp_path)
+    mask = binarise(np.where(shape, levels[1], levels[0]).astype(np.uint8), tmp_path)
     np.testing.assert_array_equal(mask, shape)
 
 
 def test_one_level_is_empty_or_full(tmp_path):
-    assert not binarise(Gray(np.zeros((4, 4), np.uint8), 255), tmp_path).any()
-    assert binarise(Gray(np.full((4, 4), 255, np.uint8), 255), tmp_path).all()
+    assert not binarise(np.zeros((4, 4), np.uint8), tmp_path).any()
+    assert binarise(np.full((4, 4), 255, np.uint8), tmp_path).all()
 
 
 def test_soft_edges_are_cut_at_half_and_images_are_refused(tmp_path):
     shape = disc(128, (64, 64), 40)
     soft = np.asarray(Image.fromarray(shape).resize((64, 64), Image.Resampling.BOX))
     assert len(np.unique(soft)) > 2
-    np.testing.assert_array_equal(binarise(Gray(soft, 255), tmp_path), soft > 127.5)
+    np.testing.assert_array_equal(binarise(soft, tmp_path), soft > 127.5)
     with pytest.raises(DataError, match=r"m\.png: is not a mask \(\d+ gray levels"):
-        binarise(Gray(picture(3), 255), tmp_path / "m.png")
+        binarise(picture(3), tmp_path / "m.png")
 
 
 def test_a_mask_pixel_is_kept_from_half_of_its_area():

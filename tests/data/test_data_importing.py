@@ -107,7 +107,7 @@ def test_skipped_files_are_not_accepted_silently_elsewhere(tmp_path):
 
 
 def test_all_files_bad_is_an_error_in_any_case(tmp_path):
-    root = make_shenzhen(tmp_path / "set", count=2, masks=0)
+    root = make_shenzhen(tmp_path / "set", count=2, masks=2)
     for path in (root / "CXR_png").iterdir():
         path.write_bytes(b"")
     with pytest.raises(DataError, match="2 cases are bad of 2"):

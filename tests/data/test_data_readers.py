@@ -204,8 +204,12 @@ def test_jsrt_raw_files_of_another_size_or_depth_are_errors(tmp_path):
 
 def test_jsrt_png_of_the_same_names(tmp_path):
     save(tmp_path / "JPCLN001.png", picture(1))
-    listing = scan("jsrt", tmp_path)
-    assert listing.notes == ["jsrt: 1 of 1 images have no mask"]
+    with pytest.raises(DataError, match="none of the 1 images of jsrt has a mask; expected SCR's folders"):
+        scan("jsrt", tmp_path)
+    for side in ("left lung", "right lung"):
+        save(tmp_path / "masks" / side / "JPCLN001.gif", disc(128, (60, 60), 20))
+    save(tmp_path / "JPCLN002.png", picture(2))
+    assert scan("jsrt", tmp_path).notes == ["jsrt: 1 of 2 images have no mask"]
     write_raw(tmp_path / "JPCLN001.IMG", raw_levels(1))
     with pytest.raises(DataError, match="'JPCLN001' is there twice"):
         scan("jsrt", tmp_path)
@@ -318,7 +322,7 @@ def test_manifest_with_every_column(tmp_path):
         ),
         ("image,split\nimages/0.png,dev\n", "line 2: split must be"),
         ("image\nimages/9.png\n", "line 2: there is no file"),
-        ("image,label\nimages/0.png\n", "line 2: needs 2 fields"),
+        ("image,label\nimages/0.png\n", "line 2: has 1 field instead of 2"),
         ("image\nimages/0.png\nimages/0.png\n", "is there twice"),
     ],
 )
@@ -340,10 +344,10 @@ def test_no_reader_takes_another_layout_for_its_own(tmp_path):
 
 
 def test_gif_masks_with_a_palette(tmp_path):
-    from mmbench.data.imaging import binarise, decode
+    from mmbench.data.imaging import read_mask
 
     shape = disc(64, (32, 32), 20)
     image = Image.fromarray((shape > 0).astype(np.uint8), "P")
     image.putpalette([0, 0, 0, 255, 255, 255])
     image.save(tmp_path / "a.gif")
-    np.testing.assert_array_equal(binarise(decode(tmp_path / "a.gif"), tmp_path), shape > 0)
+    np.testing.assert_array_equal(read_mask(tmp_path / "a.gif"), shape > 0)

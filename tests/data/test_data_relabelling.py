@@ -8,7 +8,7 @@ from mmbench.data.phantom import generate
 from mmbench.errors import DataError
 from mmbench.protocol.schema import DatasetChoice
 from mmbench.protocol.vocabulary import Task
-from tests.data.data_layouts import disc, make_kermany, make_montgomery, picture, save
+from tests.data.data_layouts import disc, make_kermany, make_montgomery, make_shenzhen, picture, save
 
 KINDS = ("normal", "bacterial", "viral")
 BOTH = {"bacteria": "bacterial", "virus": "viral"}
@@ -174,7 +174,9 @@ def test_one_file_holds_several_structures(tmp_path):
 def test_values_of_several_files_are_refused(tmp_path):
     save(tmp_path / "map.png", LUNGS)
     table = make_table(tmp_path, "image,mask,mask_heart", "0.png,map.png,map.png")
-    with pytest.raises(DataError, match=r"mask_values is for one mask file .*, but 0\.png has 2; remove it"):
+    with pytest.raises(
+        DataError, match=r"mask_values is for masks of one kind .*, but 0\.png has those of heart, lungs"
+    ):
         load(tmp_path, "manifest", mask_values={"lungs": 255}, **table)
 
 
@@ -194,10 +196,21 @@ def test_jsrt_has_lungs_heart_and_clavicles(tmp_path):
     assert load(tmp_path, "jsrt").cases["has_mask"].tolist() == [True, True]
 
 
-def test_mask_values_are_for_manifests_alone(tmp_path):
-    make_montgomery(tmp_path)
-    with pytest.raises(DataError, match="montgomery: 'mask_values' are for manifests only"):
-        load(tmp_path, "montgomery", mask_values={"lungs": 1})
+def test_mask_values_say_which_levels_of_any_set_are_the_lungs(tmp_path):
+    make_shenzhen(tmp_path / "shenzhen")
+    labelled = np.zeros((48, 48), dtype=np.uint8)
+    labelled[8:40, 4:20], labelled[8:40, 28:44] = 1, 2
+    for path in (tmp_path / "shenzhen/mask").iterdir():
+        save(path, labelled)
+    with pytest.raises(DataError, match=r"_mask\.png: holds 3 gray levels \(0, 1, 2\).*mask_values"):
+        load(tmp_path, "shenzhen")
+    found = load(tmp_path, "shenzhen", mask_values={"lungs": [1, 2]})
+    np.testing.assert_array_equal(found.masks[0, 0], small(labelled > 0))
+    right = load(tmp_path, "shenzhen", mask_values={"lungs": 1})
+    np.testing.assert_array_equal(right.masks[0, 0], small(labelled == 1))
+    assert "shenzhen: 3 of 4 images have mask values that mask_values does not name (2)" in right.notes
+    with pytest.raises(DataError, match=r"none of the 3 masks has the mask_values"):
+        load(tmp_path, "shenzhen", mask_values={"lungs": 7})
 
 
 def test_the_phantom_names_its_kinds_and_outlines_the_heart():

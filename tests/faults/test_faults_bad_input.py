@@ -187,7 +187,7 @@ def mask(size=(SIDE, SIDE)):
 IMAGES = {
     "empty": (b"", "the file is empty"),
     "truncated PNG": (png()[:400], "cannot be decoded"),
-    "truncated JPEG": (encoded(Image.fromarray(pixels()), format="JPEG")[:500], "cannot be decoded"),
+    "truncated JPEG": (encoded(Image.fromarray(pixels()), format="JPEG")[:500], "is cut short"),
     "text": (b"this is no image", "is not a readable"),
     "HTML from a failed download": (b"<html><body>404</body></html>", "is not a readable"),
     "1 x 1": (png(np.zeros((1, 1), np.uint8)), "1 x 1 pixels are too few"),
@@ -251,8 +251,8 @@ MANIFESTS = {
     "missing": (None, "there is no such manifest"),
     "empty": ("", "image"),
     "header only": (HEADER, "lists no image below its header"),
-    "semicolons": ("image;label\n0.png;1\n", "unknown column 'image;label'"),
-    "tabs": ("image\tlabel\n0.png\t1\n", "unknown column"),
+    "semicolons": ("image;label\n0.png;1\n", "separated by ';'; commas are needed"),
+    "tabs": ("image\tlabel\n0.png\t1\n", "separated by tabs; commas are needed"),
     "no image column": ("label,mask\n1,0_mask.png\n", "image"),
     "misspelt column": ("imagee,label\n0.png,1\n", "did you mean 'image'?"),
     "too few fields": (HEADER + "0.png,1\n", "line 2"),
@@ -263,8 +263,8 @@ MANIFESTS = {
     "an empty image": (HEADER + ",1,,p\n", "line 2: image is empty"),
     "the same case twice": (HEADER + "0.png,1,,p\n0.png,0,,p\n", "0.png"),
     "NUL bytes": (HEADER + "0.p\0ng,1,,p\n", ""),
-    "binary": (bytes(range(256)), "not a readable CSV"),
-    "an open quote": (HEADER + '"0.png,1,,p\n', "not a readable CSV"),
+    "binary": (bytes(range(256)), "is not UTF-8 text"),
+    "an open quote": (HEADER + '"0.png,1,,p\n', "line 2: is not CSV"),
     "an unknown part": ("image,label,split\n0.png,1,tset\n", "line 2: split must be"),
 }
 

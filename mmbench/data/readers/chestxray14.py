@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterator
 from pathlib import Path
 
-from mmbench.data.readers.contract import (
-    DatasetInfo,
-    Listing,
-    RawCase,
-    Reader,
-    files_in,
-    no_duplicates,
-    subfolders,
-)
+from mmbench.data.readers.contract import DatasetInfo, Listing, RawCase, Reader, no_duplicates
+from mmbench.data.readers.layout import child, file, files_in, subfolders
 from mmbench.errors import DataError
 from mmbench.protocol.vocabulary import Task
+from mmbench.tables import read_table, read_text
 
 _TABLES = ("Data_Entry_2017_v2020.csv", "Data_Entry_2017.csv")
 _COLUMNS = ("Image Index", "Finding Labels", "Patient ID")
@@ -42,7 +34,7 @@ class ChestXray14(Reader):
         citation="Wang et al., CVPR 2017",
         published_counts={"cases": 61792, "pneumonia": 1431, "normal": 60361},
     )
-    folders = ("chestxray14", "nih", "chestx-ray14", "chestxray14", "chestxray-nihcc", "cxr8", "chestx-ray8")
+    folders = ("chestxray14", "nih", "nihx", "chestx-ray14", "chestxray-nihcc", "cxr8", "chestx-ray8")
 
     def matches(self, folder: Path) -> bool:
         """Return whether the table is here."""
@@ -52,26 +44,36 @@ class ChestXray14(Reader):
         """Return every image of the two kinds that the table has a row for and a file is there for."""
         table = _table(root)
         assert table is not None
-        files = {path.name: path for path in _images(root)}
+        files = _images(root)
         if not files:
             raise DataError(f"{root}: has {table.name} but no images/ or images_0NN/images/ with PNG files")
-        parts, lists = _official_parts(root)
-        cases, absent, others = [], 0, 0
-        for name, labels, patient in _rows(table):
-            label = 1 if "Pneumonia" in labels else 0 if labels == ["No Finding"] else None
-            path = files.get(name)
-            if label is None:
-                others += path is not None
-            elif path is None:
-                absent += 1
+        parts, lists, notes = _official_parts(root)
+        cases: list[RawCase] = []
+        absent = 0
+        others: set[Path] = set()
+        for row in read_table(table, _COLUMNS).unique("Image Index"):
+            findings = [finding.strip().lower() for finding in row["Finding Labels"].split("|")]
+            label = 1 if "pneumonia" in findings else 0 if findings == ["no finding"] else None
+            if not (row["Patient ID"] and any(findings)):
+                raise DataError(f"{row.where}: Patient ID or Finding Labels is empty")
+            path = files.get(row["Image Index"])
+            if path is None:
+                absent += label is not None
+            elif label is None:
+                others.add(path)
             else:
-                cases.append(_case(path, patient, label, parts, lists))
-        notes = []
+                cases.append(_case(path, row["Patient ID"], label, parts, lists))
         if others:
-            notes.append(f"chestxray14: {others} images with other findings are left out")
+            notes.append(f"chestxray14: {len(others)} images with other findings are left out")
         if absent:
             notes.append(f"chestxray14: {absent} rows of {table.name} have no image file here")
-        return Listing(root, no_duplicates("chestxray14", cases), tables=(table, *lists), notes=notes)
+        return Listing(
+            root,
+            no_duplicates("chestxray14", cases),
+            tables=(table, *lists),
+            notes=notes,
+            left_out=frozenset(others),
+        )
 
 
 def _case(path: Path, patient: str, label: int, parts: dict[str, str], lists: list[Path]) -> RawCase:
@@ -89,44 +91,40 @@ def _case(path: Path, patient: str, label: int, parts: dict[str, str], lists: li
 
 
 def _table(folder: Path) -> Path | None:
-    return next((folder / name for name in _TABLES if (folder / name).is_file()), None)
+    return next((found for name in _TABLES if (found := file(folder, name))), None)
 
 
-def _images(root: Path) -> Iterator[Path]:
+def _images(root: Path) -> dict[str, Path]:
+    """Return the image files by name.
+
+    Raises
+    ------
+    DataError
+        If two have the same name.
+    """
+    found: dict[str, Path] = {}
     for folder in subfolders(root):
         if folder.name.lower().startswith("images"):
-            inner = folder / "images"
-            yield from files_in(inner if inner.is_dir() else folder, ".png")
+            for path in files_in(child(folder, "images") or folder, ".png"):
+                if (known := found.setdefault(path.name, path)) != path:
+                    raise DataError(f"{path}: the same image is also at {known}; remove one")
+    return found
 
 
-def _rows(table: Path) -> Iterator[tuple[str, list[str], str]]:
-    try:
-        with table.open(encoding="utf-8-sig", newline="") as stream:
-            rows = csv.reader(stream)
-            header = [name.strip() for name in next(rows, [])]
-            missing = [name for name in _COLUMNS if name not in header]
-            if missing:
-                raise DataError(f"{table}: has no column {missing[0]!r}; its columns: {', '.join(header)}")
-            # The official header splits "OriginalImage[Width,Height]" in two as the rows do, so positions
-            # by name hold for every column before it and after it.
-            image, finding, patient = (header.index(name) for name in _COLUMNS)
-            for number, row in enumerate(rows, start=2):
-                if not row:
-                    continue
-                if len(row) <= max(image, finding, patient):
-                    raise DataError(f"{table} line {number}: has {len(row)} fields, too few")
-                labels = [label.strip() for label in row[finding].split("|")]
-                yield row[image].strip(), labels, row[patient].strip()
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{table}: is not a readable CSV file ({error})") from None
-
-
-def _official_parts(root: Path) -> tuple[dict[str, str], list[Path]]:
-    lists = [root / name for name in _PART_LISTS]
-    if not all(path.is_file() for path in lists):
-        return {}, []
-    parts = {}
-    for path, part in zip(lists, _PART_LISTS.values(), strict=True):
-        for line in path.read_text(encoding="utf-8-sig").split():
-            parts[line] = part
-    return parts, lists
+def _official_parts(root: Path) -> tuple[dict[str, str], list[Path], list[str]]:
+    """Return each image's part, the lists that say so, and what to note of them."""
+    lists = {name: file(root, name) for name in _PART_LISTS}
+    found = [path for path in lists.values() if path is not None]
+    if len(found) == 1:
+        (missing,) = [name for name, path in lists.items() if path is None]
+        return (
+            {},
+            [],
+            [f"chestxray14: {missing} is missing, so {found[0].name} is not used and parts are drawn"],
+        )
+    parts: dict[str, str] = {}
+    for path, part in zip(found, _PART_LISTS.values(), strict=False):
+        for name in read_text(path).split():
+            if parts.setdefault(name, part) != part:
+                raise DataError(f"{path}: {name} is also in {found[0].name}; it belongs to one part")
+    return parts, found, []

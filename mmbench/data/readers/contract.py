@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import ClassVar
 
 from mmbench.data import imaging
+from mmbench.data.readers.layout import subfolders, unread_notes
 from mmbench.errors import DataError
 from mmbench.protocol.vocabulary import CLASS_NAMES, STRUCTURE_NAMES, Task
 
-_IGNORED_FOLDERS = ("__MACOSX", "$RECYCLE.BIN")
 _MAX_FOLDERS = 400
 (LUNGS,) = STRUCTURE_NAMES
 
@@ -65,6 +64,8 @@ class Listing:
         Files read beside the images; a change of one makes a new cache entry.
     notes : list of str
         Known facts to report, one line each.
+    left_out : frozenset of Path
+        Image files that a note speaks of and no case has.
     namespace : str
         Patient ids of two datasets are compared only if they share it; empty is the dataset's name.
     """
@@ -73,6 +74,7 @@ class Listing:
     cases: list[RawCase]
     tables: tuple[Path, ...] = ()
     notes: list[str] = field(default_factory=list)
+    left_out: frozenset[Path] = frozenset()
     namespace: str = ""
 
 
@@ -152,6 +154,13 @@ class Reader(ABC):
             If files contradict the layout or each other.
         """
 
+    def listing(self, root: Path) -> Listing:
+        """Return :meth:`scan`'s cases, with a note on the image files below ``root`` that it did not read."""
+        found = self.scan(root)
+        masks = {path for case in found.cases for files in case.masks.values() for path in files}
+        read = {case.image for case in found.cases} | masks | found.left_out | set(found.tables)
+        return replace(found, notes=[*found.notes, *unread_notes(self.name, root, read)])
+
     def decode(self, path: Path) -> imaging.Gray:
         """Decode one image; layouts with a format of their own override this."""
         return imaging.decode(path)
@@ -165,6 +174,11 @@ class Reader(ABC):
             Where to start.
         depth : int
             How many levels below to look.
+
+        Raises
+        ------
+        DataError
+            If there are too many folders to search.
         """
         level = [folder]
         seen = 0
@@ -176,37 +190,11 @@ class Reader(ABC):
                 level = [child for parent in level for child in subfolders(parent)]
                 seen += len(level)
                 if seen > _MAX_FOLDERS:
-                    return None
+                    raise DataError(
+                        f"{folder}: more than {_MAX_FOLDERS} folders were searched for {self.name}; name the "
+                        "data set's own folder"
+                    )
         return None
-
-
-def subfolders(folder: Path) -> list[Path]:
-    """Return the folders in a folder by name, without hidden ones and those of archivers."""
-    try:
-        return sorted(
-            path
-            for path in folder.iterdir()
-            if path.is_dir() and not path.name.startswith(".") and path.name not in _IGNORED_FOLDERS
-        )
-    except OSError:
-        return []
-
-
-def files_in(folder: Path, *suffixes: str) -> Iterator[Path]:
-    """Yield the visible files of a folder with one of the suffixes (lower case), by name."""
-    try:
-        names = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
-    except OSError as error:
-        raise DataError(f"{folder}: cannot be read ({error.strerror or error})") from None
-    for name in names:
-        if name.lower().endswith(suffixes):
-            yield folder / name
-
-
-def child(folder: Path, *names: str) -> Path | None:
-    """Return the first subfolder that has one of the names, upper or lower case."""
-    present = {path.name.lower(): path for path in subfolders(folder)}
-    return next((present[name.lower()] for name in names if name.lower() in present), None)
 
 
 def no_duplicates(name: str, cases: list[RawCase]) -> list[RawCase]:
@@ -220,9 +208,10 @@ def no_duplicates(name: str, cases: list[RawCase]) -> list[RawCase]:
     cases = sorted(cases, key=lambda case: case.case_id)
     for one, other in pairwise(cases):
         if one.case_id == other.case_id:
-            raise DataError(
-                f"{name}: case {one.case_id!r} is there twice, as {one.image} and {other.image}; remove one"
-            )
+            twice = f"{name}: case {one.case_id!r} is there twice"
+            if one.image == other.image:
+                raise DataError(f"{twice}, both times as {one.image}; list it once")
+            raise DataError(f"{twice}, as {one.image} and {other.image}; remove one")
     return cases
 
 

@@ -9,18 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from mmbench.data import imaging
-from mmbench.data.readers.contract import (
-    LUNGS,
-    DatasetInfo,
-    Listing,
-    RawCase,
-    Reader,
-    child,
-    files_in,
-    no_duplicates,
-    subfolders,
-)
-from mmbench.data.readers.nlm import missing_masks_note
+from mmbench.data.readers.contract import LUNGS, DatasetInfo, Listing, RawCase, Reader, no_duplicates
+from mmbench.data.readers.layout import child, files_in, subfolders
+from mmbench.data.readers.nlm import masks_notes
 from mmbench.errors import DataError
 from mmbench.protocol.vocabulary import Task
 
@@ -86,10 +77,8 @@ class Jsrt(Reader):
                     finding=_FINDINGS[kind.upper()],
                 )
             )
-        missing = sum(LUNGS not in case.masks for case in cases)
-        return Listing(
-            root, no_duplicates("jsrt", cases), notes=missing_masks_note("jsrt", missing, len(cases))
-        )
+        notes = masks_notes(self.name, root, cases, "SCR's folders 'left lung' and 'right lung'")
+        return Listing(root, no_duplicates(self.name, cases), notes=notes)
 
     def decode(self, path: Path) -> imaging.Gray:
         """Decode a raw or an ordinary image file."""

@@ -5,22 +5,14 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from mmbench.data.readers.contract import (
-    DatasetInfo,
-    Listing,
-    RawCase,
-    Reader,
-    child,
-    files_in,
-    no_duplicates,
-)
+from mmbench.data.readers.contract import DatasetInfo, Listing, RawCase, Reader, no_duplicates
+from mmbench.data.readers.layout import PART_FOLDERS, child, files_in, part_folder
 from mmbench.errors import DataError
 from mmbench.protocol.vocabulary import Task
 
 _PERSON = re.compile(r"^(person\d+)_(bacteria|virus)(?:_\d+)+$", re.IGNORECASE)
 _NORMAL = re.compile(r"^((?:NORMAL2-)?IM-\d+)(?:-\d+)+$", re.IGNORECASE)
 _NUMBERED = re.compile(r"^(BACTERIA|VIRUS|NORMAL)-(\d+)-\d+$", re.IGNORECASE)
-_PARTS = {"train": "train", "val": "validation", "test": "test"}
 _LABELS = {"NORMAL": 0, "PNEUMONIA": 1}
 
 
@@ -30,7 +22,8 @@ class Kermany(Reader):
     The official validation part holds 16 images whose numbering continues the training part's; it joins
     the training part. Patient ids are scoped by part, because whether ``person12`` of the training part is
     ``person12`` of the test part is not documented. The later release names files
-    ``BACTERIA-<patient>-####.jpeg``, whose number is the patient's throughout.
+    ``BACTERIA-<patient>-####.jpeg``, whose number is the patient's throughout. Folders are found in upper or
+    lower case, and the parts by their other usual names (``validation``, ``testing``...).
     """
 
     info = DatasetInfo(
@@ -52,28 +45,31 @@ class Kermany(Reader):
             "test pneumonia": 390,
         },
     )
-    folders = ("kermany", "chest_xray", "chestxray2017", "kermany")
+    folders = ("kermany", "chest_xray", "chestxray2017", "chex")
     joined_validation = 50
 
     def matches(self, folder: Path) -> bool:
         """Return whether the folder has ``train`` or ``test`` with a folder per class."""
-        return any((folder / part / name).is_dir() for part in ("train", "test") for name in _LABELS)
+        parts = [part_folder(folder, part) for part in ("train", "test")]
+        return any(child(part, name) for part in parts if part is not None for name in _LABELS)
 
     def scan(self, root: Path) -> Listing:
         """Return every image, with its folder as label and part."""
         cases = []
-        for folder, part in _PARTS.items():
+        for part in PART_FOLDERS:
+            folder = part_folder(root, part)
             for name, label in _LABELS.items():
-                images = child(root / folder, name)
-                if images is None:
-                    continue
-                for path in files_in(images, ".jpeg", ".jpg", ".png"):
-                    cases.append(_case(path, part, label))
+                images = None if folder is None else child(folder, name)
+                if images is not None:
+                    files = files_in(images, ".jpeg", ".jpg", ".png")
+                    cases += [_case(path, part, label) for path in files]
         return Listing(root, no_duplicates("kermany", cases), notes=_notes(cases))
 
 
 def _case(path: Path, part: str, label: int) -> RawCase:
     patient, finding = _patient_and_finding(path, "test" if part == "test" else "train")
+    if (finding == "normal") != (label == 0):
+        raise DataError(f"{path}: is named as {finding}, but lies in {path.parent.name}/; move or rename it")
     return RawCase(
         case_id=f"{part}/{path.stem}",
         patient_id=patient,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Collection, Iterator
+import os
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from mmbench.data.readers.contract import LUNGS, DatasetInfo, Listing, RawCase, Reader, no_duplicates
-from mmbench.errors import DataError, suggestion
+from mmbench.errors import DataError
 from mmbench.protocol.vocabulary import CLASS_NAMES, Task
+from mmbench.tables import Row, read_table
 
 COLUMNS = ("image", "label", "mask", "patient_id", "split", "domain")
 _MASK = "mask_"
@@ -63,11 +64,14 @@ class Manifest(Reader):
         DataError
             Naming the file and line of the first fault.
         """
-        rows = list(_rows(table))
-        if not rows:
+        if not table.is_file():
+            raise DataError(f"{table}: there is no such manifest")
+        found = read_table(table, ["image"], known=COLUMNS, prefix=_MASK)
+        if "mask" in found.columns and _MASK + LUNGS in found.columns:
+            raise DataError(f"{table}: 'mask' and {_MASK + LUNGS!r} are both of the {LUNGS}; remove one")
+        if not found.rows:
             raise DataError(f"{table}: lists no image below its header")
-        rows = _of_domain(table, rows, domain)
-        cases = [_case(table, line, row, labels) for line, row in rows]
+        cases = [_case(table, row, labels) for row in _of_domain(table, found.rows, domain)]
         return Listing(
             table.parent,
             no_duplicates("manifest", cases),
@@ -76,62 +80,46 @@ class Manifest(Reader):
         )
 
 
-def _rows(table: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    if not table.is_file():
-        raise DataError(f"{table}: there is no such manifest")
-    try:
-        with table.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.DictReader(stream, strict=True)
-            header = list(reader.fieldnames or [])
-            for name in header:
-                if name not in COLUMNS and not name.startswith(_MASK):
-                    raise DataError(f"{table}: unknown column {name!r}; {suggestion(name, COLUMNS)}")
-            if "image" not in header:
-                raise DataError(f"{table}: has no column 'image'; columns: {', '.join(COLUMNS)}")
-            for row in reader:
-                if None in row or None in row.values():
-                    raise DataError(f"{table} line {reader.line_num}: needs {len(header)} fields")
-                yield reader.line_num, {name: value.strip() for name, value in row.items()}
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{table}: is not a readable CSV file ({error})") from None
-
-
-def _of_domain(
-    table: Path, rows: list[tuple[int, dict[str, str]]], domain: str | None
-) -> list[tuple[int, dict[str, str]]]:
-    names = sorted({row.get("domain", "") for _, row in rows})
+def _of_domain(table: Path, rows: list[Row], domain: str | None) -> Iterable[Row]:
+    names = sorted({row.values.get("domain", "") for row in rows})
     if len(names) <= 1:
         return rows
     if domain not in names:
         raise DataError(f"{table}: holds the domains {', '.join(names)}; say which by 'name' beside 'path'")
-    return [(line, row) for line, row in rows if row["domain"] == domain]
+    return (row for row in rows if row["domain"] == domain)
 
 
-def _case(table: Path, line: int, row: dict[str, str], labels: Collection[str]) -> RawCase:
-    image, label, part = row["image"], row.get("label", ""), row.get("split", "").lower()
+def _case(table: Path, row: Row, labels: Collection[str]) -> RawCase:
+    values, where = row.values, row.where
+    image, label, part = _tidy(values["image"]), values.get("label", ""), values.get("split", "").lower()
     label = label if label in labels else label.lower()
     if not image:
-        raise DataError(f"{table} line {line}: image is empty")
+        raise DataError(f"{where}: image is empty")
     if label not in labels and label not in _LABELS:
         valid = ", ".join(labels) or "0, 1, normal, pneumonia"
-        raise DataError(f"{table} line {line}: label must be {valid} or empty, not {label!r}")
+        raise DataError(f"{where}: label must be {valid} or empty, not {label!r}")
     if part not in _PARTS:
-        raise DataError(f"{table} line {line}: split must be train, validation or test, not {part!r}")
+        raise DataError(f"{where}: split must be train, validation or test, not {part!r}")
     masks = {
         LUNGS if column == "mask" else column.removeprefix(_MASK): name
-        for column, name in row.items()
+        for column, name in values.items()
         if name and (column == "mask" or column.startswith(_MASK))
     }
     for name in (image, *masks.values()):
         if not (table.parent / name).is_file():
-            raise DataError(f"{table} line {line}: there is no file {table.parent / name}")
+            raise DataError(f"{where}: there is no file {table.parent / name}")
     value = _LABELS.get(label)
     return RawCase(
         case_id=image,
-        patient_id=row.get("patient_id") or f"image {image}",
+        patient_id=values.get("patient_id") or f"image {image}",
         image=table.parent / image,
         masks={structure: (table.parent / name,) for structure, name in masks.items()},
         label=value,
         part=_PARTS[part],
         finding=label if value is None or label in labels else CLASS_NAMES[value],
     )
+
+
+def _tidy(path: str) -> str:
+    """Return a path without what does not change where it leads, so that one file has one name."""
+    return os.path.normpath(path) if path else path

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mmbench.data.readers.contract import (
-    LUNGS,
-    DatasetInfo,
-    Listing,
-    RawCase,
-    Reader,
-    child,
-    no_duplicates,
-)
-from mmbench.data.readers.nlm import CITATION, has_images, missing_masks_note, numbered_images
+from mmbench.data.readers.contract import DatasetInfo, Listing, Reader, no_duplicates
+from mmbench.data.readers.layout import child
+from mmbench.data.readers.nlm import CITATION, has_images, masks_in, masks_notes, numbered_cases
 from mmbench.errors import DataError
 from mmbench.protocol.vocabulary import Task
 
+_PREFIX = "MCUCXR"
+
 
 class Montgomery(Reader):
-    """``CXR_png/MCUCXR_####_{0,1}.png`` with ``ManualMask/{leftMask,rightMask}/`` of the same names."""
+    """``CXR_png/MCUCXR_####_{0,1}.png`` with ``ManualMask/{leftMask,rightMask}/`` of the same names.
+
+    Copies that name the folders ``left`` and ``right``, the files ``..._mask.png``, or hold one mask of both
+    lungs in ``masks/`` are read as well.
+    """
 
     info = DatasetInfo(
         name="montgomery",
@@ -33,36 +32,30 @@ class Montgomery(Reader):
         citation=CITATION,
         published_counts={"cases": 138, "normal": 80, "tuberculosis": 58, "masks": 138},
     )
-    folders = ("montgomery", "montgomery", "montgomeryset", "nlm-montgomerycxrset")
+    folders = ("montgomery", "mcu", "montgomeryset", "nlm-montgomerycxrset")
     parts = (93, 10, 35)
 
     def matches(self, folder: Path) -> bool:
         """Return whether ``CXR_png`` holds an image of this set."""
-        return has_images(folder, "MCUCXR")
+        return has_images(folder, _PREFIX)
 
     def scan(self, root: Path) -> Listing:
-        """Return every image; its mask is the left or the right lung's."""
-        images = child(root, "CXR_png")
-        masks = child(root, "ManualMask")
-        assert images is not None
-        sides = [child(masks, side) if masks else None for side in ("leftMask", "rightMask")]
-        cases = []
-        for stem, (path, number, finding) in numbered_images(images, "MCUCXR").items():
-            files = [side / path.name for side in sides if side is not None and (side / path.name).is_file()]
-            if len(files) == 1:
-                raise DataError(f"{files[0]}: the other lung's mask is missing")
-            cases.append(
-                RawCase(
-                    case_id=stem,
-                    patient_id=number,
-                    image=path,
-                    masks={LUNGS: tuple(files)} if files else {},
-                    finding=finding,
-                )
-            )
-        missing = sum(not case.masks for case in cases)
-        return Listing(
-            root,
-            no_duplicates("montgomery", cases),
-            notes=missing_masks_note("montgomery", missing, len(cases)),
-        )
+        """Return every image; its mask is the left or the right lung's, or one file of both."""
+        cases = numbered_cases(root, _PREFIX, _masks(root))
+        notes = masks_notes(self.name, root, cases, "ManualMask/leftMask and ManualMask/rightMask")
+        return Listing(root, no_duplicates(self.name, cases), notes=notes)
+
+
+def _masks(root: Path) -> dict[str, tuple[Path, ...]]:
+    folder = child(root, "ManualMask", "masks", "mask")
+    if folder is None:
+        return {}
+    left, right = (
+        masks_in(child(folder, f"{side}Mask", side, f"{side}_mask", f"{side} lung", f"{side}_lung"), _PREFIX)
+        for side in ("left", "right")
+    )
+    if not left and not right:
+        return {stem: (path,) for stem, path in masks_in(folder, _PREFIX).items()}
+    for stem in sorted(left.keys() ^ right.keys()):
+        raise DataError(f"{left.get(stem) or right[stem]}: the other lung's mask is missing")
+    return {stem: (left[stem], right[stem]) for stem in left}

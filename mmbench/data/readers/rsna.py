@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mmbench.data import imaging
-from mmbench.data.readers.contract import DatasetInfo, Listing, RawCase, Reader, files_in, no_duplicates
-from mmbench.errors import DataError
+from mmbench.data.readers.contract import DatasetInfo, Listing, RawCase, Reader, no_duplicates
+from mmbench.data.readers.layout import files_in
+from mmbench.errors import DataError, MissingPackageError
 from mmbench.protocol.vocabulary import Task
+from mmbench.tables import read_table
 
 _TABLE = "stage_2_train_labels.csv"
 _IMAGES = "stage_2_train_images"
@@ -82,7 +83,7 @@ def decode_dicom(path: Path) -> imaging.Gray:
     try:
         import pydicom
     except ImportError:
-        raise DataError(f"{path}: reading DICOM needs pydicom; run pip install 'mmbench[rsna]'") from None
+        raise MissingPackageError("reading DICOM needs pydicom; run pip install 'mmbench[rsna]'") from None
     try:
         image = pydicom.dcmread(path)
         rows, columns = int(image.Rows), int(image.Columns)
@@ -98,27 +99,43 @@ def decode_dicom(path: Path) -> imaging.Gray:
 
 
 def _gray(levels: np.ndarray, image: Any, path: Path) -> imaging.Gray:
+    """Return gray levels, brighter being denser.
+
+    What decides how the stored values are to be seen is followed where it is simple and refused where it is
+    not (DICOM PS3.3, C.7.6.3.1.2, C.11.1 and C.11.6).
+    """
     if levels.ndim != 2 or levels.dtype.kind != "u":
         raise DataError(f"{path}: is not a single monochrome image of unsigned values")
-    white = 2 ** int(image.BitsStored) - 1
+    polarity = str(image.get("PhotometricInterpretation", ""))
+    if polarity not in ("MONOCHROME1", "MONOCHROME2"):
+        raise DataError(f"{path}: its values are {polarity or 'of no stated kind'}, not gray levels")
+    bits = int(image.BitsStored)
+    if int(image.get("HighBit", bits - 1)) != bits - 1:
+        raise DataError(
+            f"{path}: its highest bit is {image.HighBit}, not {bits - 1}; store the values unshifted"
+        )
+    white = 2**bits - 1
     if not 255 <= white <= 65535 or levels.max(initial=0) > white:
-        raise DataError(f"{path}: its values do not fit the {image.BitsStored} bits it declares")
-    if image.PhotometricInterpretation == "MONOCHROME1":
-        levels = levels.dtype.type(white) - levels
-    return imaging.Gray(levels.astype(np.uint8 if white == 255 else np.uint16), white)
+        raise DataError(f"{path}: its values do not fit the {bits} bits it declares")
+    for name in ("ModalityLUTSequence", "VOILUTSequence"):
+        if image.get(name):
+            raise DataError(f"{path}: is to be seen through a table ({name}), which is not applied; apply it")
+    negative = polarity == "MONOCHROME1"
+    if negative != (image.get("PresentationLUTShape", "INVERSE" if negative else "IDENTITY") == "INVERSE"):
+        raise DataError(
+            f"{path}: {polarity} and PresentationLUTShape contradict each other about what is white"
+        )
+    if float(image.get("RescaleSlope", 1) or 1) < 0:
+        negative = not negative
+    return imaging.Gray(levels, white, negative=negative).settled()
 
 
 def _targets(table: Path) -> dict[str, int]:
     targets: dict[str, int] = {}
-    with table.open(encoding="utf-8-sig", newline="") as stream:
-        rows = csv.DictReader(stream)
-        for name in ("patientId", "Target"):
-            if name not in (rows.fieldnames or []):
-                raise DataError(f"{table}: has no column {name!r}")
-        for number, row in enumerate(rows, start=2):
-            patient, target = row["patientId"], row["Target"]
-            if target not in ("0", "1"):
-                raise DataError(f"{table} line {number}: Target must be 0 or 1, not {target!r}")
-            if targets.setdefault(patient, int(target)) != int(target):
-                raise DataError(f"{table} line {number}: patient {patient} has rows with Target 0 and 1")
+    for row in read_table(table, ("patientId", "Target")).rows:
+        patient, target = row["patientId"], row["Target"]
+        if target not in ("0", "1"):
+            raise DataError(f"{row.where}: Target must be 0 or 1, not {target!r}")
+        if targets.setdefault(patient, int(target)) != int(target):
+            raise DataError(f"{row.where}: patient {patient} has rows with Target 0 and 1")
     return targets

@@ -4,18 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mmbench.data.readers.contract import (
-    LUNGS,
-    DatasetInfo,
-    Listing,
-    RawCase,
-    Reader,
-    child,
-    files_in,
-    no_duplicates,
-)
-from mmbench.data.readers.nlm import CITATION, has_images, missing_masks_note, numbered_images
+from mmbench.data.readers.contract import DatasetInfo, Listing, Reader, no_duplicates
+from mmbench.data.readers.layout import child
+from mmbench.data.readers.nlm import CITATION, has_images, masks_in, masks_notes, numbered_cases
 from mmbench.protocol.vocabulary import Task
+
+_PREFIX = "CHNCXR"
 
 
 class Shenzhen(Reader):
@@ -42,42 +36,19 @@ class Shenzhen(Reader):
 
     def matches(self, folder: Path) -> bool:
         """Return whether ``CXR_png`` holds an image of this set."""
-        return has_images(folder, "CHNCXR")
+        return has_images(folder, _PREFIX)
 
     def scan(self, root: Path) -> Listing:
         """Return every image, with its mask where there is one."""
-        images = child(root, "CXR_png")
-        assert images is not None
-        masks = _masks(root)
-        cases = [
-            RawCase(
-                case_id=stem,
-                patient_id=number,
-                image=path,
-                masks={LUNGS: (masks[stem],)} if stem in masks else {},
-                finding=finding,
-            )
-            for stem, (path, number, finding) in numbered_images(images, "CHNCXR").items()
-        ]
-        missing = sum(not case.masks for case in cases)
-        return Listing(
-            root,
-            no_duplicates("shenzhen", cases),
-            notes=missing_masks_note("shenzhen", missing, len(cases)),
-        )
+        cases = numbered_cases(root, _PREFIX, _masks(root))
+        notes = masks_notes(self.name, root, cases, "mask/CHNCXR_####_{0,1}_mask.png there or one level up")
+        return Listing(root, no_duplicates(self.name, cases), notes=notes)
 
 
-def _masks(root: Path) -> dict[str, Path]:
+def _masks(root: Path) -> dict[str, tuple[Path, ...]]:
     for base in (root, root.parent):
         folder = child(base, "mask", "masks")
-        if folder is None:
-            continue
-        folder = child(folder, "mask", "masks") or folder
-        found = {
-            path.stem.removesuffix("_mask"): path
-            for path in files_in(folder, ".png")
-            if path.stem.startswith("CHNCXR_")
-        }
-        if found:
-            return found
+        inner = None if folder is None else child(folder, "mask", "masks")
+        if found := masks_in(inner or folder, _PREFIX):
+            return {stem: (path,) for stem, path in found.items()}
     return {}
