@@ -1,4 +1,7 @@
+import bz2
+import gzip
 import io
+import lzma
 import stat
 import tarfile
 import zipfile
@@ -123,3 +126,85 @@ def test_damaged_archives_are_named(tmp_path, fresh_cache, name, keep):
         unpack(archive, "toy")
     assert "\n" not in str(error.value)
     assert nothing_left(fresh_cache)
+
+
+MEMBERS = [(f"set/{number}.txt", str(number).encode() * 700) for number in range(6)]
+
+
+@pytest.mark.parametrize("name", ["a.tar", "a.tar.gz", "a.tar.bz2", "a.tar.xz"])
+@pytest.mark.parametrize("kept", ["half", "all members but no end"])
+def test_a_tar_that_was_cut_short_is_refused(tmp_path, fresh_cache, name, kept):
+    raw, places = tar_bytes(tmp_path)
+    (tmp_path / name).write_bytes(packed(raw[: places[3] if kept == "half" else places[-1] + 1536], name))
+    with pytest.raises(DataError, match=r"is damaged \(cut short: its end is missing\); get it again"):
+        unpack(tmp_path / name, "toy")
+    assert nothing_left(fresh_cache)
+
+
+@pytest.mark.parametrize("name", ["a.tar", "a.tar.gz"])
+def test_a_tar_with_a_bad_header_in_the_middle_is_refused(tmp_path, fresh_cache, name):
+    raw, places = tar_bytes(tmp_path)
+    broken = bytearray(raw)
+    broken[places[3] : places[3] + 100] = b"\xff" * 100
+    (tmp_path / name).write_bytes(packed(bytes(broken), name))
+    with pytest.raises(DataError, match=r"is damaged \(a header is not valid\)"):
+        unpack(tmp_path / name, "toy")
+    assert nothing_left(fresh_cache)
+
+
+def test_joined_tars_are_refused(tmp_path, fresh_cache):
+    raw, _ = tar_bytes(tmp_path)
+    (tmp_path / "a.tar").write_bytes(raw + raw)
+    with pytest.raises(DataError, match="more follows after its end"):
+        unpack(tmp_path / "a.tar", "toy")
+
+
+@pytest.mark.parametrize("name", ["a.tar.gz", "a.tar.bz2", "a.tar.xz"])
+def test_the_checksum_of_a_compressed_tar_must_hold(tmp_path, fresh_cache, name):
+    raw, _ = tar_bytes(tmp_path)
+    content = bytearray(packed(raw, name))
+    # gzip ends in CRC and length; bzip2's block CRC follows its magic; xz's index and footer come last
+    place = {"a.tar.gz": -8, "a.tar.bz2": 10, "a.tar.xz": -12}[name]
+    content[place] ^= 0xFF
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=r"is damaged \(.*\); get it again"):
+        unpack(tmp_path / name, "toy")
+    assert nothing_left(fresh_cache)
+
+
+def test_a_compression_that_python_lacks_is_said(tmp_path, fresh_cache):
+    archive = make_zip(tmp_path / "a.zip", {"set/one.txt": "1" * 100})
+    content = bytearray(archive.read_bytes())
+    central = content.index(b"PK\1\2")
+    content[8:10] = content[central + 10 : central + 12] = (9).to_bytes(2, "little")  # Deflate64
+    archive.write_bytes(content)
+    with pytest.raises(DataError, match=r"a way that Python does not know .*; unpack it yourself"):
+        unpack(archive, "toy")
+
+
+def test_backslashes_of_old_windows_programs_separate_folders(tmp_path, fresh_cache):
+    archive = tmp_path / "a.zip"
+    with zipfile.ZipFile(archive, "w") as opened:
+        for name, content in (("set\\deep\\", b""), ("set\\deep\\one.txt", b"1")):
+            member = zipfile.ZipInfo("x")
+            member.filename = name
+            opened.writestr(member, content)
+    assert (unpack(archive, "toy") / "set/deep/one.txt").read_bytes() == b"1"
+
+
+def test_a_colon_is_named_as_what_it_is(tmp_path, fresh_cache):
+    archive = make_zip(tmp_path / "a.zip", {"set/12:30.txt": "1"})
+    with pytest.raises(DataError, match=r"'set/12:30.txt' is no file name on every system"):
+        unpack(archive, "toy")
+
+
+def tar_bytes(folder):
+    """Return an uncompressed tar file and where each of its headers begins."""
+    path = make_tar(folder / "whole", MEMBERS, "w")
+    with tarfile.open(path) as opened:
+        return path.read_bytes(), [member.offset for member in opened.getmembers()]
+
+
+def packed(raw, name):
+    compress = {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}
+    return compress.get(name.rpartition(".")[2], bytes)(raw)
