@@ -14,6 +14,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from mmbench.errors import UserError
+
 
 def canonical_json(value: Any) -> str:
     """Return JSON that is equal for equal values: sorted keys, no spaces, no NaN.
@@ -24,6 +26,21 @@ def canonical_json(value: Any) -> str:
         If the value holds NaN or an infinity.
     """
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def check_name(path: str | Path) -> None:
+    """Refuse a path whose bytes are no UTF-8 text: tables, JSON and reports could not hold it.
+
+    Raises
+    ------
+    UserError
+        Saying so.
+    """
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        shown = ascii(str(path))[1:-1]
+        raise UserError(f"{shown}: its name is not UTF-8; rename it, or name another place") from None
 
 
 def digest_bytes(data: bytes) -> str:

@@ -89,7 +89,7 @@ class Answers:
     found : tuple of Answer
         The details: every domain, metric and budget by itself, exploratory.
     notes : tuple of str
-        Which trainings have no partner.
+        Which rows and trainings have no partner.
     mixed : tuple of str
         In what the making of the records differs.
     protocol : Protocol
@@ -141,7 +141,7 @@ def answer(
         If two rows share nothing, were trained or tested on data or splits that differ, or if records of one
         folder are mixed and ``allow_mixed`` is not given.
     """
-    sides = list(sides)
+    sides, notes = _recorded(list(sides))
     protocol = sides[0][0].results.protocol
     unknown = [name for name in metrics if name not in METRICS]
     if unknown:
@@ -149,7 +149,6 @@ def answer(
     wanted = tuple(metrics or protocol.compared_metrics)
     primary: list[Primary] = []
     found: list[Answer] = []
-    notes: list[str] = []
     mixed: dict[str, None] = {}
     for a, b in sides:
         differences = differences_in_making(a, b)
@@ -178,6 +177,15 @@ def answer(
     ]
     details = [one for one in _corrected(found) if not domains or one.comparison.column.domain in domains]
     return Answers(tuple(shown), tuple(details), tuple(notes), tuple(mixed), protocol)
+
+
+def _recorded(sides: list[tuple[Side, Side]]) -> tuple[list[tuple[Side, Side]], list[str]]:
+    """Return the pairs that both have records of, with a note on each other; all if there is no such pair."""
+    ready = [pair for pair in sides if all(side.has_record for side in pair)]
+    if not ready:
+        return sides, []
+    missing = [side.name for pair in sides if pair not in ready for side in pair if not side.has_record]
+    return ready, [f"{name}: not compared, there is no record of it yet" for name in missing]
 
 
 def _corrected(found: Sequence[Answer]) -> list[Answer]:

@@ -51,6 +51,11 @@ class Side:
         return done
 
     @property
+    def has_record(self) -> bool:
+        """Whether any run of the row is finished."""
+        return any(run.label == self.row and run.id in self.results.available for run in self.results.runs)
+
+    @property
     def unseeded(self) -> bool:
         """Whether the row has one run per labelled subset, whatever the seeds of others: nothing is drawn."""
         own = [run for run in self.results.runs if run.label == self.row]
@@ -104,6 +109,8 @@ def _paired_folders(a: str, b: str, wanted: Sequence[str]) -> list[tuple[Side, S
             raise StoreError(f"--method {row}: not a row of both folders; {suggestion(row, shared)}")
     if not (wanted or shared):
         raise StoreError(f"{a} and {b} share no row; theirs are {', '.join(first)} and {', '.join(second)}")
+    if ones.root == others.root:
+        raise UserError(f"{a} cannot be compared with itself; name two of its rows: {', '.join(first)}")
     one, other = _endings(a, b)
     return [
         (Side(f"{row} ({one})", ones, row), Side(f"{row} ({other})", others, row)) for row in wanted or shared

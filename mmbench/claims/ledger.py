@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
+from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
 
@@ -29,6 +30,8 @@ COLUMNS = (
 )
 OPTIONAL = frozenset({"positives", "marked", "method", "budget_classification", "budget_segmentation"})
 SCOPES = ("in-domain", "cross-domain")
+_MISSPELT = 0.85
+"""Similarity from which a name is a misspelt one and not another."""
 _NUMBER = r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?"
 CLASSIFICATION = ("accuracy", "f1_normal", "f1_pneumonia")
 
@@ -175,8 +178,8 @@ def _check_value(metric: str, value: str, where: str) -> None:
     try:
         known = METRICS[metric]
     except KeyError:
-        if "?" in (hint := suggestion(metric, METRICS)):
-            raise ClaimError(f"{where}: metric {metric!r}; {hint}") from None
+        if close := get_close_matches(metric, METRICS, n=1, cutoff=_MISSPELT):
+            raise ClaimError(f"{where}: metric {metric!r}; did you mean {close[0]!r}?") from None
         return  # of the publication alone: listed, but not checked
     if not known.lowest <= float(value) <= known.highest:
         percent = f"; write {float(value) / 100:.5g}" if 1 < float(value) <= 100 else ""

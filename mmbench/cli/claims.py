@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mmbench.cli.output import Json, console, make_table, print_json
+from mmbench.terminal import print_table
 
 if TYPE_CHECKING:
     from mmbench.claims.ledger import Claim
@@ -43,7 +44,7 @@ def check(
             table.add_row(what, finding.source, finding.scope, str(finding.found), str(finding.total))
     clean = sum(not finding.found for finding in found)
     if table.row_count:
-        out.print(table)
+        print_table(out, table)
         out.print()
     out.print(f"{clean} of {len(found)} checks found nothing; --json lists them all.", style="dim")
     for meaning in dict.fromkeys(f"{f.check}: {f.meaning}." for f in found if f.found):
@@ -72,7 +73,7 @@ def list_claims(ledger: Ledger = None, json: Json = False) -> None:
     for key in dict.fromkeys((c.source, c.scope, c.dataset, c.cases) for c in claims):
         own = [c for c in claims if (c.source, c.scope, c.dataset, c.cases) == key]
         table.add_row(*(str(part) for part in key), str(len({c.model for c in own})), str(len(own)))
-    console().print(table)
+    print_table(console(), table)
 
 
 def _claims(ledger: list[Path] | None) -> list[Claim]:

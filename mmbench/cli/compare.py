@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mmbench.cli.output import AllowMixed, Json, console, make_table, print_json
+from mmbench.terminal import print_table
 
 if TYPE_CHECKING:
     from mmbench.analysis.pairing import Answer, Answers
@@ -82,7 +83,7 @@ def _show(answers: Answers) -> None:
             *(single.get(text, "–") for text in budgets),
             record.verdict,
         )
-    out.print(table)
+    print_table(out, table)
     out.print()
     for sentence in answer_notes(answers):
         out.print(sentence, style="dim", soft_wrap=True)
@@ -102,10 +103,10 @@ def _show_details(answers: Sequence[Answer]) -> None:
         table.add_row(
             *(test.row_a, test.row_b, test.column.metric, test.column.domain, test.budgets.text),
             *(_number(value) for value in (test.estimate_a, test.estimate_b, own.value)),
-            f"{own.low:+.3f} {own.high:+.3f}",
+            "–" if own.low != own.low else f"{own.low:+.3f} {own.high:+.3f}",
             *(_number(value) for value in (own.p, test.p_holm, test.signed_rank_p, test.superiority)),
         )
-    out.print(table)
+    print_table(out, table)
     out.print()
     for sentence in detail_notes(answers):
         out.print(sentence, style="dim", soft_wrap=True)

@@ -9,6 +9,7 @@ import typer
 
 from mmbench.cli.output import Json, console, make_table, print_json, shown
 from mmbench.cli.run import DataRoot
+from mmbench.terminal import print_table
 
 if TYPE_CHECKING:
     from mmbench.data.dataset import Dataset
@@ -125,7 +126,7 @@ def show(
     table = make_table("part", *columns, right=columns)
     for part, counts in found.items():
         table.add_row(part, *(str(counts[column]) for column in columns))
-    out.print(table)
+    print_table(out, table)
     out.print()
     for note in dataset.notes:
         out.print(f"note           {note}", soft_wrap=True)

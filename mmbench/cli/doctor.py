@@ -11,6 +11,7 @@ import typer
 from mmbench.cli.output import FAILED, Json, console, make_table, print_json, shown
 from mmbench.cli.run import DataRoot, Plugins
 from mmbench.cli.status import Results, Where, results_folder
+from mmbench.terminal import print_table
 from mmbench.text import plural
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def _show(store: ResultStore, faults: list[Fault], done: dict[str, str], summary
     for fault in faults:
         outcome = done.get(str(fault.path))
         table.add_row(fault.kind, shown(fault.path), f"{fault.what}; {outcome}" if outcome else fault.what)
-    out.print(table)
+    print_table(out, table)
     out.print()
     if summary is not None:
         out.print(

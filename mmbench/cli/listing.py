@@ -8,6 +8,7 @@ import typer
 
 from mmbench.cli.output import Json, console, make_table, print_json
 from mmbench.cli.run import DataRoot, Plugins
+from mmbench.terminal import print_table
 
 app = typer.Typer(no_args_is_help=True, help="List methods, datasets, protocols, metrics or backbones.")
 
@@ -48,7 +49,7 @@ def methods(
                 entry["title"],
             )
         table.add_section()
-    out.print(table)
+    print_table(out, table)
     out.print()
     out.print("mmbench list methods NAME shows one with its hyper-parameters", style="dim")
 
@@ -90,7 +91,7 @@ def protocols(json: Json = False) -> None:
     for name, text in found.items():
         table.add_row(name, text)
     out = console()
-    out.print(table)
+    print_table(out, table)
     out.print()
     out.print("mmbench run NAME runs one; mmbench protocol show NAME prints it", style="dim")
 
@@ -117,7 +118,7 @@ def metrics(plugin: Plugins = None, json: Json = False) -> None:
         task = metric.task
         ends = f"{metric.lowest:g} to {metric.highest:g}"
         table.add_row(metric.name, metric.heading, metric.task.value, ends, metric.better, metric.definition)
-    console().print(table)
+    print_table(console(), table)
 
 
 @app.command()
@@ -139,7 +140,7 @@ def backbones(plugin: Plugins = None, json: Json = False) -> None:
     table = make_table("backbone", "what it is", wrap=("what it is",))
     for name, title in found.items():
         table.add_row(name, title)
-    console().print(table)
+    print_table(console(), table)
 
 
 def _tasks(names: list[str]) -> str:
@@ -162,7 +163,7 @@ def _show_method(entry: dict[str, Any]) -> None:
     table.add_row("file", entry["origin"])
     for name, value in entry["hyperparameters"].items():
         table.add_row(name, str(value))
-    out.print(table)
+    print_table(out, table)
 
 
 def _show_datasets(found: list[dict[str, Any]]) -> None:
@@ -182,7 +183,7 @@ def _show_datasets(found: list[dict[str, Any]]) -> None:
             table.add_row(entry["name"], tasks, at_hand, "-" if count is None else str(count), entry["title"])
         table.add_section()
     out = console()
-    out.print(table)
+    print_table(out, table)
     out.print()
     out.print(
         "mmbench list datasets NAME says where to get one; mmbench data import NAME PATH imports it",
@@ -210,7 +211,7 @@ def _show_dataset(entry: dict[str, Any]) -> None:
             table.add_row("digest", entry["data_digest"])
     elif not entry["available"] and entry["name"] != "manifest":
         table.add_row("here", f"no; mmbench data import {entry['name']} PATH")
-    out.print(table)
+    print_table(out, table)
     if entry["dials"]:
         out.print()
         dials = make_table("dial", "here", "range", "what it does", right=("here",), wrap=("what it does",))

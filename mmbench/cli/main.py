@@ -9,6 +9,8 @@ import os
 import sys
 import sysconfig
 import traceback
+from io import TextIOWrapper
+from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -27,8 +29,9 @@ from mmbench.cli import (
     status,
     validate,
 )
-from mmbench.cli.output import BAD_INPUT, INTERRUPTED, complain
+from mmbench.cli.output import BAD_INPUT, INTERRUPTED, REPLACED, complain
 from mmbench.errors import UserError
+from mmbench.files import check_name
 
 
 class _Guarded(TyperGroup):
@@ -44,6 +47,9 @@ class _Guarded(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
         try:
+            check_name(Path.cwd())
+            for text in sys.argv[1:]:
+                check_name(text)
             result = super().invoke(ctx)
             sys.stdout.flush()
             return result
@@ -132,4 +138,8 @@ def _options(
 
 def main() -> None:
     """Run the command line."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            # A terminal that has no dash gets a hyphen: a table must not fail after hours of training.
+            stream.reconfigure(errors=REPLACED)
     app()

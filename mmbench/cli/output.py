@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import json
 import os
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 _JSON_STREAM: ContextVar[TextIO | None] = ContextVar("json_stream", default=None)
 """Where JSON goes while everything else that is printed goes to standard error."""
+REPLACED = "mmbench.replace"
+"""Name of the handler of characters that an output's encoding lacks."""
+_REPLACEMENTS = {"–": "-", "—": "-", "…": "...", "×": "x", "±": "+/-", "≤": "<=", "≥": ">=", "−": "-"}
 PIPED_WIDTH = 200
 """Columns of a table that goes into a file or a pipe, where nothing needs to be cut off."""
 
@@ -52,8 +56,26 @@ def console(*, stderr: bool = False) -> Console:
     from rich.console import Console
 
     stream = sys.stderr if stderr else sys.stdout
-    width = None if stream.isatty() or "COLUMNS" in os.environ else PIPED_WIDTH
+    chosen = os.environ.get("COLUMNS", "")
+    width = int(chosen) if chosen.isdecimal() and int(chosen) else None
+    if width is None and not stream.isatty():
+        width = PIPED_WIDTH
     return Console(stderr=stderr, width=width, markup=False, highlight=False, emoji=False, soft_wrap=False)
+
+
+def _replace(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lost = error.object[error.start : error.end]
+    return "".join(_REPLACEMENTS.get(character, "?") for character in lost), error.end
+
+
+codecs.register_error(REPLACED, _replace)
+
+
+def is_live(out: Console) -> bool:
+    """Whether lines may be drawn anew: a terminal that can, and nobody who asked for plain lines."""
+    return out.is_terminal and not out.is_dumb_terminal and not os.environ.get("MMBENCH_PLAIN")
 
 
 def complain(text: str, prefix: str = "error: ") -> None:

@@ -14,7 +14,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from mmbench.cli.output import duration, shown
+from mmbench.cli.output import duration, is_live, shown
 from mmbench.execution.executor import Elsewhere, Ending, Failed, Finished, Found, Progress, Started
 from mmbench.planning.work import Work
 from mmbench.report.looks import look_lines
@@ -65,7 +65,7 @@ class RunDisplay:
         self._begin = time.monotonic()
         self._spinner = Spinner("dots")
         self._live: Live | None = None
-        if console.is_terminal and not quiet:
+        if is_live(console) and not quiet:
             self._live = Live(
                 console=console, get_renderable=self._render, refresh_per_second=5, transient=True
             )
@@ -207,7 +207,7 @@ class CountDisplay:
         self._live = Live(console=console, get_renderable=self._render, transient=True)
 
     def __enter__(self) -> Self:
-        if self._live.console.is_terminal:
+        if is_live(self._live.console):
             self._live.start()
         return self
 

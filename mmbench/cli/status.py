@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mmbench.cli.output import Json, console, duration, make_table, print_json, shown, size
+from mmbench.terminal import print_table
 from mmbench.text import plural
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ def _show_folders(out: Console, found: list[Completion]) -> None:
     table = make_table("protocol", *columns, "results", right=columns, wrap=("results",))
     for one in found:
         table.add_row(one.protocol, *_counts(one.runs), shown(one.results))
-    out.print(table)
+    print_table(out, table)
 
 
 def _show_rows(out: Console, one: Completion) -> None:
@@ -121,7 +122,7 @@ def _show_rows(out: Console, one: Completion) -> None:
         table.add_row(row, *_counts([found for found in one.runs if found.run.label == row]))
     table.add_section()
     table.add_row("all", *_counts(one.runs), style="bold")
-    out.print(table)
+    print_table(out, table)
     out.print()
     if one.not_in_protocol:
         out.print(f"{plural(one.not_in_protocol, 'trained run')} of an earlier version of the protocol")
@@ -180,7 +181,7 @@ def _show_runs(out: Console, runs: Sequence[RunCompletion]) -> None:
         layers = ("/".join(map(str, pair)) for pair in (one.predictions, one.scores))
         trained = "yes" if one.trained else "no"
         table.add_row(one.run.id, one.run.describe(), one.state, trained, *layers)
-    out.print(table)
+    print_table(out, table)
     out.print()
 
 

@@ -11,6 +11,7 @@ import typer
 
 from mmbench.cli.output import Json, console, duration, make_table, print_json, size
 from mmbench.cli.run import DataRoot, Plugins, ProtocolName
+from mmbench.terminal import print_table
 from mmbench.text import plural
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ def _show_detectable(found: Outlook, out: Console) -> None:
         seeds = "over 100" if one.seeds is None else str(one.seeds)
         cells = [str(one.cases), alone, *([corrected, seeds] if found.family else [])]
         table.add_row(one.domain, one.scope, one.metric, *cells, one.basis)
-    out.print(table)
+    print_table(out, table)
     out.print()
     smallest = "the smallest true difference over all budgets that 80 of 100 such runs find significant"
     if found.family:

@@ -21,7 +21,7 @@ import platformdirs
 
 from mmbench.data.fingerprints import Fingerprints
 from mmbench.errors import DataError
-from mmbench.files import canonical_json, digest_file, digest_json, whole_folder
+from mmbench.files import canonical_json, check_name, digest_file, digest_json, whole_folder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,6 +58,7 @@ def _root(kind: str, usual: Callable[..., Path]) -> Path:
     override = os.environ.get("MMBENCH_CACHE")
     try:
         chosen = Path(override) if override else usual("mmbench", appauthor=False)
+        check_name(chosen)
         return chosen.expanduser()
     except RuntimeError:
         raise DataError(

@@ -16,7 +16,7 @@ from mmbench.data.readers import READERS, Manifest
 from mmbench.data.readers.contract import case_counts
 from mmbench.data.relabelling import with_structures
 from mmbench.errors import DataError
-from mmbench.files import digest_json
+from mmbench.files import check_name, digest_json
 from mmbench.protocol.schema import DatasetChoice
 from mmbench.protocol.vocabulary import STRUCTURE_NAMES
 
@@ -128,6 +128,7 @@ def import_dataset(
         raise DataError("manifest: needs no import; name the CSV file by 'path' in the protocol")
     if not image_sizes or min(image_sizes) < 16 or max(image_sizes) > 2048:
         raise DataError(f"image sizes must lie between 16 and 2048, not {list(image_sizes)}")
+    check_name(path.absolute())
     if not path.exists():
         raise DataError(f"{path}: there is no such file or folder")
     folder = path

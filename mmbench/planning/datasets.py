@@ -165,7 +165,7 @@ def load_data(protocol: Protocol, data_root: Path | None, on_dataset: Callable[[
             with located("targets", task.value, index):
                 dataset = cached_dataset(choice, protocol, task, data_root)
                 if not len(dataset.rows(choice.part, task)):
-                    raise ProtocolError(f"{choice.dataset} has no cases for {task.value}")
+                    raise ProtocolError(_why_none(dataset, choice.part, task))
             targets[task].append((dataset, choice.part))
     return ProtocolData(sources, targets)
 
@@ -198,13 +198,23 @@ def _check_source(protocol: Protocol, task: Task, dataset: Dataset) -> None:
                 at=_budget_location(protocol, task, budget),
             )
     if not len(dataset.rows("test", task)):
-        raise ProtocolError(
-            f"{dataset.domain} has no test cases for {task.value}", at=("sources", task.value)
-        )
+        raise ProtocolError(_why_none(dataset, "test", task), at=("sources", task.value))
     if protocol.selection.rule == "source_val":
         _check_validation(task, dataset, "source_val", "use last", ("selection",))
     if protocol.training.stop is not None:
         _check_validation(task, dataset, "stop", "leave stop out", ("training", "stop"))
+
+
+def _why_none(dataset: Dataset, part: str, task: Task) -> str:
+    """Say why a part of a data set has nothing to test a task on."""
+    what = "label" if task is Task.CLASSIFICATION else "mask"
+    if not len(dataset.rows("all", task)):
+        return f"no case of {dataset.domain} has a {what}; give it some, or leave {task.value} out"
+    sizes = ", ".join(f"{len(dataset.rows(name, task))} {name}" for name in PARTS)
+    return (
+        f"the {part} part of {dataset.domain} has no case with a {what} ({sizes}); give it a split, or "
+        "complete the data set"
+    )
 
 
 def _check_validation(task: Task, dataset: Dataset, what: str, otherwise: str, at: Location) -> None:

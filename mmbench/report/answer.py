@@ -100,7 +100,7 @@ def _luck(records: Sequence[Primary]) -> list[str]:
     """Say what common random numbers saved, per metric."""
     by_metric: dict[str, list[Primary]] = {}
     for record in records:
-        if not math.isnan(record.saved):
+        if not math.isnan(record.saved) and not record.difference.constant:
             by_metric.setdefault(record.column.heading, []).append(record)
     found = [
         f"{100 * max(0.0, sum(r.saved for r in own) / len(own)):.0f} % of the seeds in {heading} "

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from mmbench.analysis.rows import Column
 from mmbench.report.table import LABELS_CLASSIFICATION, LABELS_SEGMENTATION, MODEL, TRAININGS, Line, Table
 from mmbench.report.text import plain
+from mmbench.terminal import print_table, width_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,13 +25,13 @@ def print_terminal(table: Table, console: Console, answer: Sequence[str] = ()) -
         console.print()
     console.print(Text(plain(table.title), style="bold"))
     for part in terminal_tables(table, console):
-        console.print(part)
+        print_table(console, part)
     for sentence in table.notes:
         console.print(Text(plain(sentence), style="dim"))
 
 
 def terminal_tables(table: Table, console: Console) -> list[Drawn]:
-    """Return the table for a terminal: whole, or one per task, or one per domain, whichever fits first.
+    """Return the table for a terminal: whole, per task, per domain, or cut further, whichever fits first.
 
     Parameters
     ----------
@@ -44,15 +45,30 @@ def terminal_tables(table: Table, console: Console) -> list[Drawn]:
         lambda column: column.task,
         lambda column: column.place,
     ]
-    found: list[Drawn] = []
+    found: list[Table] = []
     for split in splits:
         keys = dict.fromkeys(split(column) for column in table.columns)
-        parts = [table.part([column for column in table.columns if split(column) == key]) for key in keys]
-        found = [_drawn(part) for part in parts]
-        wide = console.options.update(width=10_000)
-        if all(console.measure(part, options=wide).maximum <= console.width for part in found):
+        found = [table.part([column for column in table.columns if split(column) == key]) for key in keys]
+        if all(_fits(part, console) for part in found):
             break
-    return found
+    else:
+        found = [smaller for part in found for smaller in _cut(part, console)]
+    return [_drawn(part) for part in found]
+
+
+def _cut(table: Table, console: Console) -> list[Table]:
+    """Return a table in parts of as many columns as fit, or of one where not even that does."""
+    parts: list[list[Column]] = []
+    for column in table.columns:
+        if parts and _fits(table.part([*parts[-1], column]), console):
+            parts[-1].append(column)
+        else:
+            parts.append([column])
+    return [table.part(part) for part in parts]
+
+
+def _fits(table: Table, console: Console) -> bool:
+    return width_of(console, _drawn(table)) <= console.width
 
 
 def _drawn(table: Table) -> Drawn:

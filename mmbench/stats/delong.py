@@ -45,13 +45,14 @@ def delong_test(labels: np.ndarray, a: np.ndarray, b: np.ndarray) -> DeLong:
     Returns
     -------
     DeLong
-        With NaN where a class has fewer than two cases, or where areas differ and no case varies.
+        With NaN where a class has fewer than two cases, where a score is NaN, or where areas differ and no
+        case varies.
     """
     from scipy import special
 
     positive = labels > 0.5
     ones, zeros = int(positive.sum()), int((~positive).sum())
-    if min(ones, zeros) < 2:
+    if min(ones, zeros) < 2 or np.isnan(a).any() or np.isnan(b).any():
         nothing = TestResult("DeLong", math.nan, math.nan, len(labels))
         return DeLong((math.nan, math.nan), np.full((2, 2), math.nan), nothing)
     components = [_components(scores, positive) for scores in (a, b)]

@@ -107,6 +107,8 @@ def decide(
 def _reason(estimate: Estimate) -> str:
     if math.isnan(estimate.value):
         return "undefined"
+    if estimate.patients < 2:
+        return "one patient of a class says nothing of others"
     if not estimate.generalises:
         return "single trainings say nothing of another seed"
     if estimate.constant:

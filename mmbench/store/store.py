@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from mmbench.errors import StoreError, UnwritableStoreError
-from mmbench.files import write_text
+from mmbench.files import check_name, write_text
 from mmbench.protocol.metrics import metrics_version
 from mmbench.protocol.runs import RunSpec
 from mmbench.protocol.schema import Protocol
@@ -72,6 +72,7 @@ class ResultStore:
 
     def __init__(self, root: Path) -> None:
         self.root = Path(root)
+        check_name(self.root)
         self.runs = Layer(self.root, "runs", RunRecord)
         self.predictions = Layer(self.root, "predictions", PredictionsRecord)
         self.scores = Layer(self.root, "scores", ScoresRecord)

@@ -66,7 +66,7 @@ def test_a_broken_ledger_leaves_the_report_as_it_was(mmbench, results, workplace
     (workplace / "mine.csv").write_text("model\nx\n")
     refused = mmbench("report", "tiny", "--ledger", "mine.csv")
     assert refused.exit_code == 2
-    assert refused.stderr.startswith("error: mine.csv:1: no column 'source'")
+    assert refused.stderr.startswith("error: mine.csv: has no column 'source'")
     assert page.read_bytes() == before
     assert mmbench("report", "tiny").exit_code == 0
 

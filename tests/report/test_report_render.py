@@ -63,7 +63,7 @@ def test_the_terminal_table_is_the_recorded_one(table, golden, width):
     golden(f"main_table_{width}.txt", shown(table, width))
 
 
-@pytest.mark.parametrize(("width", "count"), [(240, 1), (120, 4), (80, 4)])
+@pytest.mark.parametrize(("width", "count"), [(240, 1), (120, 4), (80, 6)])
 def test_a_narrow_terminal_gets_several_tables(table, width, count):
     console = Console(file=io.StringIO(), width=width)
     assert len(terminal_tables(table, console)) == count
