@@ -20,6 +20,7 @@ from mmbench.data.phantom import DOMAINS, FINDINGS, STRUCTURES, describe_dials
 from mmbench.data.readers import READERS, DatasetInfo, Manifest, Reader
 from mmbench.data.readers.contract import case_counts
 from mmbench.data.readers.layout import child
+from mmbench.data.readers.manifest import MANIFESTS
 from mmbench.data.relabelling import is_usual, with_structures
 from mmbench.errors import DataError, suggestion
 from mmbench.protocol.schema import DatasetChoice
@@ -165,6 +166,8 @@ def load_dataset(
             structures=structures,
             progress=progress,
         )
+    if choice.patients is not None and choice.dataset != "manifest":
+        raise DataError(f"{choice.dataset}: 'patients' is for manifests only; remove it")
     if choice.dials:
         raise DataError(f"{choice.dataset}: 'dials' are for the phantom only; remove them")
     reader = READERS[info.name]
@@ -176,7 +179,8 @@ def load_dataset(
         listing = reader.scan_domain(_manifest_path(choice, data_root), choice.name, known_labels)
         listing = with_structures(listing, choice, structures)
         entry, _ = decoded_entry(reader, listing, image_size, decoding, progress=progress)
-        return made(entry, namespace=listing.namespace)
+        shared = f"{MANIFESTS}{choice.patients}" if choice.patients else listing.namespace
+        return made(entry, namespace=shared)
     root = locate(reader, data_root)
     known = remembered.recall(reader.name)
     same = known is not None and (root is None or known.root == root)

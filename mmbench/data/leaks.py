@@ -15,6 +15,7 @@ import numpy as np
 
 from mmbench.data.dataset import Dataset
 from mmbench.data.fingerprints import identical_pairs, near_pairs
+from mmbench.data.readers.manifest import MANIFESTS, OWN_PATIENT
 from mmbench.errors import LeakError
 from mmbench.protocol.vocabulary import Task
 from mmbench.text import plural
@@ -213,6 +214,26 @@ def check_leaks(parts: Sequence[LeakPart], acknowledged: Iterable[Sequence[str]]
         pairs = ", ".join(f"[{one}, {other}]" for one, other in sorted({o.parts for o in stopping}))
         raise LeakError(f"leak: {what}{more} - to run anyway, set 'acknowledged_leaks: [{pairs}]'")
     return report
+
+
+def uncompared_patients(datasets: Sequence[Dataset]) -> list[str]:
+    """Return a note on each two manifests with patient ids in common, which count as different patients."""
+    notes = []
+    for one, other in combinations(datasets, 2):
+        spaces = {one.namespace, other.namespace}
+        if len(spaces) < 2 or not all(space.startswith(MANIFESTS) for space in spaces):
+            continue
+        ids, others = (
+            {str(name) for name in dataset.cases["patient_id"] if not str(name).startswith(OWN_PATIENT)}
+            for dataset in (one, other)
+        )
+        if common := sorted(ids & others):
+            notes.append(
+                f"{plural(len(common), 'patient id')} of {one.domain} occur in {other.domain}, too "
+                f"({', '.join(common[:3])}...), and count as different patients; if they are not, give both "
+                "the same 'patients' name"
+            )
+    return notes
 
 
 class _SharedPairs:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from mmbench.data.dataset import PARTS, Dataset
-from mmbench.data.leaks import LeakReport, check_leaks, protocol_parts
+from mmbench.data.leaks import LeakReport, check_leaks, protocol_parts, uncompared_patients
 from mmbench.data.loaded import cached_dataset
 from mmbench.errors import LeakError, Location, ProtocolError, located
 from mmbench.protocol.schema import Protocol
@@ -82,7 +82,8 @@ class ProtocolData:
         """What is known of each data set, once."""
         every = [*self.sources.values(), *(dataset for own in self.targets.values() for dataset, _ in own)]
         unique = {(dataset.name, dataset.data_digest): dataset for dataset in every}
-        return [note for dataset in unique.values() for note in dataset.notes]
+        own = [note for dataset in unique.values() for note in dataset.notes]
+        return [*own, *uncompared_patients(list(unique.values()))]
 
     def leaks(self, protocol: Protocol, seen: Collection[Task] = ()) -> LeakReport:
         """Compare patients and images of every pair of parts.

@@ -54,6 +54,9 @@ class DatasetChoice(Strict):
     path: str | None = None
     """``manifest`` only: the CSV file. A relative path is looked up beside the protocol file, then under the
     data root."""
+    patients: Name | None = None
+    """``manifest`` only: whose patient ids these are. Those of manifests that give the same name are compared
+    by the leak gate; those of others are not, since two hospitals may count alike."""
     cases: Positive | None = None
     """Phantom: how many cases to generate. Real data: a seeded, stratified subset of this size."""
     label_map: Annotated[dict[str, str | None], BeforeValidator(_text_keys)] = Field(default_factory=dict)

@@ -192,7 +192,7 @@ def mean_estimate(
     blocks = [[covariance[np.ix_(one, other)] for other in chosen] for one in chosen]
     bounds = _bounds(kept, blocks, patients)
     if not bounds or not all(part.df > 0 and part.variance >= 0 for parts in bounds for part in parts):
-        return Estimate(value, math.nan, math.nan, math.nan, 0.0, math.nan, count, over)
+        return Estimate(value, math.nan, math.nan, math.nan, 0.0, math.nan, count, over, patients=patients)
     # With every part at 0 the reach decides; elsewhere the freedom of what varies between trainings counts.
     df = next((part.df for part in bounds[0] if part.variance > 0), bounds[-1][-1].df)
     error = max(_error(parts) for parts in bounds)

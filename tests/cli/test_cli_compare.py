@@ -1,9 +1,11 @@
 """``mmbench compare``."""
 
 import json
+import shutil
 
 import pytest
 
+from mmbench.analysis.results import read_results
 from tests.analysis.made_up import write_results
 
 
@@ -80,6 +82,7 @@ def test_folders_of_other_data_are_refused_by_digest(mmbench, folders, workplace
         (["plain", "stronger", "--metric", "dise"], "no metric 'dise'; did you mean 'dice'"),
         (["plain", "stronger", "--results", "nowhere"], "nowhere"),
         (["ours", "nowhere"], "nowhere"),
+        (["ours", "ours"], "ours cannot be compared with itself; name two of its rows: plain, stronger"),
     ],
 )
 def test_wrong_words_are_one_line(mmbench, folders, words, message):
@@ -96,3 +99,19 @@ def test_rows_in_several_folders_must_be_chosen(mmbench, folders, workplace):
     refused = mmbench("compare", "plain", "stronger")
     assert refused.exit_code == 2
     assert "choose one with --results" in refused.stderr
+
+
+def test_a_row_without_records_in_one_folder_leaves_the_others(mmbench, folders, workplace):
+    results = read_results(workplace / "theirs")
+    for run in results.runs:
+        if run.label == "stronger":
+            for scores in results.available[run.id]:
+                shutil.rmtree(workplace / "theirs/scores" / scores.id)
+    done = mmbench("compare", "results/ours", "theirs", "--json")
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert {line["row"] for line in found["primary"]} == {"plain (ours)"}
+    assert found["notes"] == ["stronger (theirs): not compared, there is no record of it yet"]
+    refused = mmbench("compare", "results/ours", "theirs", "--method", "stronger")
+    assert refused.exit_code == 2
+    assert "stronger has no record yet" in refused.stderr

@@ -12,6 +12,10 @@ from mmbench.protocol.vocabulary import CLASS_NAMES, Task
 from mmbench.tables import Row, read_table
 
 COLUMNS = ("image", "label", "mask", "patient_id", "split", "domain")
+MANIFESTS = "manifest:"
+"""Before the name of what patient ids of manifests belong to."""
+OWN_PATIENT = "image "
+"""Before the image's name, the id of a patient that the manifest does not name."""
 _MASK = "mask_"
 """Before the structure's name, the column of its mask."""
 _LABELS = {"0": 0, "1": 1, "normal": 0, "pneumonia": 1, "": None}
@@ -76,7 +80,7 @@ class Manifest(Reader):
             table.parent,
             no_duplicates("manifest", cases),
             tables=(table,),
-            namespace=f"manifest:{table.resolve()}",
+            namespace=f"{MANIFESTS}{table.resolve()}",
         )
 
 
@@ -111,7 +115,7 @@ def _case(table: Path, row: Row, labels: Collection[str]) -> RawCase:
     value = _LABELS.get(label)
     return RawCase(
         case_id=image,
-        patient_id=values.get("patient_id") or f"image {image}",
+        patient_id=values.get("patient_id") or f"{OWN_PATIENT}{image}",
         image=table.parent / image,
         masks={structure: (table.parent / name,) for structure, name in masks.items()},
         label=value,
