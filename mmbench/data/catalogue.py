@@ -198,6 +198,27 @@ def load_dataset(
     return made(entry)
 
 
+def files_of(choice: DatasetChoice, data_root: Path | None = None) -> dict[str, Path]:
+    """Return each case's image file by case id; empty where there are none, as of the phantom.
+
+    Raises
+    ------
+    DataError
+        If the dataset's files are in no layout that is known.
+    """
+    reader = READERS.get(describe(choice.dataset).name)
+    if reader is None:
+        return {}
+    if isinstance(reader, Manifest):
+        found = reader.scan_domain(_manifest_path(choice, data_root), choice.name)
+    else:
+        root = locate(reader, data_root)
+        if root is None:
+            return {}
+        found = reader.scan(root)
+    return {case.case_id: case.image for case in found.cases}
+
+
 def listing(data_root: Path | None = None) -> list[DatasetStatus]:
     """Return every dataset with what is known of it on this computer; decodes and generates nothing.
 

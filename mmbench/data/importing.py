@@ -70,18 +70,11 @@ class ImportReport:
             "skipped": [list(item) for item in self.skipped],
         }
 
-    def lines(self) -> list[str]:
-        """Return the report as lines of text."""
-        found = ", ".join(f"{count} {word}" for word, count in self.counts.items())
-        sizes = ", ".join(str(size) for size in self.image_sizes)
-        return [
-            f"{self.name}: {found}",
-            f"from {self.root}, cached at {sizes} pixels in {self.seconds:.1f} s",
-            f"digest {self.data_digest}",
-            *(f"differs from the published set: {line}" for line in self.differences),
-            *(f"skipped {file}: {reason}" for file, reason in self.skipped),
-            *(f"note: {note}" for note in self.notes),
-        ]
+    @property
+    def compared_counts(self) -> list[tuple[str, int, int | None]]:
+        """What was counted, how often it was found, and how often it is published (None: not published)."""
+        words = dict.fromkeys([*self.counts, *self.published_counts])
+        return [(word, self.counts.get(word, 0), self.published_counts.get(word)) for word in words]
 
 
 def import_dataset(

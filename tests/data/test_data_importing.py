@@ -32,7 +32,7 @@ def test_an_import_counts_compares_and_is_remembered(tmp_path):
     assert dataset.data_digest == report.data_digest
     status = next(status for status in listing() if status.info.name == "kermany")
     assert (status.imported, status.data_digest, status.counts) == (True, report.data_digest, report.counts)
-    assert any(line.startswith("kermany: 12 cases") for line in report.lines())
+    assert ("cases", 12, 5856) in report.compared_counts
     assert report.to_json()["image_sizes"] == [16, 32]
 
 
