@@ -139,20 +139,24 @@ def parse_table(
     Raises
     ------
     UserError
-        If it is not CSV, a column is missing, unknown or there twice, or a row has more or fewer fields than
-        the header; columns and fields at the end that are empty throughout do not count.
+        If it is not CSV, a column is missing, unknown or there twice, a value has several lines, or a row has
+        more or fewer fields than the header; columns at the end without a name and a value do not count.
     """
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     rows = []
     try:
-        columns = _without_empty_end([column.strip() for column in next(reader, [])])
+        header = [column.strip() for column in next(reader, [])]
+        columns = _without_empty_end(header)
         _check_columns(columns, name, required, known, prefix, error)
         for fields in reader:
             values = [field.strip() for field in fields]
             if not any(values):
                 continue
             where = f"{name} line {reader.line_num}"
-            if len(_without_empty_end(values)) > len(columns) or len(values) < len(columns):
+            if any("\n" in value or "\r" in value for value in values):
+                raise error(f"{where}: a value goes over several lines; check the quotes there")
+            # As long as the header, and empty where the header is: one comma too many moves every value.
+            if not len(columns) <= len(values) <= len(header) or any(values[len(columns) :]):
                 found = plural(len(values), "field")
                 raise error(f"{where}: has {found} instead of {len(columns)}; quote values that hold commas")
             rows.append(Row(where, dict(zip(columns, values, strict=False))))

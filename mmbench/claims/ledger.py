@@ -148,6 +148,9 @@ def _claim(row: dict[str, str], where: str) -> Claim:
         raise ClaimError(
             f"{where}: positives {positives} is larger than cases {cases}; they are a part of them"
         )
+    for name in ("budget_classification", "budget_segmentation"):
+        if texts[name] not in ("", "full") and not re.fullmatch(r"[1-9]\d*", texts[name]):
+            raise ClaimError(f"{where}: {name} {texts[name]!r} is neither a number of labels nor full")
     _check_value(texts["metric"], texts["value"], where)
     return Claim(
         source=texts["source"],

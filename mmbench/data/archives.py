@@ -143,6 +143,7 @@ class _Budget:
 
 def _unpack_zip(archive: Path, folder: Path, budget: _Budget) -> None:
     with zipfile.ZipFile(archive) as opened:
+        _check_start(archive, opened)
         for member in opened.infolist():
             budget.add_member()
             kind = stat.S_IFMT(member.external_attr >> 16)
@@ -155,6 +156,14 @@ def _unpack_zip(archive: Path, folder: Path, budget: _Budget) -> None:
                 target.mkdir(parents=True, exist_ok=True)
             else:
                 _copy(opened.open(member), target, member.filename, budget)
+
+
+def _check_start(archive: Path, opened: zipfile.ZipFile) -> None:
+    """Refuse zip files that were joined: Python reads the last one alone."""
+    with archive.open("rb") as stream:
+        whole = stream.read(4) != b"PK\3\4"
+    if not whole and min((member.header_offset for member in opened.infolist()), default=0) > 0:
+        raise DataError(f"{archive}: more than one archive is in it, as if joined; unpack it yourself")
 
 
 def _unpack_tar(archive: Path, folder: Path, budget: _Budget) -> None:

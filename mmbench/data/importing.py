@@ -132,6 +132,7 @@ def import_dataset(
     root = reader.find(folder.resolve(), SEARCH_DEPTH)
     if root is None:
         raise DataError(f"{path}: holds no {name} dataset; expected {info.layout}")
+    check_name(root)
     listing = reader.listing(root)
     lungs = with_structures(listing, DatasetChoice(dataset=name), STRUCTURE_NAMES)
     rules = DecodingRules(white_level=white_level)

@@ -31,6 +31,7 @@ DIGEST_VERSION = 2
 """Raised whenever the digest of a case with the same pixels changes."""
 
 _EMPTY = "images have an empty mask"
+_ONE_SIDED = "images have an empty mask of one lung"
 T = TypeVar("T")
 Progress = Callable[[int, int], None]
 """Called with the number of cases done and their total."""
@@ -247,7 +248,7 @@ def _white_level(reader: Reader, cases: Sequence[RawCase]) -> int | None:
     """
 
     def top(case: RawCase) -> int:
-        if not imaging.may_be_deep(case.image):
+        if not reader.may_be_deep(case.image):
             return 0
         try:
             gray = reader.decode(case.image)
@@ -272,7 +273,7 @@ def _decode_case(
     stored = reader.decode(case.image)
     gray = _settled(stored, white, case.image)
     imaging.check_size(gray, case.image)
-    masks, unnamed = _masks(case, gray.size, rules) if case.masks else (None, [])
+    masks, told = _masks(case, gray.size, rules) if case.masks else (None, [])
     pixels = pixel_digest(gray.levels)
     return _Decoded(
         image=imaging.to_square(gray, size),
@@ -282,7 +283,7 @@ def _decode_case(
         digest=case_digest(
             case.case_id, case.patient_id, case.label, pixels, masks, gray.white if stored.guessed else None
         ),
-        facts=(*_image_facts(stored, gray, size), *_mask_facts(masks or (), unnamed)),
+        facts=(*_image_facts(stored, gray, size), *told),
     )
 
 
@@ -294,15 +295,12 @@ def _image_facts(stored: imaging.Gray, gray: imaging.Gray, size: int) -> Iterato
         )
     if stored.negative:
         yield "images say that 0 is white and are inverted"
+    yield from stored.facts
     if min(gray.size) < size:
         yield f"images are smaller than {size} x {size} and are enlarged"
 
 
-def _mask_facts(masks: Sequence[np.ndarray], unnamed: Sequence[int]) -> Iterator[str]:
-    if not masks:
-        return
-    if unnamed:
-        yield f"images have mask values that mask_values does not name ({', '.join(map(str, unnamed))})"
+def _mask_facts(masks: Sequence[np.ndarray]) -> Iterator[str]:
     if not any(mask.any() for mask in masks):
         yield _EMPTY
     if any(map(imaging.is_nearly_full, masks)):
@@ -313,23 +311,27 @@ def _mask_facts(masks: Sequence[np.ndarray], unnamed: Sequence[int]) -> Iterator
 
 def _masks(
     case: RawCase, image_size: tuple[int, int], rules: DecodingRules
-) -> tuple[list[np.ndarray], list[int]]:
-    """Return the mask of each structure, bool, shape (H, W), and values that are no structure's nor 0."""
+) -> tuple[list[np.ndarray], list[str]]:
+    """Return the mask of each structure, bool, shape (H, W), and what is to be told of them."""
     if not rules.pixel_values:
-        return [_union(case.masks[structure], image_size) for structure in rules.structures], []
-    files = mask_files(case)
-    values = [_checked(imaging.read_values(path), image_size, path) for path in files]
+        files = [case.masks[structure] for structure in rules.structures]
+        parts = [[_checked(imaging.read_mask(path), image_size, path) for path in own] for own in files]
+        masks = [_joined(planes, own) for planes, own in zip(parts, files, strict=True)]
+        one_sided = any(len(own) > 1 and not all(plane.any() for plane in own) for own in parts)
+        return masks, [*_mask_facts(masks), *([_ONE_SIDED] if one_sided else [])]
+    every = mask_files(case)
+    values = [_checked(imaging.read_values(path), image_size, path) for path in every]
     masks = [
-        _joined([np.isin(found, rules.pixel_values[structure]) for found in values], files)
+        np.logical_or.reduce([np.isin(found, rules.pixel_values[structure]) for found in values])
         for structure in rules.structures
     ]
     named = {0, *(value for own in rules.pixel_values.values() for value in own)}
-    present = {int(value) for found in values for value in np.unique(found)}
-    return masks, sorted(present - named)
-
-
-def _union(files: Sequence[Path], image_size: tuple[int, int]) -> np.ndarray:
-    return _joined([_checked(imaging.read_mask(path), image_size, path) for path in files], files)
+    present = sorted({int(value) for found in values for value in np.unique(found)} - named)
+    if not present:
+        return masks, list(_mask_facts(masks))
+    listed = ", ".join(map(str, present))
+    unnamed = f"images have mask values that mask_values does not name ({listed})"
+    return masks, [unnamed, *_mask_facts(masks)]
 
 
 def _checked(mask: np.ndarray, image_size: tuple[int, int], path: Path) -> np.ndarray:
@@ -338,11 +340,14 @@ def _checked(mask: np.ndarray, image_size: tuple[int, int], path: Path) -> np.nd
 
 
 def _joined(masks: Sequence[np.ndarray], files: Sequence[Path]) -> np.ndarray:
-    """Return the union of the masks of one image, bool of shape (H, W)."""
+    """Return the union of files that show different parts of one structure, bool of shape (H, W)."""
+    union = np.zeros_like(masks[0])
     for mask, path in zip(masks, files, strict=True):
-        if mask.shape != masks[0].shape:
+        if mask.shape != union.shape:
             raise DataError(f"{path}: is not of the size of {files[0].name} for the same image")
-    union: np.ndarray = np.logical_or.reduce(masks)
+        if 2 * (mask & union).sum() > min(mask.sum(), union.sum()):
+            raise DataError(f"{path}: shows for the most part what {files[0]} shows; each is of another lung")
+        union |= mask
     return union
 
 

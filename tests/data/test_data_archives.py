@@ -128,6 +128,13 @@ def test_damaged_archives_are_named(tmp_path, fresh_cache, name, keep):
     assert nothing_left(fresh_cache)
 
 
+def test_joined_zips_are_refused(tmp_path, fresh_cache):
+    one, other = (make_zip(tmp_path / f"{n}.zip", {f"set/{n}.txt": str(n) * 100}) for n in (1, 2))
+    (tmp_path / "both.zip").write_bytes(one.read_bytes() + other.read_bytes())
+    with pytest.raises(DataError, match="more than one archive is in it"):
+        unpack(tmp_path / "both.zip", "toy")
+
+
 MEMBERS = [(f"set/{number}.txt", str(number).encode() * 700) for number in range(6)]
 
 

@@ -72,8 +72,8 @@ def test_an_alias_is_exactly_the_dataset_that_it_stands_for(root, alias, name, t
     assert (old.data_digest, old.split_digest) == (new.data_digest, new.split_digest)
     assert old.roster_digest == new.roster_digest
     assert list(old.cases["part"]) == list(new.cases["part"])
-    orders = [label_order(dataset, task, seed=0, subset=0) for dataset in (old, new)]
-    assert np.array_equal(*orders)
+    one, other = (label_order(dataset, task, seed=0, subset=0) for dataset in (old, new))
+    assert np.array_equal(one, other)
     assert describe(alias) is describe(name)
     assert DatasetChoice(dataset=alias) == DatasetChoice(dataset=name)
 
@@ -133,6 +133,7 @@ def test_small_official_validation_joins_training_and_copies_stay_together(root)
 
 def test_a_second_load_decodes_nothing_and_is_fast(root, monkeypatch):
     first = load("montgomery", root)
+    # private: whether anything is decoded shows nowhere else
     monkeypatch.setattr(ingest, "_decode_case", lambda *_: pytest.fail("decoded again"))
     started = time.perf_counter()
     second = load("montgomery", root)
@@ -338,6 +339,7 @@ def test_a_sweep_of_the_source_domain_is_clean_on_its_test_part(cache):
 
 
 def test_the_listing_decodes_nothing(root, monkeypatch):
+    # private: whether anything is decoded shows nowhere else
     monkeypatch.setattr(ingest, "_decode_case", lambda *_: pytest.fail("decoded"))
     found = {status.info.name: status for status in listing(root)}
     assert found["kermany"].available

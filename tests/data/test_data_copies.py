@@ -1,13 +1,14 @@
 """Data sets as people re-upload them: other cases, other folders, files missing, files twice."""
 
 import os
+import sys
 
 import pytest
 
 from mmbench.data.catalogue import listing, load_dataset
 from mmbench.data.importing import import_dataset
 from mmbench.data.readers import READERS
-from mmbench.errors import DataError
+from mmbench.errors import DataError, UserError
 from mmbench.protocol.schema import DatasetChoice
 from tests.data.data_layouts import (
     NIH_HEADER,
@@ -63,14 +64,13 @@ def test_what_lies_outside_of_the_layout_is_told(tmp_path):
         save(tmp_path / "extra" / f"person{number}_virus_1.jpeg", picture(number))
     save(tmp_path / "chest_xray/train/NORMAL/IM-0001-0001.jpeg", picture(9))
     assert read("kermany", tmp_path).notes[-1] == (
-        "kermany: not read, being outside of the layout: 4 image files (3 in extra/, 1 in "
-        "chest_xray/train/NORMAL/)"
+        "kermany: not read, being outside of the layout: 4 files (3 in extra/, 1 in chest_xray/train/NORMAL/)"
     )
     report = import_dataset("kermany", tmp_path, image_sizes=(16,))
-    assert any("4 image files" in note for note in report.notes)
+    assert any(": 4 files (" in note for note in report.notes)
     (tmp_path / "extra/person0_virus_1.jpeg").unlink()  # told as it is now, though nothing is decoded anew
     notes = load_dataset(DatasetChoice(dataset="kermany"), image_size=16, seed=0, data_root=tmp_path).notes
-    assert any("3 image files" in note for note in notes)
+    assert any(": 3 files (" in note for note in notes)
 
 
 # --- kermany ------------------------------------------------------------------------------------------------
@@ -84,6 +84,24 @@ def test_a_file_whose_name_contradicts_its_folder_is_refused(tmp_path, folder, s
     save(tmp_path / "train" / folder / f"{stem}.jpeg", picture(1))
     with pytest.raises(DataError, match=rf"{stem}\.jpeg: is named as \w+, but lies in {folder}/"):
         read("kermany", tmp_path)
+
+
+@pytest.mark.parametrize("other", ["CNV", "BACTERIA"])
+def test_other_classes_in_the_same_layout_are_refused(tmp_path, other):
+    make_kermany(tmp_path / "chest_xray")
+    save(tmp_path / f"OCT/train/{other}/{other}-1-1.jpeg", picture(1))
+    save(tmp_path / "OCT/train/NORMAL/NORMAL-9000-1.jpeg", picture(2))
+    assert READERS["kermany"].find(tmp_path, 2) == tmp_path / "chest_xray", "eyes are no chests"
+    save(tmp_path / f"chest_xray/test/{other}/{other}-1-1.jpeg", picture(1))
+    with pytest.raises(DataError, match=rf"test/{other}: is no class of kermany"):
+        read("kermany", tmp_path / "chest_xray")
+
+
+def test_of_several_copies_one_must_be_named(tmp_path):
+    for name in ("chest_xray", "backup_of_chest_xray"):
+        make_kermany(tmp_path / name)
+    with pytest.raises(DataError, match=r"holds 2 copies of kermany \(.*backup.*; name the right one"):
+        import_dataset("kermany", tmp_path)
 
 
 # --- chestxray14 --------------------------------------------------------------------------------------------
@@ -110,7 +128,9 @@ def test_a_name_in_both_lists_is_refused(tmp_path):
 def test_lists_and_tables_in_utf16_are_one_line(tmp_path, name):
     make_nih(tmp_path)
     for other in ("test_list.txt", "train_val_list.txt"):
-        (tmp_path / other).write_text("")
+        (tmp_path / other).write_text(
+            "00000004_000.png\n" if other.startswith("test") else "00000005_000.png\n"
+        )
     (tmp_path / name).write_bytes("00000002_000.png\n".encode("utf-16"))
     with pytest.raises(DataError, match=rf"{name}: is not UTF-8 text"):
         read("chestxray14", tmp_path)
@@ -121,6 +141,39 @@ def test_a_comma_too_many_does_not_move_columns(tmp_path):
     table = tmp_path / "Data_Entry_2017.csv"
     table.write_text(table.read_text().replace("00000004_000.png,Pneumonia", "00000004_000.png,,Pneumonia"))
     with pytest.raises(DataError, match="line 6: has 12 fields instead of 11"):
+        read("chestxray14", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("Edema|Pneumonia", "Edema;Pneumonia", "line 4: 'edema;pneumonia' is no finding of ChestX-ray14"),
+        ("Edema|Pneumonia", "No Finding|Pneumonia", "line 4: No Finding stands beside a finding"),
+        (
+            "Pneumonia,0,4,",
+            "Pneumonia,0,5,",
+            "line 6: 00000004_000.png is not of patient 5; check the columns",
+        ),
+        ("Pneumonia,0,4,", "Pneumonia,0,,", "line 6: Patient ID is empty"),
+    ],
+)
+def test_rows_that_cannot_be_right_are_refused(tmp_path, old, new, message):
+    make_nih(tmp_path)
+    table = tmp_path / "Data_Entry_2017.csv"
+    assert old in table.read_text()
+    table.write_text(table.read_text().replace(old, new, 1))
+    with pytest.raises(DataError, match=message):
+        read("chestxray14", tmp_path)
+
+
+def test_an_empty_list_is_refused_and_a_second_table_is_told(tmp_path):
+    make_nih(tmp_path)
+    make_nih(tmp_path, table="Data_Entry_2017_v2020.csv")
+    notes = read("chestxray14", tmp_path).notes
+    assert "chestxray14: Data_Entry_2017_v2020.csv is used, and Data_Entry_2017.csv is not" in notes
+    for name in ("test_list.txt", "train_val_list.txt"):
+        (tmp_path / name).write_text("\n")
+    with pytest.raises(DataError, match=r"train_val_list\.txt: names no image"):
         read("chestxray14", tmp_path)
 
 
@@ -287,3 +340,31 @@ def test_one_file_under_two_paths_is_one_case_twice(tmp_path, other):
 def test_two_columns_of_lungs_are_refused(tmp_path):
     with pytest.raises(DataError, match="'mask' and 'mask_lungs' are both of the lungs; remove one"):
         manifest(tmp_path, "image,mask,mask_lungs\n0.png,1.png,1.png\n")
+
+
+@pytest.mark.parametrize(
+    ("ids", "message"),
+    [
+        (("nan", "nan"), "line 2: 'nan' is no patient_id; leave it empty where it is unknown"),
+        (("p1", "?"), r"line 3: '\?' is no patient_id"),
+        (("1", "001"), "the patient ids '1' and '001' differ in their spelling alone"),
+        (("1", "1.0"), "the patient ids '1' and '1.0' differ in their spelling alone"),
+        (("P1", "p1"), "the patient ids 'P1' and 'p1' differ in their spelling alone"),
+    ],
+)
+def test_patient_ids_that_are_none_or_spelled_in_two_ways_are_refused(tmp_path, ids, message):
+    with pytest.raises(DataError, match=message):
+        manifest(tmp_path, f"image,patient_id\n0.png,{ids[0]}\n1.png,{ids[1]}\n")
+
+
+def test_a_mask_of_several_images_is_told(tmp_path):
+    save(tmp_path / "m.png", disc(48, (24, 24), 9))
+    found = manifest(tmp_path, "image,mask\n0.png,m.png\n1.png,m.png\n")
+    assert found.notes == ["manifest: 1 mask files are each of several images (2), as m.png"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names themselves")
+def test_a_folder_below_whose_name_is_not_utf8_is_refused_before_decoding(tmp_path):
+    make_kermany(tmp_path / os.fsdecode(b"r\xf6nt"))
+    with pytest.raises(UserError, match="its name is not UTF-8"):
+        import_dataset("kermany", tmp_path)

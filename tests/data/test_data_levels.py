@@ -3,6 +3,7 @@
 import io
 import struct
 import zlib
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,8 +29,8 @@ def load(tmp_path, tops, **choice):
         save(tmp_path / f"{number}.png", (RAMP * top).astype(np.uint16 if top > 255 else np.uint8))
     rows = "".join(f"{number}.png,{number % 2}\n" for number in range(len(tops)))
     (tmp_path / "ours.csv").write_text(f"image,label\n{rows}")
-    choice = DatasetChoice(dataset="manifest", path="ours.csv", **choice)
-    return load_dataset(choice, image_size=32, seed=0, data_root=tmp_path)
+    chosen = DatasetChoice(dataset="manifest", path="ours.csv", **choice)
+    return load_dataset(chosen, image_size=32, seed=0, data_root=tmp_path)
 
 
 def brightness(dataset):
@@ -118,7 +119,7 @@ def test_deep_colours_are_refused_and_not_cut_to_eight_bits(tmp_path):
 @pytest.mark.parametrize("lost", [2, 100, 1000])
 @pytest.mark.parametrize("thumbnail", [False, True])
 def test_a_jpeg_without_its_end_is_refused(tmp_path, lost, thumbnail):
-    extra = {}
+    extra: dict[str, Any] = {}
     if thumbnail:
         small = io.BytesIO()
         Image.fromarray(picture(2, 16)).save(small, format="JPEG")
@@ -140,7 +141,7 @@ def test_a_png_whose_checksum_does_not_hold_is_refused(tmp_path):
     length = struct.unpack(">I", content[place - 8 : place - 4])[0]
     content[place + length] ^= 0xFF  # the chunk's checksum
     path.write_bytes(content)
-    with pytest.raises(DataError, match=r"a\.png: cannot be decoded"):
+    with pytest.raises(DataError, match=r"a\.png: is damaged \(the checksum of IDAT does not hold\)"):
         decode(path)
 
 
@@ -186,3 +187,105 @@ def test_dicom_that_is_not_plain_gray_is_refused(tmp_path, elements, message):
 
     with pytest.raises(DataError, match=message):
         decode_dicom(change(write_dicom(tmp_path / "a.dcm", picture(1)), **elements))
+
+
+@pytest.mark.parametrize("interlaced", [False, True])
+def test_a_png_with_too_few_rows_is_refused(tmp_path, interlaced):
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    levels = picture(1, 64)
+    if interlaced:  # Adam7, PNG specification, 8.2
+        passes = (
+            (0, 0, 8, 8),
+            (4, 0, 8, 8),
+            (0, 4, 4, 8),
+            (2, 0, 4, 4),
+            (0, 2, 2, 4),
+            (1, 0, 2, 2),
+            (0, 1, 1, 2),
+        )
+        parts = [levels[y::dy, x::dx] for x, y, dx, dy in passes]
+    else:
+        parts = [levels]
+    rows = [b"\0" + row.tobytes() for part in parts for row in part]
+    header = struct.pack(">IIBBBBB", 64, 64, 8, 0, 0, 0, int(interlaced))
+    for lost in (0, 1, 30):
+        data = zlib.compress(b"".join(rows[: len(rows) - lost]))
+        chunks = chunk(b"IHDR", header), chunk(b"IDAT", data), chunk(b"IEND", b"")
+        (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
+        if lost:
+            with pytest.raises(DataError, match="fewer rows than its 64 x 64 pixels"):
+                decode(tmp_path / "a.png")
+        else:
+            np.testing.assert_array_equal(decode(tmp_path / "a.png").levels, levels)
+
+
+def test_damage_beside_the_image_is_named_and_what_follows_a_jpeg_does_not_count(tmp_path):
+    from PIL.PngImagePlugin import PngInfo
+
+    info = PngInfo()
+    info.add_text("Comment", "made by nobody")
+    Image.fromarray(picture(1)).save(tmp_path / "a.png", pnginfo=info)
+    content = bytearray((tmp_path / "a.png").read_bytes())
+    place = content.index(b"tEXt") + 4
+    content[place + struct.unpack(">I", content[place - 8 : place - 4])[0]] ^= 0xFF
+    (tmp_path / "a.png").write_bytes(content)
+    with pytest.raises(DataError, match="the checksum of tEXt does not hold"):
+        decode(tmp_path / "a.png")
+    Image.fromarray(picture(1)).save(tmp_path / "a.jpg")
+    with (tmp_path / "a.jpg").open("ab") as stream:
+        stream.write(b"\xff\xda" + b"\0" * 100_000)
+    assert decode(tmp_path / "a.jpg").size == (48, 48)
+
+
+def test_what_is_decided_of_an_image_is_counted(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    Image.fromarray(picture(0)).save(tmp_path / "0.jpg", exif=exif)
+    red = np.zeros((48, 48, 3), dtype=np.uint8)
+    red[..., 0] = picture(1)
+    save(tmp_path / "1.png", red)
+    clear = np.dstack([picture(2)] * 3 + [np.where(picture(2) > 128, 255, 0).astype(np.uint8)])
+    save(tmp_path / "2.png", clear)
+    save(tmp_path / "3.png", picture(3))
+    (tmp_path / "ours.csv").write_text("image,label\n0.jpg,0\n1.png,1\n2.png,0\n3.png,1\n")
+    choice = DatasetChoice(dataset="manifest", path="ours.csv")
+    notes = load_dataset(choice, image_size=16, seed=0, data_root=tmp_path).notes
+    assert notes == [
+        "manifest: 1 of 4 images are turned as their EXIF rotation says",
+        "manifest: 1 of 4 images have colours, which are read as their brightness",
+        "manifest: 1 of 4 images have transparent areas, which are read as black",
+    ]
+
+
+def test_big_tiff_files_share_the_white_level(tmp_path):
+    from mmbench.data.imaging import may_be_deep
+
+    for number, magic in enumerate((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):
+        (tmp_path / f"{number}.tif").write_bytes(magic + b"\0" * 30)
+        assert may_be_deep(tmp_path / f"{number}.tif")
+
+
+def test_dicom_that_declares_more_bits_than_its_set_uses_is_not_dark(tmp_path):
+    from mmbench.data.importing import import_dataset
+
+    rows = []
+    for number, top in enumerate((4000, 3000)):
+        levels = (RAMP * top).astype(np.uint16)
+        write_dicom(tmp_path / f"stage_2_train_images/p{number}.dcm", levels, bits=16)
+        rows.append(f"p{number},{number}")
+    (tmp_path / "stage_2_train_labels.csv").write_text("\n".join(["patientId,Target", *rows, "p9,1", ""]))
+    report = import_dataset("rsna", tmp_path, image_sizes=(32,))
+    assert any("4095 is white" in note for note in report.notes)
+    assert "rsna: 1 patients of stage_2_train_labels.csv have no image file here" in report.notes
+    dataset = load_dataset(DatasetChoice(dataset="rsna"), image_size=32, seed=0)
+    assert brightness(dataset) == pytest.approx([127.5 * 4000 / 4095, 127.5 * 3000 / 4095], abs=1)
+
+
+def test_dicom_values_above_the_declared_bits_do_not_wrap(tmp_path):
+    from mmbench.data.readers.rsna import decode_dicom
+
+    levels = (np.arange(256, dtype=np.uint16) * 512).reshape(16, 16) % 4096
+    with pytest.raises(DataError, match="its values do not fit the 10 bits it declares"):
+        decode_dicom(write_dicom(tmp_path / "a.dcm", levels, bits=10))

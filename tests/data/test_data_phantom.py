@@ -59,6 +59,7 @@ def test_a_case_depends_on_neither_the_number_of_cases_nor_the_batch(monkeypatch
     assert many.patient_ids[:9] == few.patient_ids
     assert many.labels[:9].tolist() == few.labels.tolist()
     for pixels in (1, 5 * size * size):
+        # private: batches of few cases at once
         monkeypatch.setattr(generation_module, "_PIXELS_AT_ONCE", pixels)
         assert same(many, phantom("hospital", 37, size))
 

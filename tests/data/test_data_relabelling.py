@@ -187,12 +187,13 @@ def test_jsrt_has_lungs_heart_and_clavicles(tmp_path):
         for name, mask in parts.items():
             save(tmp_path / "jsrt" / "images" / "masks" / name / f"JPCNN00{number}.gif", mask)
     for name, radius in (("left clavicle", 3), ("right clavicle", 4)):
-        save(tmp_path / "jsrt" / "images" / "masks" / name / "JPCNN001.gif", disc(48, (24, 6), radius))
+        place = (14 if "left" in name else 34, 6)
+        save(tmp_path / "jsrt" / "images" / "masks" / name / "JPCNN001.gif", disc(48, place, radius))
     found = load(tmp_path, "jsrt", structures=("lungs", "heart", "clavicles"))
     assert found.cases["has_mask"].tolist() == [True, False]
     np.testing.assert_array_equal(found.masks[0, 0], small(np.maximum(LUNGS, parts["right lung"])))
     np.testing.assert_array_equal(found.masks[0, 1], small(HEART))
-    np.testing.assert_array_equal(found.masks[0, 2], small(disc(48, (24, 6), 4)))
+    np.testing.assert_array_equal(found.masks[0, 2], small(disc(48, (14, 6), 3) | disc(48, (34, 6), 4)))
     assert load(tmp_path, "jsrt").cases["has_mask"].tolist() == [True, True]
 
 

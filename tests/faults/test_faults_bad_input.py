@@ -186,7 +186,7 @@ def mask(size=(SIDE, SIDE)):
 
 IMAGES = {
     "empty": (b"", "the file is empty"),
-    "truncated PNG": (png()[:400], "cannot be decoded"),
+    "truncated PNG": (png()[:400], "is cut short"),
     "truncated JPEG": (encoded(Image.fromarray(pixels()), format="JPEG")[:500], "is cut short"),
     "text": (b"this is no image", "is not a readable"),
     "HTML from a failed download": (b"<html><body>404</body></html>", "is not a readable"),
@@ -201,7 +201,7 @@ IMAGES = {
 MASKS = {
     "of another shape": (mask((40, 20)), "the proportions must agree"),
     "with many levels": (png(), "is not a mask"),
-    "truncated": (mask()[:60], "cannot be decoded"),
+    "truncated": (mask()[:60], "is cut short"),
     "empty": (b"", "the file is empty"),
 }
 MANIFEST = """\

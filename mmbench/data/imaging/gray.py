@@ -8,10 +8,15 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from mmbench.data.imaging.opening import opened, white_is_zero
+from mmbench.data.imaging.opening import is_turned, opened, upright, white_is_zero
 from mmbench.errors import DataError
 
 MIN_SIDE = 16
+COLOUR_NOISE = 8
+"""Differences of red, green and blue that a compressed gray image may have."""
+TURNED = "images are turned as their EXIF rotation says"
+COLOURED = "images have colours, which are read as their brightness"
+CLEAR = "images have transparent areas, which are read as black"
 DEPTHS = range(8, 17)
 """Bits that radiographs' levels may use."""
 
@@ -31,13 +36,16 @@ class Gray:
         the smallest of 255, 511, ... 65535 that holds the file's maximum, until :meth:`settled` is given the
         level that the whole data set has.
     negative : bool
-        Whether larger levels are darker; ``levels`` are turned by :meth:`settled`.
+        Whether larger levels are darker; ``levels`` are inverted by :meth:`settled`.
+    facts : tuple of str
+        What was decided of the file, each the end of "3 of 10 ..."; counted and told.
     """
 
     levels: np.ndarray
     white: int
     guessed: bool = False
     negative: bool = False
+    facts: tuple[str, ...] = ()
 
     @property
     def size(self) -> tuple[int, int]:
@@ -81,9 +89,25 @@ def decode(path: Path) -> Gray:
     with opened(path) as image:
         if image.mode == "F":
             raise DataError(f"{path}: holds floating-point values; store 8 or 16 bits")
+        turned = (TURNED,) if is_turned(image) else ()
         if image.mode == "I" or image.mode.startswith("I;16"):
-            return _deep(np.asarray(image), path, negative=white_is_zero(image))
-        return Gray(np.array(over_black(image, path).convert("L")), 255)
+            return _deep(np.asarray(upright(image)), path, negative=white_is_zero(image), facts=turned)
+        shown = over_black(upright(image), path)
+        facts = [*turned, *(told for told, holds in _seen(image, shown) if holds)]
+        return Gray(np.array(shown.convert("L")), 255, facts=tuple(facts))
+
+
+def _seen(image: Image.Image, shown: Image.Image) -> list[tuple[str, bool]]:
+    """Return what can be told of an image's colours and transparency, and whether it holds."""
+    clear = has_alpha(image) and image.convert("RGBA").getchannel("A").getextrema()[0] == 0
+    return [(COLOURED, colour_spread(np.asarray(shown)) > COLOUR_NOISE), (CLEAR, clear)]
+
+
+def colour_spread(levels: np.ndarray) -> int:
+    """Return the largest difference of red, green and blue in a pixel; 0 of gray levels."""
+    if levels.ndim == 2:
+        return 0
+    return int(np.ptp(levels.astype(np.int16), axis=2).max(initial=0))
 
 
 def white_of(top: int) -> int:
@@ -129,9 +153,9 @@ def check_size(gray: Gray, path: Path) -> None:
         )
 
 
-def _deep(values: np.ndarray, path: Path, *, negative: bool) -> Gray:
+def _deep(values: np.ndarray, path: Path, *, negative: bool, facts: tuple[str, ...]) -> Gray:
     if values.min() < 0 or values.max() > 65535:
         raise DataError(f"{path}: holds values outside 16 bits")
     white = white_of(int(values.max()))
     levels = values.astype(np.uint8 if white == 255 else np.uint16)
-    return Gray(levels, white, guessed=True, negative=negative)
+    return Gray(levels, white, guessed=True, negative=negative, facts=facts)

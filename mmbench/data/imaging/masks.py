@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from mmbench.data.imaging.gray import has_alpha, over_black
-from mmbench.data.imaging.opening import opened
+from mmbench.data.imaging.gray import COLOUR_NOISE, colour_spread, has_alpha, over_black
+from mmbench.data.imaging.opening import opened, upright, white_is_zero
+from mmbench.data.imaging.wholeness import PNG
 from mmbench.errors import DataError
 
 ASPECT_TOLERANCE = 0.02
-_COLOUR_NOISE = 8
-"""Differences of red, green and blue that a compressed gray image may have."""
+_BRIGHT = 64
+"""Level from which differences of a few levels between colours are noise."""
 _CLEAR = 0.9
 _NEAR_END = 0.1
 _FLAT, _FLAT_NEAR_END = 0.001, 0.01
@@ -37,7 +38,7 @@ def read_mask(path: Path) -> np.ndarray:
         If the file cannot be read, or holds more than two levels or colours.
     """
     with opened(path) as image:
-        return binarise(_levels(image, path), path)
+        return binarise(_levels(upright(image), path, negative=white_is_zero(image)), path)
 
 
 def read_values(path: Path) -> np.ndarray:
@@ -56,7 +57,9 @@ def read_values(path: Path) -> np.ndarray:
     with opened(path) as image:
         if image.mode not in ("L", "P", "1", "I") and not image.mode.startswith("I;16"):
             raise DataError(f"{path}: a label map has one value for each pixel, not colours ({image.mode})")
-        values = np.asarray(image)
+        values = np.asarray(upright(image))
+        if image.mode == "L" and (step := _step(path)) > 1:
+            values = values // np.uint8(step)
         return values.astype(np.uint8 if values.dtype in (np.bool_, np.uint8) else np.int32)
 
 
@@ -64,10 +67,10 @@ def binarise(levels: np.ndarray, path: Path) -> np.ndarray:
     """Return the foreground of a mask's levels.
 
     Two levels are split between them, whatever they are; one level is foreground unless it is 0. More are
-    accepted as anti-aliased or lossily compressed edges, and cut at half of the maximum, if at least 90 % of
-    the pixels lie within a quarter of the range from either end, and no third level covers areas: the pixels
-    whose eight neighbours have the same level must be less than 0.1 % of all for any level in between, or
-    1 % within a tenth of the range from either end.
+    accepted as anti-aliased or lossily compressed edges, and cut half-way between the ends, if at least 90 %
+    of the pixels lie within a quarter of the range from either end, and no third level covers areas: the
+    pixels whose eight neighbours have the same level must be less than 0.1 % of all for any level in between,
+    or 1 % within a tenth of the range from either end.
 
     Parameters
     ----------
@@ -102,7 +105,7 @@ def binarise(levels: np.ndarray, path: Path) -> np.ndarray:
     clear = (levels <= low + margin) | (levels >= high - margin)
     if clear.mean() < _CLEAR:
         raise DataError(f"{path}: is not a mask ({len(present)} gray levels, not two)")
-    return levels > high / 2
+    return levels > (low + high) / 2
 
 
 def looks_inverted(mask: np.ndarray) -> bool:
@@ -139,12 +142,21 @@ def check_aspect(image: tuple[int, int], mask: tuple[int, int], path: Path) -> N
         )
 
 
-def _levels(image: Image.Image, path: Path) -> np.ndarray:
+def _step(path: Path) -> int:
+    """Return what Pillow multiplies the values of a gray PNG file of 2 or 4 bits by; 1 for other files."""
+    with path.open("rb") as stream:
+        head = stream.read(26)
+    shallow = head.startswith(PNG) and len(head) == 26 and head[24] in (2, 4) and head[25] == 0
+    return 255 // (2 ** head[24] - 1) if shallow else 1
+
+
+def _levels(image: Image.Image, path: Path, *, negative: bool) -> np.ndarray:
     """Return one whole number for each pixel of a mask, shape (H, W)."""
     if image.mode == "F":
         raise DataError(f"{path}: holds floating-point values; store 8 bits")
     if image.mode == "I" or image.mode.startswith("I;16"):
-        return np.asarray(image).astype(np.int64)
+        values = np.asarray(image).astype(np.int64)
+        return values.max() - values if negative else values
     if has_alpha(image):
         rgba = np.asarray(image.convert("RGBA"))
         colours = np.asarray(over_black(image, path))
@@ -155,8 +167,7 @@ def _levels(image: Image.Image, path: Path) -> np.ndarray:
         colours = np.asarray(over_black(image, path))
     if colours.ndim == 2:
         return colours.astype(np.uint8) * (255 if colours.dtype == np.bool_ else 1)
-    spread = np.ptp(colours.astype(np.int16), axis=2)
-    if spread.max() <= _COLOUR_NOISE:
+    if colour_spread(colours) <= (COLOUR_NOISE if colours.max() >= _BRIGHT else 0):
         return np.asarray(Image.fromarray(colours).convert("L"))
     return _two_colours(colours, path)
 

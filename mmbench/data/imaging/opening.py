@@ -14,6 +14,7 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
+from mmbench.data.imaging.wholeness import PNG, check_whole
 from mmbench.errors import DataError
 
 FORMATS = ("PNG", "JPEG", "GIF", "TIFF", "BMP")
@@ -32,8 +33,6 @@ _DECODER_ERRORS = (
     struct.error,
     zlib.error,
 )
-_PNG = b"\x89PNG\r\n\x1a\n"
-_PNG_GRAY = 0
 _ORIENTATION = 0x0112
 _BITS, _PHOTOMETRIC, _SAMPLE_FORMAT = 258, 262, 339
 """TIFF tags (TIFF 6.0, sections 3, 8 and 19)."""
@@ -66,7 +65,7 @@ def check_file(path: Path) -> None:
 
 @contextmanager
 def opened(path: Path) -> Iterator[Image.Image]:
-    """Open a PNG, JPEG, GIF, TIFF or BMP file, decoded and turned as its EXIF rotation says.
+    """Open a PNG, JPEG, GIF, TIFF or BMP file, decoded; :func:`upright` turns it as EXIF says.
 
     Errors of decoding within the block are those of the file.
 
@@ -78,7 +77,7 @@ def opened(path: Path) -> Iterator[Image.Image]:
     """
     check_file(path)
     try:
-        _check_whole(path)
+        check_whole(path, MAX_PIXELS)
         with Image.open(path, formats=FORMATS) as image:
             width, height = image.size
             if width * height > MAX_PIXELS:
@@ -90,7 +89,7 @@ def opened(path: Path) -> Iterator[Image.Image]:
                 raise DataError(f"{path}: holds {frames} images; store the one that is meant")
             _check_samples(image, path)
             image.load()
-            yield _turned(image)
+            yield image
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise DataError(
             f"{path}: has too many pixels for a radiograph (limit {MAX_PIXELS // 10**6} megapixels)"
@@ -109,30 +108,14 @@ def may_be_deep(path: Path) -> bool:
             head = stream.read(26)
     except OSError:
         return False
-    if head.startswith(_PNG):
+    if head.startswith(PNG):
         return len(head) > 24 and head[24] == 16
-    return head[:4] in (b"II*\0", b"MM\0*")
+    return head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
 def white_is_zero(image: Image.Image) -> bool:
     """Whether a TIFF file's larger levels are darker; Pillow turns those of up to 8 bits only."""
     return _tag(image, _PHOTOMETRIC, -1) == _WHITE_IS_ZERO and _tag(image, _BITS, 1) > 8
-
-
-def _check_whole(path: Path) -> None:
-    """Refuse what decoders read past: a JPEG file without its end, a PNG file whose checksums do not hold."""
-    with path.open("rb") as stream:
-        head = stream.read(26)
-        if head.startswith(b"\xff\xd8"):
-            stream.seek(max(0, path.stat().st_size - 64 * 1024))
-            # After the last scan begins, for an EXIF thumbnail before it has an end of its own.
-            if b"\xff\xd9" not in stream.read().rpartition(b"\xff\xda")[2]:
-                raise DataError(f"{path}: is cut short (no end of the JPEG image); get it again")
-    if head.startswith(_PNG):
-        if len(head) > 25 and head[24] == 16 and head[25] != _PNG_GRAY:
-            raise DataError(f"{path}: holds 16-bit colours or transparency; store it as 16-bit gray levels")
-        with Image.open(path, formats=["PNG"]) as image:
-            image.verify()
 
 
 def _check_samples(image: Image.Image, path: Path) -> None:
@@ -151,8 +134,14 @@ def _tag(image: Image.Image, tag: int, default: int) -> int:
     return int(value[0] if isinstance(value, tuple) else value)
 
 
-def _turned(image: Image.Image) -> Image.Image:
-    if image.getexif().get(_ORIENTATION, 1) == 1:
+def is_turned(image: Image.Image) -> bool:
+    """Whether EXIF says that an image is to be turned or mirrored; no longer after it was."""
+    return bool(image.getexif().get(_ORIENTATION, 1) != 1)
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """Return an image turned as its EXIF rotation says."""
+    if not is_turned(image):
         return image
     from PIL import ImageOps
 

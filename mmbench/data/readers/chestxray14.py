@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from mmbench.data.readers.contract import DatasetInfo, Listing, RawCase, Reader, no_duplicates
 from mmbench.data.readers.layout import child, file, files_in, subfolders
 from mmbench.errors import DataError
 from mmbench.protocol.vocabulary import Task
-from mmbench.tables import read_table, read_text
+from mmbench.tables import Row, read_table, read_text
 
 _TABLES = ("Data_Entry_2017_v2020.csv", "Data_Entry_2017.csv")
 _COLUMNS = ("Image Index", "Finding Labels", "Patient ID")
+_NONE = "no finding"
+_FINDINGS = {
+    *("atelectasis", "cardiomegaly", "consolidation", "edema", "effusion", "emphysema", "fibrosis", "hernia"),
+    *("infiltration", "mass", "nodule", "pleural_thickening", "pneumonia", "pneumothorax", _NONE),
+}
 _PART_LISTS = {"train_val_list.txt": "train", "test_list.txt": "test"}
 
 
@@ -48,14 +54,15 @@ class ChestXray14(Reader):
         if not files:
             raise DataError(f"{root}: has {table.name} but no images/ or images_0NN/images/ with PNG files")
         parts, lists, notes = _official_parts(root)
+        others_of_it = [name for name in _TABLES if name != table.name and file(root, name) is not None]
+        notes += [f"chestxray14: {table.name} is used, and {name} is not" for name in others_of_it]
         cases: list[RawCase] = []
         absent = 0
         others: set[Path] = set()
         for row in read_table(table, _COLUMNS).unique("Image Index"):
             findings = [finding.strip().lower() for finding in row["Finding Labels"].split("|")]
-            label = 1 if "pneumonia" in findings else 0 if findings == ["no finding"] else None
-            if not (row["Patient ID"] and any(findings)):
-                raise DataError(f"{row.where}: Patient ID or Finding Labels is empty")
+            _check_row(row, findings)
+            label = 1 if "pneumonia" in findings else 0 if findings == [_NONE] else None
             path = files.get(row["Image Index"])
             if path is None:
                 absent += label is not None
@@ -74,6 +81,21 @@ class ChestXray14(Reader):
             notes=notes,
             left_out=frozenset(others),
         )
+
+
+def _check_row(row: Row, findings: list[str]) -> None:
+    """Refuse a row whose findings or patient cannot be right: sorted or edited columns look so."""
+    if not row["Patient ID"]:
+        raise DataError(f"{row.where}: Patient ID is empty")
+    for finding in findings:
+        if finding not in _FINDINGS:
+            raise DataError(f"{row.where}: {finding!r} is no finding of ChestX-ray14; '|' separates several")
+    if _NONE in findings and len(findings) > 1:
+        raise DataError(f"{row.where}: No Finding stands beside a finding; keep one of them")
+    named = re.match(r"(\d{8})_\d{3}\.", row["Image Index"])
+    patient = row["Patient ID"]
+    if named and not (patient.isdecimal() and int(patient) == int(named[1])):
+        raise DataError(f"{row.where}: {row['Image Index']} is not of patient {patient}; check the columns")
 
 
 def _case(path: Path, patient: str, label: int, parts: dict[str, str], lists: list[Path]) -> RawCase:
@@ -124,7 +146,10 @@ def _official_parts(root: Path) -> tuple[dict[str, str], list[Path], list[str]]:
         )
     parts: dict[str, str] = {}
     for path, part in zip(found, _PART_LISTS.values(), strict=False):
-        for name in read_text(path).split():
+        names = read_text(path).split()
+        if not names:
+            raise DataError(f"{path}: names no image; get it again, or remove both lists")
+        for name in names:
             if parts.setdefault(name, part) != part:
                 raise DataError(f"{path}: {name} is also in {found[0].name}; it belongs to one part")
     return parts, found, []

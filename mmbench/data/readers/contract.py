@@ -161,6 +161,10 @@ class Reader(ABC):
         read = {case.image for case in found.cases} | masks | found.left_out | set(found.tables)
         return replace(found, notes=[*found.notes, *unread_notes(self.name, root, read)])
 
+    def may_be_deep(self, path: Path) -> bool:
+        """Return whether a file may not say what is white, without decoding it; see :class:`imaging.Gray`."""
+        return imaging.may_be_deep(path)
+
     def decode(self, path: Path) -> imaging.Gray:
         """Decode one image; layouts with a format of their own override this."""
         return imaging.decode(path)
@@ -178,14 +182,19 @@ class Reader(ABC):
         Raises
         ------
         DataError
-            If there are too many folders to search.
+            If the layout starts at several folders of one depth, or there are too many to search.
         """
         level = [folder]
         seen = 0
         for remaining in range(depth, -1, -1):
-            for candidate in level:
-                if self.matches(candidate):
-                    return candidate
+            found = [candidate for candidate in level if self.matches(candidate)]
+            if len(found) > 1:
+                listed = ", ".join(str(path) for path in found[:3])
+                raise DataError(
+                    f"{folder}: holds {len(found)} copies of {self.name} ({listed}); name the right one"
+                )
+            if found:
+                return found[0]
             if remaining:
                 level = [child for parent in level for child in subfolders(parent)]
                 seen += len(level)

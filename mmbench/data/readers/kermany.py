@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from mmbench.data.readers.contract import DatasetInfo, Listing, RawCase, Reader, no_duplicates
-from mmbench.data.readers.layout import PART_FOLDERS, child, files_in, part_folder
+from mmbench.data.readers.layout import PART_FOLDERS, child, files_in, part_folder, subfolders
 from mmbench.errors import DataError
 from mmbench.protocol.vocabulary import Task
 
@@ -49,21 +49,32 @@ class Kermany(Reader):
     joined_validation = 50
 
     def matches(self, folder: Path) -> bool:
-        """Return whether the folder has ``train`` or ``test`` with a folder per class."""
+        """Return whether the folder has ``train`` or ``test`` with both classes."""
         parts = [part_folder(folder, part) for part in ("train", "test")]
-        return any(child(part, name) for part in parts if part is not None for name in _LABELS)
+        return any(all(child(part, name) for name in _LABELS) for part in parts if part is not None)
 
     def scan(self, root: Path) -> Listing:
         """Return every image, with its folder as label and part."""
         cases = []
         for part in PART_FOLDERS:
             folder = part_folder(root, part)
+            _check_classes(folder)
             for name, label in _LABELS.items():
                 images = None if folder is None else child(folder, name)
                 if images is not None:
                     files = files_in(images, ".jpeg", ".jpg", ".png")
                     cases += [_case(path, part, label) for path in files]
         return Listing(root, no_duplicates("kermany", cases), notes=_notes(cases))
+
+
+def _check_classes(folder: Path | None) -> None:
+    """Refuse a part that has other classes: the same authors published eyes in the same layout."""
+    for other in () if folder is None else subfolders(folder):
+        if other.name.upper() not in _LABELS and any(files_in(other, ".jpeg", ".jpg", ".png")):
+            raise DataError(
+                f"{other}: is no class of kermany, which has NORMAL and PNEUMONIA; take it out, or name the "
+                "folder of the chest X-rays"
+            )
 
 
 def _case(path: Path, part: str, label: int) -> RawCase:

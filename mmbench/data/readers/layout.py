@@ -10,8 +10,11 @@ from pathlib import Path
 from mmbench.errors import DataError
 from mmbench.text import plural
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".tif", ".tiff", ".bmp", ".dcm", ".dicom", ".img", ".webp")
-"""Of files that hold images or masks, lower case."""
+TOLD_SUFFIXES = (
+    *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".gif", ".tif", ".tiff", ".bmp", ".dcm", ".dicom", ".img"),
+    *(".webp", ".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar"),
+)
+"""Of files that hold images, or may: what is not read of them is told. Lower case."""
 PART_FOLDERS = {
     "train": ("train", "training"),
     "validation": ("val", "validation", "valid", "dev"),
@@ -72,7 +75,7 @@ def part_folder(root: Path, part: str) -> Path | None:
 
 
 def unread_notes(name: str, root: Path, read: Collection[Path]) -> list[str]:
-    """Return a note on the image files below a folder that were not read, or none if all were.
+    """Return a note on the images and archives below a folder that were not read, or none if all were.
 
     Parameters
     ----------
@@ -89,12 +92,12 @@ def unread_notes(name: str, root: Path, read: Collection[Path]) -> list[str]:
         folders[:] = sorted(f for f in folders if not f.startswith(".") and f not in _IGNORED_FOLDERS)
         for found in names:
             path = os.path.join(folder, found)
-            if found.lower().endswith(IMAGE_SUFFIXES) and found[0] != "." and path not in known:
+            if found.lower().endswith(TOLD_SUFFIXES) and found[0] != "." and path not in known:
                 unread[os.path.relpath(folder, root).replace(os.sep, "/")] += 1
     if not unread:
         return []
     listed = [f"{count} in {folder}/" for folder, count in unread.most_common(_LISTED)]
     if len(unread) > _LISTED:
         listed.append(f"the others in {plural(len(unread) - _LISTED, 'more folder')}")
-    total = plural(sum(unread.values()), "image file")
+    total = plural(sum(unread.values()), "file")
     return [f"{name}: not read, being outside of the layout: {total} ({', '.join(listed)})"]

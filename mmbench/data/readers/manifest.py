@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+from collections import Counter
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
@@ -16,6 +18,7 @@ MANIFESTS = "manifest:"
 """Before the name of what patient ids of manifests belong to."""
 OWN_PATIENT = "image "
 """Before the image's name, the id of a patient that the manifest does not name."""
+_NO_IDS = {"nan", "na", "n/a", "none", "null", "-", "?", "unknown"}
 _MASK = "mask_"
 """Before the structure's name, the column of its mask."""
 _LABELS = {"0": 0, "1": 1, "normal": 0, "pneumonia": 1, "": None}
@@ -76,10 +79,12 @@ class Manifest(Reader):
         if not found.rows:
             raise DataError(f"{table}: lists no image below its header")
         cases = [_case(table, row, labels) for row in _of_domain(table, found.rows, domain)]
+        _check_ids(table, cases)
         return Listing(
             table.parent,
             no_duplicates("manifest", cases),
             tables=(table,),
+            notes=_shared_masks(cases),
             namespace=f"{MANIFESTS}{table.resolve()}",
         )
 
@@ -95,6 +100,10 @@ def _of_domain(table: Path, rows: list[Row], domain: str | None) -> Iterable[Row
 
 def _case(table: Path, row: Row, labels: Collection[str]) -> RawCase:
     values, where = row.values, row.where
+    if values.get("patient_id", "").lower() in _NO_IDS:
+        raise DataError(
+            f"{where}: {values['patient_id']!r} is no patient_id; leave it empty where it is unknown"
+        )
     image, label, part = _tidy(values["image"]), values.get("label", ""), values.get("split", "").lower()
     label = label if label in labels else label.lower()
     if not image:
@@ -122,6 +131,28 @@ def _case(table: Path, row: Row, labels: Collection[str]) -> RawCase:
         part=_PARTS[part],
         finding=label if value is None or label in labels else CLASS_NAMES[value],
     )
+
+
+def _check_ids(table: Path, cases: Iterable[RawCase]) -> None:
+    """Refuse ids of one patient in two spellings, as spreadsheets make them of numbers."""
+    spelled: dict[str, str] = {}
+    for case in cases:
+        key = re.sub(r"\.0$", "", case.patient_id.casefold()).lstrip("0")
+        if (other := spelled.setdefault(key, case.patient_id)) != case.patient_id:
+            raise DataError(
+                f"{table}: the patient ids {other!r} and {case.patient_id!r} differ in their spelling alone; "
+                "write one patient's alike"
+            )
+
+
+def _shared_masks(cases: Iterable[RawCase]) -> list[str]:
+    """Return a note on mask files of several images, as filling a column down makes them."""
+    files = Counter(path for case in cases for path in {path for own in case.masks.values() for path in own})
+    shared = [path for path, count in files.items() if count > 1]
+    if not shared:
+        return []
+    images = sum(files[path] for path in shared)
+    return [f"manifest: {len(shared)} mask files are each of several images ({images}), as {shared[0].name}"]
 
 
 def _tidy(path: str) -> str:

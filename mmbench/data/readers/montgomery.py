@@ -11,6 +11,7 @@ from mmbench.errors import DataError
 from mmbench.protocol.vocabulary import Task
 
 _PREFIX = "MCUCXR"
+_FOLDERS = ("ManualMask", "masks", "mask")
 
 
 class Montgomery(Reader):
@@ -47,9 +48,10 @@ class Montgomery(Reader):
 
 
 def _masks(root: Path) -> dict[str, tuple[Path, ...]]:
-    folder = child(root, "ManualMask", "masks", "mask")
+    folder = child(root, *_FOLDERS)
     if folder is None:
         return {}
+    folder = child(folder, *_FOLDERS) or folder
     left, right = (
         masks_in(child(folder, f"{side}Mask", side, f"{side}_mask", f"{side} lung", f"{side}_lung"), _PREFIX)
         for side in ("left", "right")

@@ -12,6 +12,7 @@ from mmbench.errors import DataError
 
 CITATION = "Jaeger et al., IEEE TMI 33(2), 2014; Candemir et al., IEEE TMI 33(2), 2014"
 IMAGES = "CXR_png"
+MASK_SUFFIXES = (".png", ".gif", ".bmp", ".tif", ".tiff", ".jpg", ".jpeg")
 _FINDINGS = {"0": "normal", "1": "tuberculosis"}
 
 
@@ -60,7 +61,7 @@ def masks_in(folder: Path | None, prefix: str = "") -> dict[str, Path]:
         If two files are masks of one image.
     """
     found: dict[str, Path] = {}
-    for path in () if folder is None else files_in(folder, ".png", ".gif", ".bmp", ".tif", ".tiff"):
+    for path in () if folder is None else files_in(folder, *MASK_SUFFIXES):
         stem = path.stem.upper().removesuffix("_MASK")
         if stem.startswith(prefix.upper()) and (known := found.setdefault(stem, path)) != path:
             raise DataError(f"{path}: {known.name} is a mask of the same image; remove one")

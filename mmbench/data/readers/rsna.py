@@ -51,9 +51,10 @@ class Rsna(Reader):
         if not folder.is_dir():
             raise DataError(f"{root}: has {_TABLE} but no {_IMAGES}/")
         targets = _targets(root / _TABLE)
-        cases, unlabelled = [], 0
+        cases, unlabelled, absent = [], 0, set(targets)
         for path in files_in(folder, ".dcm"):
             target = targets.get(path.stem)
+            absent.discard(path.stem)
             if target is None:
                 unlabelled += 1
                 continue
@@ -64,7 +65,19 @@ class Rsna(Reader):
         notes = ["rsna: its images are from NIH ChestX-ray14 under other patient ids"]
         if unlabelled:
             notes.append(f"rsna: {unlabelled} images without a row in {_TABLE} are left out")
+        if absent:
+            notes.append(f"rsna: {len(absent)} patients of {_TABLE} have no image file here")
         return Listing(root, no_duplicates("rsna", cases), tables=(root / _TABLE,), notes=notes)
+
+    def may_be_deep(self, path: Path) -> bool:
+        """Return whether a file has more than 8 bits."""
+        try:
+            import pydicom
+
+            header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["BitsStored"])
+            return int(header.BitsStored) > 8
+        except Exception:  # of any kind, a missing package too: decoding tells
+            return False
 
     def decode(self, path: Path) -> imaging.Gray:
         """Decode a DICOM file."""
@@ -72,7 +85,7 @@ class Rsna(Reader):
 
 
 def decode_dicom(path: Path) -> imaging.Gray:
-    """Decode a DICOM image; MONOCHROME1 is inverted, ``BitsStored`` gives the white level.
+    """Decode a DICOM image; MONOCHROME1 is inverted, and windows are not applied.
 
     Raises
     ------
@@ -111,11 +124,9 @@ def _gray(levels: np.ndarray, image: Any, path: Path) -> imaging.Gray:
         raise DataError(f"{path}: its values are {polarity or 'of no stated kind'}, not gray levels")
     bits = int(image.BitsStored)
     if int(image.get("HighBit", bits - 1)) != bits - 1:
-        raise DataError(
-            f"{path}: its highest bit is {image.HighBit}, not {bits - 1}; store the values unshifted"
-        )
+        raise DataError(f"{path}: its highest bit is {image.HighBit}, not {bits - 1}; store values unshifted")
     white = 2**bits - 1
-    if not 255 <= white <= 65535 or levels.max(initial=0) > white:
+    if not 255 <= white <= 65535 or _stored_top(levels, image) > white:
         raise DataError(f"{path}: its values do not fit the {bits} bits it declares")
     for name in ("ModalityLUTSequence", "VOILUTSequence"):
         if image.get(name):
@@ -127,7 +138,24 @@ def _gray(levels: np.ndarray, image: Any, path: Path) -> imaging.Gray:
         )
     if float(image.get("RescaleSlope", 1) or 1) < 0:
         negative = not negative
-    return imaging.Gray(levels, white, negative=negative).settled()
+    if bits == 8:
+        return imaging.Gray(levels, white, negative=negative).settled()
+    # Many files of 12-bit detectors declare 16: what the set's values use decides, as with other formats.
+    return imaging.Gray(
+        levels.astype(np.uint16), imaging.white_of(int(levels.max())), guessed=True, negative=negative
+    )
+
+
+def _stored_top(levels: np.ndarray, image: Any) -> int:
+    """Return the largest stored value, bits that pydicom takes away included, but for those of overlays."""
+    overlays = any(
+        (group, 0x0102) in image and image[group, 0x0102].value for group in range(0x6000, 0x6020, 2)
+    )
+    if not overlays and not image.file_meta.TransferSyntaxUID.is_compressed:
+        dtype = np.dtype(np.uint16 if image.BitsAllocated == 16 else np.uint8).newbyteorder("<")
+        stored = np.frombuffer(image.PixelData, dtype=dtype, count=levels.size)
+        return int(stored.max(initial=0))
+    return int(levels.max(initial=0))
 
 
 def _targets(table: Path) -> dict[str, int]:
