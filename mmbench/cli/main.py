@@ -9,6 +9,7 @@ import os
 import sys
 import sysconfig
 import traceback
+import warnings
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -30,6 +31,7 @@ from mmbench.cli import (
     validate,
 )
 from mmbench.cli.output import BAD_INPUT, INTERRUPTED, REPLACED, complain
+from mmbench.deprecation import MmbenchDeprecationWarning
 from mmbench.errors import UserError
 from mmbench.files import check_name
 
@@ -136,10 +138,22 @@ def _options(
     """Two tasks from few labels, in domain and across hospitals: the MultiMix benchmark."""
 
 
+def _show_warning(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+    """Show what mmbench deprecates in one line, and other warnings as Python does."""
+    if issubclass(category, MmbenchDeprecationWarning):
+        complain(str(message), prefix="warning: ")
+    else:
+        _USUAL_WARNING(message, category, *place, **more)
+
+
+_USUAL_WARNING = warnings.showwarning
+
+
 def main() -> None:
     """Run the command line."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             # A terminal that has no dash gets a hyphen: a table must not fail after hours of training.
             stream.reconfigure(errors=REPLACED)
+    warnings.showwarning = _show_warning
     app()

@@ -168,7 +168,7 @@ def _distinct(tensors: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, 
     for key in sorted(tensors):
         value = tensors[key]
         # The storage's identity, not its address: on the device "meta" every address is 0.
-        storage = value.untyped_storage()._cdata
+        storage = value.untyped_storage()._cdata  # noqa: SLF001  torch has no public name
         place = (storage, value.storage_offset(), value.dtype, value.shape, value.stride())
         first = names.setdefault(place, key) if value.numel() else key
         if first == key:

@@ -76,7 +76,7 @@ def _keys(tensors: list[Tensor], modules: Mapping[str, nn.Module]) -> list[Key]:
 
 
 def _place(tensor: Tensor) -> int:
-    return tensor.untyped_storage()._cdata
+    return tensor.untyped_storage()._cdata  # noqa: SLF001  torch has no public name
 
 
 class _Draws(TorchDispatchMode):

@@ -72,7 +72,7 @@ def register_method(name: str, *, reference: str = "") -> Callable[[MethodClass]
 
 def _caller() -> str:
     """Return the file and line that called the function which calls this."""
-    frame = sys._getframe(2)
+    frame = sys._getframe(2)  # noqa: SLF001  no public name
     return f"{frame.f_code.co_filename}:{frame.f_lineno}"
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Literal
 
+from mmbench.deprecation import deprecate, warn
+
 
 class Task(StrEnum):
     """What a method predicts for an image."""
@@ -58,8 +60,16 @@ REMOVED_KEYS = {
 """What to say of keys that other versions had or that people try."""
 
 
+_ALIASES = {
+    old: deprecate(f"data set name {old!r}", repr(new), since="0.1", removal="1.0")
+    for old, new in DATASET_ALIASES.items()
+}
+
+
 def dataset_name(name: str) -> str:
-    """Return the name that a dataset goes by: what an alias stands for, or the name itself."""
+    """Return the name that a dataset goes by: what an alias stands for, which is told, or the name itself."""
+    if name in _ALIASES:
+        warn(_ALIASES[name])
     return DATASET_ALIASES.get(name, name)
 
 
