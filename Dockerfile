@@ -12,7 +12,7 @@ COPY . /src
 RUN pip install --no-cache-dir "/src[rsna,lora]" && rm -rf /src
 
 # Results and settings go to the folder that is mounted; anybody may run it.
-ENV MMBENCH_CACHE=/work/.mmbench OMP_NUM_THREADS=1
+ENV HOME=/tmp MMBENCH_CACHE=/work/.mmbench OMP_NUM_THREADS=1
 WORKDIR /work
 RUN chmod 777 /work
 USER 1000

@@ -50,7 +50,7 @@ pytest: $(VENV)/.installed-test
 test-lowest: VENV := .venv-lowest
 test-lowest:
 	$(PYTHON) -m venv $(VENV)
-	$(PYTHON) tests/lowest.py >$(VENV)/lowest.txt
+	$(PYTHON) .ci/lowest.py >$(VENV)/lowest.txt
 	$(BIN)/python -m pip install --quiet --constraint $(VENV)/lowest.txt --editable '.[test]'
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 -m "not slow" $(PYTEST_ARGS)
 
@@ -77,7 +77,7 @@ check-wheel: | $(VENV)/bin/python
 # What development and CI were last tried with; torch is chosen by each machine (CPU, or a CUDA version).
 lock: $(VENV)/.installed-dev
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --no-annotate \
-		--constraint tests/torch.txt --custom-compile-command "make lock" pyproject.toml \
+		--constraint .ci/torch.txt --custom-compile-command "make lock" pyproject.toml \
 		--output-file requirements-dev.lock
 
 # A software bill of materials (CycloneDX) of mmbench and what it needs, and the licences of these.
@@ -86,7 +86,7 @@ sbom: $(VENV)/.installed-dev
 	$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --of JSON -o build/sbom.json $(BIN)/python
 
 licences: $(VENV)/.installed-dev
-	$(BIN)/python tests/licences.py >docs/licences.md
+	$(BIN)/python .ci/licences.py >docs/licences.md
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "mmbench needs Python 3.11 or newer; try: make PYTHON=python3.11")'

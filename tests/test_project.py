@@ -1,14 +1,13 @@
 """What the project's own files say of each other: versions, hooks, workflows, the release check."""
 
 import re
+import runpy
 import shutil
 import tomllib
 from pathlib import Path
 
 import pytest
 import yaml
-
-from tests.release import faults
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -73,5 +72,6 @@ def test_a_tag_is_released_only_with_its_version_and_its_changelog(tmp_path, tag
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     version = PROJECT["version"]
     (tmp_path / "CHANGELOG.md").write_text(f"# Changelog\n\n{heading.replace('0.1.0', version)}\n")
-    found = faults(tag.replace("0.1.0", version), tmp_path)
+    check = runpy.run_path(str(ROOT / ".ci/release.py"))["faults"]
+    found = check(tag.replace("0.1.0", version), tmp_path)
     assert not found if message is None else message.replace("0.1.0", version) in found[0]

@@ -1,6 +1,6 @@
 """Say whether a tag may be released: it is the version, and the changelog has a section for it.
 
-``python tests/release.py v0.2.0``; the release workflow asks before it builds.
+``python .ci/release.py v0.2.0``; the release workflow asks before it builds.
 """
 
 import re
