@@ -86,12 +86,13 @@ def listing_key(listing: Listing, image_size: int, rules: DecodingRules) -> dict
     for path in sorted(files):
         try:
             found = os.stat(path)
-            size, changed = found.st_size, found.st_mtime_ns
+            # Archives give many copies the same sizes and times of modification, but not of change.
+            size, changed = found.st_size, (found.st_mtime_ns, found.st_ctime_ns)
         except OSError:  # reported with the other bad files when it is decoded
-            size, changed = -1, 0
+            size, changed = -1, (0, 0)
         # relpath costs far more than a stat, and is needed only for manifests that point elsewhere.
         name = path[len(prefix) :] if path.startswith(prefix) else os.path.relpath(path, listing.root)
-        state.append([name.replace(os.sep, "/"), size, changed])
+        state.append([name.replace(os.sep, "/"), size, *changed])
     cases = [[case.case_id, case.patient_id, case.label, case.part, case.finding] for case in listing.cases]
     return {
         "decoder": DECODER_VERSION,

@@ -368,3 +368,17 @@ def test_a_folder_below_whose_name_is_not_utf8_is_refused_before_decoding(tmp_pa
     make_kermany(tmp_path / os.fsdecode(b"r\xf6nt"))
     with pytest.raises(UserError, match="its name is not UTF-8"):
         import_dataset("kermany", tmp_path)
+
+
+def test_other_files_with_the_same_names_sizes_and_times_are_read_anew(tmp_path):
+    choice = DatasetChoice(dataset="manifest", path="ours.csv")
+    digests = []
+    for number in range(2):
+        folder = tmp_path / str(number)
+        for case in range(3):
+            save(folder / f"{case}.bmp", picture(10 * number + case))
+        (folder / "ours.csv").write_text("image,label\n0.bmp,0\n1.bmp,1\n2.bmp,0\n")
+        for path in folder.iterdir():
+            os.utime(path, (0, 0))  # as reproducible archives are unpacked
+        digests.append(load_dataset(choice, image_size=16, seed=0, data_root=folder).data_digest)
+    assert digests[0] != digests[1]
