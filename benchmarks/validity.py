@@ -226,7 +226,7 @@ def run(
             plain = record.difference.at(0.05)
             counts["differences"] += (plain.low <= shift <= plain.high) / len(found)
         counts["wrong"] += wrong
-        counts["decided"] += np.mean([record.verdict != "undecided" for record in found])
+        counts["decided"] += float(np.mean([record.verdict != "undecided" for record in found]))
         for scored in measured:
             cells = [cell for cell in scored.grids if cell.row in ("m0", "m1")]
             ends = [scored.estimate(cell, 0.95) for cell in cells]
@@ -292,10 +292,10 @@ def sequential(reports: int, shifts: np.ndarray, first: int = 3, most: int = 20)
         counts["wrong"] += any(
             one.verdict != right_verdict(float(shifts[int(one.row[1:])])) for one in fallen
         )
-        counts["seeds"] += np.mean([looks.seeds_of(f"m{row}") for row in range(1, ROWS)])
+        counts["seeds"] += float(np.mean([looks.seeds_of(f"m{row}") for row in range(1, ROWS)]))
         counts["decided"] += len(fallen) / family
         whole, _ = judge(blocks, np.random.default_rng(look_seed))
-        counts["fixed"] += np.mean([record.verdict != "undecided" for record in whole])
+        counts["fixed"] += float(np.mean([record.verdict != "undecided" for record in whole]))
     return {key: count / reports for key, count in counts.items()}
 
 

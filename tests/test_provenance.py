@@ -148,6 +148,7 @@ def test_a_package_is_covered_by_its_imports(tmp_path, monkeypatch):
 def test_a_single_installed_module_covers_itself_alone(tmp_path, monkeypatch):
     folder = plugin(tmp_path)
     before = digest(folder)
+    # private: which folders are shared depends on the installation
     monkeypatch.setattr(provenance, "_shared_folders", lambda: frozenset([folder.resolve()]))
     alone = digest(folder)
     assert alone != before

@@ -110,7 +110,7 @@ def test_a_shipped_protocol_runs_to_its_table(name, layouts, tmp_path):
         expected.add(source.name or source.dataset.split(":")[-1])
         assert set(cases.loc[cases["task"] == task.value, "domain"]) == expected
     assert cases.loc[cases["task"] == "segmentation", "dice"].between(0, 1).all()
-    for column in [column for column in cases if column.startswith("probability")]:
+    for column in [column for column in map(str, cases) if column.startswith("probability")]:
         assert cases.loc[cases["task"] == "classification", column].between(0, 1).all()
     assert all(path.is_file() for path in summary.paths)
 
@@ -215,9 +215,10 @@ def test_stored_weights_and_masks_give_the_recorded_scores_again(tmp_path):
             own = masks[(masks["run"] == id) & (masks["domain"] == dataset.domain)]
             images, device = dataset.images[rows], torch.device("cpu")
             again = predict(method, images, Task.SEGMENTATION, device=device)[:, 0] >= 0.5
+            assert dataset.masks is not None
             truth = dataset.masks[rows][:, 0] > 0
-            np.testing.assert_array_equal(np.stack(own["truth"]), truth)
-            for found in (np.stack(own["mask"]), again):
+            np.testing.assert_array_equal(np.stack(list(own["truth"])), truth)
+            for found in (np.stack(list(own["mask"])), again):
                 dice = 2 * (found & truth).sum((1, 2)) / (found.sum((1, 2)) + truth.sum((1, 2)))
                 np.testing.assert_allclose(dice, expected["dice"], rtol=1e-12)
 

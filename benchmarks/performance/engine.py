@@ -23,7 +23,7 @@ from mmbench.protocol.loading import load_protocol
 from mmbench.training import loop
 
 WATCHED = (
-    (loop._Gradients, "fill"),
+    (loop._Gradients, "fill"),  # noqa: SLF001  losses and gradients of a step have no public name
     (torch.optim.Adam, "step"),
     (validation, "predict"),
     (breaches, "predict"),

@@ -6,6 +6,7 @@ own. Only the released script's mistakes in the loss terms are not repeated.
 """
 
 import copy
+from typing import Any
 
 import torch
 from torch import nn
@@ -19,7 +20,7 @@ from mmbench.methods import (
 )
 from mmbench.networks.layers import NormalisedLeakyReLU
 
-BILINEAR = {"mode": "bilinear", "align_corners": True}
+BILINEAR: dict[str, Any] = {"mode": "bilinear", "align_corners": True}
 
 
 def plain_block(block):

@@ -18,7 +18,7 @@ PROTOCOL = parse_protocol(
 def found(*gains):
     runs = [SimpleNamespace(id=str(place), label="unet") for place in range(len(gains))]
     validated = {str(place): ({"dice": 0.9}, {"dice": gain}) for place, gain in enumerate(gains)}
-    return convergence(runs, validated, PROTOCOL)
+    return convergence(runs, validated, PROTOCOL)  # type: ignore[arg-type]  # made-up runs
 
 
 def test_the_gain_is_a_mean_with_a_one_sided_interval():
@@ -47,4 +47,4 @@ def test_runs_without_a_validation_are_left_out():
     (one,) = found(0.01, math.nan, 0.01)
     assert one.runs == 2
     runs = [SimpleNamespace(id="x", label="unet")]
-    assert convergence(runs, {}, PROTOCOL) == []
+    assert convergence(runs, {}, PROTOCOL) == []  # type: ignore[arg-type]  # made-up runs

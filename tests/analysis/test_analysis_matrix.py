@@ -12,6 +12,7 @@ from mmbench.errors import StoreError
 from mmbench.protocol.runs import RunSpec
 from mmbench.protocol.schema import Backbone, Selection, Training
 from mmbench.protocol.specs import DomainDigest
+from mmbench.protocol.vocabulary import Task
 from mmbench.report.notes import spread_notes
 from mmbench.store.frames import SUMMARY_COLUMNS
 from tests.analysis.analysed import TRIVIAL
@@ -112,14 +113,14 @@ def test_columns_are_in_domain_then_cross_domain(results, protocol):
 def test_numbers_are_means_and_deviations_over_trainings(results, protocol):
     matrix = matrix_of(results, protocol, TRIVIAL)
     value = matrix.values[
-        find(matrix, "MultiMix", "full", "10"), Column(True, "kermany", "classification", "accuracy")
+        find(matrix, "MultiMix", "full", "10"), Column(True, "kermany", Task.CLASSIFICATION, "accuracy")
     ]
     runs = [0.5 + 2 / 32 + 1 / 8 + 1 / 128, 0.5 + 2 / 32 + 1 / 8 + 1 / 128 + 1 / 64]
     assert value.mean == pytest.approx(statistics.mean(runs))
     assert value.sd == pytest.approx(statistics.stdev(runs))
     assert value.n == 2
     trivial = matrix.values[
-        find(matrix, "positive", "full"), Column(False, "nih", "classification", "f1_pneumonia")
+        find(matrix, "positive", "full"), Column(False, "nih", Task.CLASSIFICATION, "f1_pneumonia")
     ]
     assert trivial.mean == pytest.approx(0.5 + 3 / 32)
     assert math.isnan(trivial.sd)
@@ -129,7 +130,7 @@ def test_undefined_values_are_left_out_and_told(results, protocol):
     chosen = (results["row"] == "enc") & (results["seed"] == 0) & (results["metric"] == "f1_normal")
     results.loc[chosen & (results["domain"] == "nih"), "value"] = np.nan
     matrix = matrix_of(results, protocol, TRIVIAL)
-    value = matrix.values[find(matrix, "enc", "100"), Column(False, "nih", "classification", "f1_normal")]
+    value = matrix.values[find(matrix, "enc", "100"), Column(False, "nih", Task.CLASSIFICATION, "f1_normal")]
     assert value.n == 1
     assert value.mean == pytest.approx(0.5 + 1 / 32 + 1 / 64)
     assert "Left out of means because undefined: F1-N on nih in 2 trainings." in spread_notes(matrix)
@@ -190,7 +191,7 @@ def test_nothing_recorded_is_an_empty_table(results, protocol):
 
 def test_a_cell_knows_its_budgets():
     cell = Cell("a", "a", "10", None, False)
-    assert (cell.budget("classification"), cell.budget("segmentation")) == ("10", None)
+    assert (cell.budget(Task.CLASSIFICATION), cell.budget(Task.SEGMENTATION)) == ("10", None)
     assert cell.budgets.text == "10/–"
     assert [cell.budgets.meets(Budgets(*pair)) for pair in (("10", "5"), ("20", "5"))] == [True, False]
 

@@ -2,6 +2,7 @@
 
 import shutil
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from scipy import stats
@@ -30,11 +31,8 @@ def compared(*sides, **choices):
 @pytest.fixture
 def folders(tmp_path):
     def make(name, **changes):
-        return write_results(
-            tmp_path / name / "made_up",
-            {"plain": 0.0, "stronger": 2.0},
-            **{"seeds": 2, "budgets": ("full",), "cases": 30} | changes,
-        )
+        settings: dict[str, Any] = {"seeds": 2, "budgets": ("full",), "cases": 30} | changes
+        return write_results(tmp_path / name / "made_up", {"plain": 0.0, "stronger": 2.0}, **settings)
 
     return make
 
@@ -224,7 +222,7 @@ def planned(seed, subset, row="mean_mask"):
 )
 def test_a_row_without_seeds_is_known_by_its_runs(subsets, runs, unseeded):
     text = protocol_text(["unet"], ["full"], 2, 2).replace("subsets: 2", subsets)
-    results = SimpleNamespace(protocol=parse_protocol(text), runs=runs)
+    results: Any = SimpleNamespace(protocol=parse_protocol(text), runs=runs)  # made up
     assert Side("mean_mask", results, "mean_mask").unseeded is unseeded
 
 
@@ -238,7 +236,7 @@ def test_one_run_of_a_row_without_seeds_is_the_partner_of_every_seed(folders, mo
     sides = side(store, "stronger"), side(store, "plain")
     (test,) = compared(*sides, metrics=["dice"], domains=["county"])
     assert test["trainings"] == 6
-    own = scores[scores["domain"] == "county"].pivot_table(
+    own: Any = scores[scores["domain"] == "county"].pivot_table(  # its columns have levels
         index="case_id", columns=["row", "subset", "seed"], values="dice"
     )
     expected = own["stronger"] - own["plain"].xs(0, level="seed", axis=1).reindex(

@@ -12,6 +12,7 @@ def test_other_processes_compute_and_draw_the_same(made_up, analysis, tmp_path, 
     here = draw_figures(analysis, tmp_path / "here")
     monkeypatch.setattr(parallel, "WORTH_IT", 0)
     spread = analyse(made_up)
+    assert spread is not None
     for name in ("estimates", "comparisons", "ranks", "variance", "curves", "cases"):
         pd.testing.assert_frame_equal(getattr(spread, name), getattr(analysis, name))
     assert spread.records.cliques == analysis.records.cliques

@@ -52,6 +52,7 @@ def test_a_verdict_that_depends_on_the_threshold_is_listed(tmp_path):
         more=f"image_size: {SIZE}",
     )
     analysis = analyse(tmp_path / "r")
+    assert analysis is not None
     found = sensitivity(read_results(tmp_path / "r"), analysis)
     flips, tried = found.frame, found.tried
     assert "class threshold 0.3" in tried
@@ -75,7 +76,9 @@ def test_a_verdict_that_depends_on_the_threshold_is_listed(tmp_path):
 
 
 def test_masks_are_scored_again_under_every_policy(with_masks):
-    found = sensitivity(read_results(with_masks.root), analyse(with_masks.root))
+    analysis = analyse(with_masks.root)
+    assert analysis is not None
+    found = sensitivity(read_results(with_masks.root), analysis)
     flips, tried = found.frame, found.tried
     assert NOT_KEPT not in tried
     assert {"mask threshold 0.3", "surfaces of 8 neighbours", "spacing 2"} <= set(tried)
@@ -86,17 +89,21 @@ def test_masks_are_scored_again_under_every_policy(with_masks):
 
 
 def test_scores_under_another_threshold_are_those_of_the_masks(with_masks):
+    # private: sensitivity() tells verdicts, not the scores that they are of
     from mmbench.analysis.sensitivity import _scored_again
 
     scores = load_scores(with_masks.root)
     scores = scores[scores["task"] == "segmentation"]
     policy = MetricPolicy(mask_threshold=0.3)
     again = _scored_again(read_results(with_masks.root), scores, policy, 4)
+    assert again is not None
     run = scores["run"].iloc[0]
     kept = read_results(with_masks.root)
     spec = next(s for s in kept.available[run] if s.predictions.domain.domain == "county")
     stored = with_masks.predictions.arrays(spec.predictions.id, "masks.npz")["probabilities"]
-    _, truth = kept.masks(run, "county", policy)
+    masks = kept.masks(run, "county", policy)
+    assert masks is not None
+    _, truth = masks
     expected = [
         segmentation_scores(one >= 0.3 * 65536, other, policy)
         for one, other in zip(stored, truth[:, 0], strict=True)

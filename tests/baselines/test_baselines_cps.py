@@ -1,5 +1,7 @@
 """Cross pseudo supervision against its formulas, computed plainly."""
 
+from typing import Any
+
 import pytest
 import torch
 from mmbench.baselines.cps import CPS
@@ -14,7 +16,7 @@ SIDE = 32
 
 @pytest.fixture
 def method():
-    found = built(CPS, {"ramp": 0.0}, SIDE)
+    found: Any = built(CPS, {"ramp": 0.0}, SIDE)
     for network in (found.network, found.second):
         network.eval()  # so that nothing is dropped out
     return found

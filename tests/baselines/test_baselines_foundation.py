@@ -1,6 +1,7 @@
 """What of a pretrained encoder learns, and what does not."""
 
 import sys
+from typing import Any
 
 import pytest
 import torch
@@ -20,14 +21,15 @@ IMAGES = torch.rand(2, 1, 32, 32, generator=torch.Generator().manual_seed(0))
 
 def encoder_changes(adapt):
     found = trial(Foundation, {"adapt": adapt})
-    now = found.method.network.body.encoder.state_dict()
+    method: Any = found.method
+    now = method.network.body.encoder.state_dict()
     before = found.before["network"]
     return {name for name, value in now.items() if not torch.equal(value, before[f"body.encoder.{name}"])}
 
 
 def test_a_probed_encoder_does_not_move_and_drops_nothing_out():
     assert encoder_changes("probe") == set()
-    method = built(Foundation, {})
+    method: Any = built(Foundation, {})
     assert not any(layer.training for layer in method.network.body.encoder.modules())
     assert method.network.body.decoder.training
     learning = {name for name, weight in method.network.named_parameters() if weight.requires_grad}

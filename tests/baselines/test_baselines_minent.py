@@ -1,5 +1,7 @@
 """MinEnt against its formulas, computed plainly."""
 
+from typing import Any
+
 import pytest
 import torch
 from mmbench.baselines.minent import MinEnt
@@ -13,7 +15,7 @@ SIDE = 32
 
 def test_the_target_images_entropy_is_added_to_umtls_losses():
     torch.manual_seed(0)
-    method = built(MinEnt, {"entropy_weight": 0.5}, SIDE)
+    method: Any = built(MinEnt, {"entropy_weight": 0.5}, SIDE)
     method.network.eval()  # so that nothing is dropped out
     batch = example_batch(MinEnt.streams, SIDE)
     with torch.no_grad():

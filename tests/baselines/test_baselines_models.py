@@ -2,6 +2,7 @@
 
 import inspect
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -212,7 +213,7 @@ def test_constant_trivial_classifiers():
     assert probability(trivial("positive"), images).tolist() == pytest.approx([1] * 3, abs=1e-5)
 
 
-THREE = {"classes": ("a", "b", "c"), "structures": ("d", "e")}
+THREE: dict[str, Any] = {"classes": ("a", "b", "c"), "structures": ("d", "e")}
 
 
 def test_trivial_classifiers_of_three_classes():

@@ -1,5 +1,7 @@
 """Self-training against its formulas, computed plainly."""
 
+from typing import Any
+
 import pytest
 import torch
 from mmbench.baselines.self_training import SelfTraining
@@ -14,7 +16,7 @@ SIDE = 32
 @pytest.fixture
 def method():
     torch.manual_seed(0)
-    found = built(SelfTraining, {"confidence": 0.5, "pseudo_label_weight": 2.0}, SIDE)
+    found: Any = built(SelfTraining, {"confidence": 0.5, "pseudo_label_weight": 2.0}, SIDE)
     found.network.eval()  # so that nothing is dropped out
     return found
 

@@ -1,6 +1,7 @@
 """UniMatch against its formulas, computed one image and one pixel at a time."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ SIDE = 32
 @pytest.fixture
 def method():
     torch.manual_seed(0)
-    found = built(UniMatch, {"confidence": 0.6, "feature_dropout": 0.0}, SIDE)
+    found: Any = built(UniMatch, {"confidence": 0.6, "feature_dropout": 0.0}, SIDE)
     found.network.eval()  # so that nothing is dropped out
     with torch.no_grad():
         found.network.body.mask_head.weight.mul_(5)  # so that some pixels are sure and others are not

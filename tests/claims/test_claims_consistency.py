@@ -9,6 +9,11 @@ from sklearn.metrics import f1_score
 from mmbench.claims.consistency import constant_scores, dice_against_jaccard, fits_confusion_matrix
 
 
+def fits(numbers, negatives, positives):
+    accuracy, f1_normal, f1_pneumonia = numbers
+    return fits_confusion_matrix(accuracy, f1_normal, f1_pneumonia, negatives=negatives, positives=positives)
+
+
 def every_triple(negatives, positives):
     for tn, tp in itertools.product(range(negatives + 1), range(positives + 1)):
         fp, fn = negatives - tn, positives - tp
@@ -20,7 +25,7 @@ def every_triple(negatives, positives):
 def test_every_confusion_matrix_fits_its_own_rounded_numbers():
     for triple in every_triple(7, 11):
         numbers = [(round(value, 3), 0.0005) for value in triple]
-        assert fits_confusion_matrix(*numbers, negatives=7, positives=11)
+        assert fits(numbers, negatives=7, positives=11)
 
 
 def test_it_says_what_brute_force_says():
@@ -31,7 +36,7 @@ def test_it_says_what_brute_force_says():
         # Near a true triple or anywhere: both answers must occur.
         printed = np.round(known[rng.integers(len(known))] + rng.choice([0, 0.004], 3), 3)
         expected = bool((np.abs(known - printed) <= 0.0005 + 1e-9).all(axis=1).any())
-        found = fits_confusion_matrix(*((value, 0.0005) for value in printed), negatives=9, positives=6)
+        found = fits([(value, 0.0005) for value in printed], negatives=9, positives=6)
         assert found == expected
         answers.append(found)
     assert 0.1 < np.mean(answers) < 0.9
@@ -39,8 +44,8 @@ def test_it_says_what_brute_force_says():
 
 def test_wider_rounding_fits_more():
     far = [(0.80, 0.0005), (0.80, 0.0005), (0.70, 0.0005)]
-    assert not fits_confusion_matrix(*far, negatives=234, positives=390)
-    assert fits_confusion_matrix(*((value, 0.1) for value, _ in far), negatives=234, positives=390)
+    assert not fits(far, negatives=234, positives=390)
+    assert fits([(value, 0.1) for value, _ in far], negatives=234, positives=390)
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,7 @@ def test_overlaps_agree_with_scikit_learn(pair):
 
     prediction, truth = (mask.ravel() for mask in pair)
     if prediction.any() or truth.any():
-        scores = segmentation_scores(*pair, POLICY)
+        scores = segmentation_scores(pair[0], pair[1], POLICY)
         for name, reference in (
             ("dice", f1_score), ("jaccard", jaccard_score),
             ("precision", precision_score), ("recall", recall_score),
@@ -108,7 +108,8 @@ def test_overlaps_agree_with_scikit_learn(pair):
 
 @given(mask_pairs)
 def test_swapping_the_masks_swaps_precision_and_recall(pair):
-    one, other = segmentation_scores(*pair, POLICY), segmentation_scores(*pair[::-1], POLICY)
+    first, second = pair
+    one, other = segmentation_scores(first, second, POLICY), segmentation_scores(second, first, POLICY)
     assert one["dice"] == other["dice"]
     assert one["jaccard"] == other["jaccard"]
     assert one["precision"] == other["recall"]
@@ -117,9 +118,10 @@ def test_swapping_the_masks_swaps_precision_and_recall(pair):
 
 @given(mask_pairs)
 def test_flips_change_no_score(pair):
-    scores = segmentation_scores(*pair, POLICY)
+    first, second = pair
+    scores = segmentation_scores(first, second, POLICY)
     for axis in (0, 1):
-        flipped = segmentation_scores(*(np.flip(mask, axis) for mask in pair), POLICY)
+        flipped = segmentation_scores(np.flip(first, axis), np.flip(second, axis), POLICY)
         assert flipped == pytest.approx(scores, rel=1e-12, abs=1e-12)
 
 

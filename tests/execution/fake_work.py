@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -56,12 +57,13 @@ def tiny_plan(seeds=2):
     entries = [(entry, methods[entry.method]) for entry in protocol.methods]
     entries.append((MethodEntry(method="majority"), methods["majority"]))
     domains = {Task.CLASSIFICATION: [source]}
+    leaks: Any = SimpleNamespace(to_json=lambda: {"overlaps": []}, notes=list, leaks=[])  # made up
     return Plan(
         protocol=protocol,
         runs=expand(protocol, entries, domains),
         domains=domains,
         methods=methods,
-        leaks=SimpleNamespace(to_json=lambda: {"overlaps": []}, notes=list, leaks=[]),
+        leaks=leaks,
         notes=("a known fact",),
         cases={Task.CLASSIFICATION: {"paediatric_ap": 60}},
         parts={Task.CLASSIFICATION: {"train": 40, "validation": 0, "test": 60}},

@@ -43,6 +43,7 @@ def every_look_is_taken(monkeypatch):
         return tuple(replace(one, verdict="undecided") for one in decided(records, protocol, **options))
 
     monkeypatch.setattr("mmbench.analysis.sequential.decided", undecided)
+    # private: results so small would all be given up
     monkeypatch.setattr("mmbench.analysis.sequential._hopeless", lambda *arguments: False)
 
 

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from typer.testing import CliRunner, Result
@@ -59,7 +60,7 @@ def command(protocol: Path, *options: object) -> list[str]:
     return [sys.executable, "-m", "mmbench", *words]
 
 
-def start(protocol: Path, *options: object, **popen: object) -> subprocess.Popen:
+def start(protocol: Path, *options: object, **popen: Any) -> subprocess.Popen:
     log = (protocol.parent / "output.log").open("a")
     with log:
         return subprocess.Popen(
@@ -84,7 +85,7 @@ def call(*words: object, environment: dict[str, str] | None = None) -> Result:
     return CliRunner().invoke(app, list(map(str, words)), env=environment)
 
 
-def faults(results: Path, **options: object) -> list[dict[str, object]]:
+def faults(results: Path, **options: Any) -> list[dict[str, object]]:
     """Return what the doctor finds in a results folder."""
     done = call("doctor", results, "--json", **options)
     found: list[dict[str, object]] = json.loads(done.stdout)["faults"]

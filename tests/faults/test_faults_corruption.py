@@ -286,9 +286,9 @@ def test_records_made_otherwise_are_not_mixed_unless_allowed(two_seeds, tmp_path
         assert f"records of one table differ in {named}" in refused.stderr
         assert "--allow-mixed" in refused.stderr
         assert refused.stderr.count("\n") == 1
-    refused = harness.finish(protocol)
-    assert refused.returncode == 2
-    assert named in refused.stderr
+    stopped = harness.finish(protocol)
+    assert stopped.returncode == 2
+    assert named in stopped.stderr
 
     allowed = harness.call("report", results, "--allow-mixed")
     assert allowed.exit_code == 0, allowed.stderr

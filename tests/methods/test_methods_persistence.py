@@ -2,6 +2,7 @@
 
 import json
 import re
+from typing import Any
 
 import pytest
 import torch
@@ -159,7 +160,7 @@ def test_bytes_are_those_of_the_tensors(tmp_path):
     floats = 3 * 3 + 3 + 3 + 16 * 8 * 9 + 16 + 4 * 16 + 3 + 3
     by_hand = 4 * floats + 8 + 5 + 2 * (6 + 2 + 4 * 2) + 8 + 4 * (4 + 4 + 16 + 6) + 2 * 3 + 8
     assert method_bytes(method) == written == by_hand
-    enc = built(REGISTRY.get("enc").cls, {})
+    enc: Any = built(REGISTRY.get("enc").cls, {})
     assert method_bytes(enc) == 4 * sum(p.numel() for p in enc.network.parameters())
 
 
@@ -247,14 +248,16 @@ def test_a_module_that_cannot_be_saved_is_named(tmp_path):
             return {"calls": 1}
 
     method = Plugin()
-    method.kept, method.network = {}, nn.Sequential(Extra(1, 1))
+    method.kept = {}
+    method.network = nn.Sequential(Extra(1, 1))  # type: ignore[assignment]  # in its place
     with pytest.raises(PluginError, match=r"^method 'Plugin': network\.0\._extra_state cannot be saved"):
         save_method(method, tmp_path)
 
 
 def test_an_expanded_tensor_is_refused(tmp_path):
     method = Plugin()
-    method.kept, method.network = {}, nn.Module()
+    method.kept = {}
+    method.network = nn.Module()  # type: ignore[assignment]  # in its place
     method.network.register_buffer("wide", torch.zeros(1, 3).expand(4, 3))
     message = (
         "method 'Plugin': network.wide cannot be saved: it is an expanded tensor; register a copy of it, "

@@ -12,7 +12,7 @@ def test_bfloat16_is_rounded_as_pytorch_rounds_it():
     bits = np.arange(2**16, dtype=np.uint32).astype(np.uint16)  # every bfloat16 there is
     scale = np.float32(1.00390625 * 1.001)
     out = np.empty_like(bits)
-    kernels.drop(bits, np.full(bits.size, 255, np.uint8), out, 1, scale)
+    kernels.drop(bits, np.full(bits.size, 255, np.uint8), out, 1, scale)  # type: ignore[arg-type]  # float32
     numbers = torch.from_numpy(bits).view(torch.bfloat16)
     expected = (numbers.float() * torch.tensor(scale)).bfloat16()
     found = torch.from_numpy(out).view(torch.bfloat16)
@@ -24,7 +24,8 @@ def test_ties_are_rounded_to_even():
     out = np.empty(4, np.uint16)
     random = np.full(4, 255, np.uint8)
     # Times 1 + 2^-8 they lie halfway between two neighbours, or just beside.
-    kernels.drop(bits.view(torch.uint16).numpy(), random, out, 1, np.float32(1.00390625))
+    scale = np.float32(1.00390625)
+    kernels.drop(bits.view(torch.uint16).numpy(), random, out, 1, scale)  # type: ignore[arg-type]  # float32
     expected = (bits.float() * 1.00390625).bfloat16()
     assert torch.equal(torch.from_numpy(out).view(torch.bfloat16), expected)
     assert expected[0] == 1  # and not 1.0078125
@@ -47,5 +48,6 @@ def test_loops_work_where_nothing_can_be_kept(monkeypatch):
 def test_dropping_keeps_the_bytes_from_the_threshold_on(threshold):
     random = np.arange(256, dtype=np.uint8)
     out = np.empty(256, np.float32)
-    kernels.drop(np.ones(256, np.float32), random, out, threshold, np.float32(2))
+    ones, scale = np.ones(256, np.float32), np.float32(2)
+    kernels.drop(ones, random, out, threshold, scale)  # type: ignore[arg-type]  # float32
     assert out.tolist() == [0.0] * threshold + [2.0] * (256 - threshold)

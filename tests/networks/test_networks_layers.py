@@ -134,6 +134,7 @@ def test_dropout_passes_the_same_mask_backwards():
     x = torch.ones(2, 3, 8, 8, requires_grad=True)
     out = Dropout(0.25)(x)
     out.sum().backward()
+    assert x.grad is not None
     assert torch.equal(x.grad, out.detach())
 
 

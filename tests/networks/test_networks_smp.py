@@ -1,6 +1,7 @@
 """Backbones from segmentation-models-pytorch and timm, bridge and class head included."""
 
 import hashlib
+from typing import Any
 
 import pytest
 import segmentation_models_pytorch as smp
@@ -10,7 +11,6 @@ from safetensors.torch import save_file
 
 from mmbench.errors import ProtocolError
 from mmbench.networks.build import build_network, check_backbone
-from mmbench.networks.smp import _identity_mix
 from mmbench.protocol.schema import Backbone
 
 COMBINATIONS = [
@@ -34,6 +34,7 @@ def test_both_heads_and_the_bridge_train(name):
     assert masks.shape == (2, 1, 64, 64)
     (logits.sum() + masks.square().mean()).backward()
     mix = net.body.bridge_mix.weight
+    assert isinstance(mix, torch.Tensor)
     assert mix.grad is not None
     assert mix.grad[:, -2:].abs().sum() > 0
     without = [n for n, p in net.named_parameters() if p.grad is None]
@@ -49,9 +50,13 @@ def test_parts_that_no_head_needs_are_left_out():
 
 
 def test_bridge_mix_starts_as_the_identity_on_the_features():
-    mix = _identity_mix(5, 2)
-    features = torch.randn(1, 5, 4, 4)
-    torch.testing.assert_close(mix(torch.cat([features, torch.zeros(1, 2, 4, 4)], 1)), features)
+    backbone = Backbone(name="smp:unet/resnet18")
+    net = build_network(backbone, classify=False, segment=True, image_size=64, bridge="both")
+    mix: Any = net.body.bridge_mix
+    channels, extra = mix.out_channels, mix.in_channels - mix.out_channels
+    assert extra == 2
+    features = torch.randn(1, channels, 4, 4)
+    torch.testing.assert_close(mix(torch.cat([features, torch.zeros(1, extra, 4, 4)], 1)), features)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import copy
 import json
 import random
+from typing import Any
 
 import yaml
 from hypothesis import given, settings
@@ -15,7 +16,7 @@ from mmbench.protocol.schema import MetricPolicy
 from mmbench.protocol.specs import DomainDigest, predictions_of, scores_of
 from mmbench.protocol.vocabulary import Stream, Task
 
-VALUES = {
+VALUES: dict[str, Any] = {
     "name": "demo",
     "seed": 5,
     "sources": {"classification": "phantom:paediatric_ap"},

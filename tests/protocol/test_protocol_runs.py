@@ -11,6 +11,7 @@ from mmbench.errors import ProtocolError
 from mmbench.protocol.loading import parse_protocol, protocol_yaml
 from mmbench.protocol.runs import RunSpec, expand
 from mmbench.protocol.schema import MethodEntry
+from mmbench.protocol.vocabulary import Task
 
 PUBLISHED = ("unet", "enc", "encssl", "umtl", "umtls", "multimix")
 
@@ -123,7 +124,7 @@ def test_methods_of_a_pair_and_a_seed_share_their_random_numbers(matrix):
 def test_one_that_learns_one_task_shares_those_of_the_first_pair_it_is_in(matrix):
     (unet, *_), *others = (
         [run for run in runs_of(matrix) if run.method == name and run.budgets.get(task) == 10]
-        for name, task in (("unet", "segmentation"), ("umtl", "segmentation"))
+        for name, task in (("unet", Task.SEGMENTATION), ("umtl", Task.SEGMENTATION))
     )
     assert unet.paired_budgets == {"classification": 100, "segmentation": 10}
     assert [run.root_seed == unet.root_seed for run in others[0]].count(True) == 1

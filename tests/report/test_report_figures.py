@@ -1,6 +1,7 @@
 """Figures of results that leave little to subset."""
 
 import xml.dom.minidom
+from typing import Any
 
 import pytest
 
@@ -8,7 +9,7 @@ from mmbench.analysis.analysis import analyse
 from mmbench.report.figures import draw_figures
 from tests.analysis.made_up import write_results
 
-SETTINGS = {
+SETTINGS: dict[str, dict[str, Any]] = {
     "one training of one row": {"rows": ["only"], "seeds": 1, "budgets": ("full",)},
     "two rows, one training": {"rows": ["one", "other"], "seeds": 1, "budgets": ("full",)},
     "subsets and seeds": {
@@ -25,7 +26,9 @@ SETTINGS = {
 def test_what_makes_sense_is_drawn(tmp_path, name):
     setting = dict(SETTINGS[name])
     write_results(tmp_path / "r", setting.pop("rows"), cases=20, **setting)
-    figures = draw_figures(analyse(tmp_path / "r"), tmp_path / "figures")
+    analysis = analyse(tmp_path / "r")
+    assert analysis is not None
+    figures = draw_figures(analysis, tmp_path / "figures")
     names = [figure.name for figure in figures]
     assert len(names) == len(set(names))
     if name == "one training of one row":

@@ -7,6 +7,8 @@ import pytest
 from scipy import stats
 
 from mmbench.claims.ledger import parse_ledger
+
+# private: the rule at its boundaries, which no made-up results reach exactly
 from mmbench.report.published import COLUMNS, _agreement, compare_published, published_frame
 from mmbench.stats.intervals import wilson
 

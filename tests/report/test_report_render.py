@@ -41,9 +41,9 @@ def csv_wide(matrix) -> str:
 
 
 def shown(table, width) -> str:
-    console = Console(file=io.StringIO(), width=width, color_system=None, legacy_windows=False)
-    print_terminal(table, console)
-    return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines()) + "\n"
+    text = io.StringIO()
+    print_terminal(table, Console(file=text, width=width, color_system=None, legacy_windows=False))
+    return "\n".join(line.rstrip() for line in text.getvalue().splitlines()) + "\n"
 
 
 def test_markdown_is_the_recorded_one(table, golden):

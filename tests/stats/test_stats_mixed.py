@@ -8,7 +8,7 @@ from scipy import stats
 
 from mmbench.stats.mixed import (
     Part,
-    _p_value,
+    _p_value,  # private: a given ratio of given parts, which estimates have only by chance
     complete_part,
     critical_value,
     described,

@@ -86,6 +86,7 @@ def test_predicted_power_over_budgets_is_the_simulated_one(rng, spreads, balance
 def test_seeds_needed_are_the_fewest_that_suffice():
     design, noise = Design(1, 3, 100, family=4, budgets=2), Noise(seed=0.02, patient=0.05)
     needed = seeds_needed(0.03, design, noise)
+    assert needed is not None
     assert power(0.03, Design(1, needed, 100, 4, budgets=2), noise) >= 0.8
     assert power(0.03, Design(1, needed - 1, 100, 4, budgets=2), noise) < 0.8
     assert seeds_needed(0.001, design, noise) is None

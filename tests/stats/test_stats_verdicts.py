@@ -79,10 +79,10 @@ def test_what_cannot_be_decided_counts_in_the_family_and_says_why():
         "the same in every case and training, so no spread can be estimated",
     ]
     alone = mixed_estimate(np.zeros((1, 2)), np.full((2, 2), np.nan), patients=1)
-    (found,) = decide([alone], [0.01], 0.05)
-    assert (found.verdict, found.reason) == ("undecided", "one patient of a class says nothing of others")
-    (found,) = decide([estimate(0.03)], [0.01], 0.05, withheld=["masks are empty"])
-    assert (found.verdict, found.reason) == ("undecided", "masks are empty")
+    (one,) = decide([alone], [0.01], 0.05)
+    assert (one.verdict, one.reason) == ("undecided", "one patient of a class says nothing of others")
+    (one,) = decide([estimate(0.03)], [0.01], 0.05, withheld=["masks are empty"])
+    assert (one.verdict, one.reason) == ("undecided", "masks are empty")
 
 
 def test_the_significance_level_counts():

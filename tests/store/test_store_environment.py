@@ -7,10 +7,12 @@ import pytest
 from mmbench.store import environment
 from mmbench.store.environment import capture
 
+git_state = environment._git_state  # noqa: SLF001  capture() asks of mmbench's own folder only
+
 
 @pytest.fixture(autouse=True)
 def _fresh():
-    environment._git_state.cache_clear()
+    git_state.cache_clear()
 
 
 def git(folder, *arguments):
@@ -32,16 +34,17 @@ def test_the_commit_and_its_changes_are_told(tmp_path):
     package.mkdir()
     (package / "__init__.py").write_text("")
     git(tmp_path, "init", "-q")
-    assert environment._git_state(package) == (None, None)
+    assert git_state(package) == (None, None)
     git(tmp_path, "add", ".")
     git(tmp_path, "commit", "-q", "-m", "one")
-    environment._git_state.cache_clear()
-    commit, dirty = environment._git_state(package)
+    git_state.cache_clear()
+    commit, dirty = git_state(package)
+    assert commit is not None
     assert len(commit) == 40
     assert dirty is False
     (package / "__init__.py").write_text("# changed")
-    environment._git_state.cache_clear()
-    assert environment._git_state(package) == (commit, True)
+    git_state.cache_clear()
+    assert git_state(package) == (commit, True)
 
 
 def test_a_package_installed_inside_someone_elses_repository_has_no_commit(tmp_path):
@@ -52,9 +55,9 @@ def test_a_package_installed_inside_someone_elses_repository_has_no_commit(tmp_p
     package = tmp_path / "venv" / "mmbench"
     package.mkdir(parents=True)
     (package / "__init__.py").write_text("")
-    assert environment._git_state(package) == (None, None)
+    assert git_state(package) == (None, None)
 
 
 def test_no_git_is_no_error(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert environment._git_state(tmp_path) == (None, None)
+    assert git_state(tmp_path) == (None, None)

@@ -108,7 +108,7 @@ def test_one_who_looked_too_long_ago_steps_back(folder, monkeypatch):
     """Between a look at generation 1 and the making of 2, others took 2, died, and took 3."""
     foreign(folder, "a", 500)
     looks = []
-    held = module._held
+    held = module._held  # noqa: SLF001  others come between two steps of lease()
 
     def slow(folder, name):
         found = held(folder, name)
@@ -118,7 +118,7 @@ def test_one_who_looked_too_long_ago_steps_back(folder, monkeypatch):
             foreign(folder, "a", 0, generation=3)
         return found
 
-    monkeypatch.setattr(module, "_held", slow)
+    monkeypatch.setattr(module, "_held", slow)  # private: others come between two steps of lease()
     with lease(folder, "a") as got:
         assert not got
     assert [path.name for path in folder.iterdir()] == ["a.3"]

@@ -240,7 +240,7 @@ def test_groups_of_weights_have_factors_of_the_protocols_rate():
 def test_a_rate_for_weights_that_are_not_there_is_refused():
     method = Encoded()
     method.build()
-    method.learning_rates = lambda: {"othe": 0.1}
+    method.learning_rates = lambda: {"othe": 0.1}  # type: ignore[method-assign]  # a wrong name
     with pytest.raises(PluginError, match="names 'othe', but no weight's name begins so.* layer, other$"):
         parameter_groups(method, 0.5)
 
@@ -261,6 +261,7 @@ class Cramped(Mean):
     """Has memory for some images at a time; its loss is a mean over images, as the contract says."""
 
     room = 2
+    passes: list[int]
 
     def losses(self, batch):
         images = batch[LABELED_CLASSIFICATION].images
@@ -423,7 +424,7 @@ class Staged(Mean):
     """Keeps, at the beginning of each stage, the mean pixel of the whole pool and its weight of then."""
 
     parts = (0.4, 0.8)
-    kept = ()
+    kept: tuple[float, ...] = ()
 
     def stages(self):
         return self.parts

@@ -126,7 +126,7 @@ def test_the_mean_of_the_last_steps_by_hand():
 def test_statistics_are_averaged_and_counts_of_batches_are_not(average):
     norm, means = nn.BatchNorm1d(1), []
     method = Method()
-    method.norm = norm
+    method.norm = norm  # type: ignore[attr-defined]  # a module of its own
     kept = make_average(method, Training(steps=4, validations=4, **average))
     for step in range(1, 5):
         norm(torch.full((2, 1), float(step)))

@@ -297,7 +297,8 @@ def test_a_batch_tells_each_images_place_in_its_pool():
 
 def test_rows_of_images_kept_on_the_host_come_to_the_device():
     images = data()[Task.CLASSIFICATION].images
-    taken = streams._take(images, torch.tensor([3, 1, 4]), None, torch.device("meta"))
+    take = streams._take  # noqa: SLF001  whole batches cannot be made on a device without numbers
+    taken = take(images, torch.tensor([3, 1, 4]), None, torch.device("meta"))
     assert taken.device.type == "meta"
     assert taken.shape == (3, SIDE, SIDE)
 
@@ -308,11 +309,12 @@ def test_data_that_exceed_the_gpus_memory_are_pinned_and_give_the_same_batches(m
     training = Training(batch_size=4, augmentation=Augmentation(segmentation="weak"))
     expected = StreamLoader(data(), OWN, training, seed=0).batch(1)
     monkeypatch.setattr(streams, "has_room", lambda size, device: False)
+    on_device = streams._on_device  # noqa: SLF001  task_data() wants a data set of files
     kept = {
         task: TaskData(
-            streams._on_device(each.images.numpy(), gpu),
+            on_device(each.images.numpy(), gpu),
             None if each.labels is None else each.labels.cuda(),
-            None if each.masks is None else streams._on_device(each.masks.numpy(), gpu),
+            None if each.masks is None else on_device(each.masks.numpy(), gpu),
             each.labeled,
             each.unlabeled,
         )

@@ -10,7 +10,7 @@ class Focal(NetworkMethod):
     tasks = {SEGMENTATION}
     streams = {LABELED_SEGMENTATION}
 
-    class Hyperparameters(NetworkMethod.Hyperparameters):
+    class Hyperparameters(NetworkMethod.Hyperparameters):  # type: ignore[valid-type, misc]
         """Weight of pixels of a structure, and how much easy pixels count less."""
 
         alpha: float = 0.25
