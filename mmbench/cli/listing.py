@@ -10,6 +10,8 @@ from mmbench.cli.output import Json, console, make_table, print_json
 from mmbench.cli.run import DataRoot, Plugins
 from mmbench.terminal import print_table
 
+WIDE = 80
+"""Columns of a terminal from which on listings have more than names and descriptions."""
 app = typer.Typer(no_args_is_help=True, help="List methods, datasets, protocols, metrics or backbones.")
 
 
@@ -35,19 +37,13 @@ def methods(
     if name is not None:
         _show_method(found[0])
         return
-    heads = ("method", "learns", "labeled", "unlabeled", "targets", "what it is")
-    table = make_table(*heads, wrap=("what it is",))
+    heads = ("learns", "labeled", "unlabeled", "targets") if out.width >= WIDE else ()
+    table = make_table("method", *heads, "what it is", wrap=("what it is",))
     for trivial in (False, True):
         for entry in (entry for entry in found if entry["trivial"] is trivial):
-            table.add_row(
-                entry["name"],
-                _tasks(entry["tasks"]),
-                *(
-                    _tasks(_of(entry["streams"], kind))
-                    for kind in ("labeled", "unlabeled", "unlabeled_target")
-                ),
-                entry["title"],
-            )
+            kinds = [_of(entry["streams"], kind) for kind in ("labeled", "unlabeled", "unlabeled_target")]
+            streams = [_tasks(own) for own in (entry["tasks"], *kinds)]
+            table.add_row(entry["name"], *streams[: len(heads)], entry["title"])
         table.add_section()
     print_table(out, table)
     out.print()
@@ -110,15 +106,17 @@ def metrics(plugin: Plugins = None, json: Json = False) -> None:
     if json:
         print_json([asdict(metric) for metric in found])
         return
-    table = make_table("metric", "heading", "task", "range", "better", "definition", wrap=("definition",))
+    out = console()
+    heads = ("heading", "task", "range", "better") if out.width >= WIDE else ("heading",)
+    table = make_table("metric", *heads, "definition", wrap=("definition",))
     task = None
     for metric in found:
         if task not in (None, metric.task):
             table.add_section()
         task = metric.task
-        ends = f"{metric.lowest:g} to {metric.highest:g}"
-        table.add_row(metric.name, metric.heading, metric.task.value, ends, metric.better, metric.definition)
-    print_table(console(), table)
+        facts = (metric.heading, metric.task.value, f"{metric.lowest:g} to {metric.highest:g}", metric.better)
+        table.add_row(metric.name, *facts[: len(heads)], metric.definition)
+    print_table(out, table)
 
 
 @app.command()
