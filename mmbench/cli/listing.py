@@ -165,22 +165,28 @@ def _show_method(entry: dict[str, Any]) -> None:
 
 
 def _show_datasets(found: list[dict[str, Any]]) -> None:
-    table = make_table(
-        "dataset", "tasks", "available", "cases", "what it is", right=("cases",), wrap=("what it is",)
-    )
+    out = console()
+    heads = ("available", "tasks", "cases") if out.width >= WIDE else ("available",)
+    table = make_table("dataset", *heads, "what it is", right=("cases",), wrap=("what it is",))
     for group in (True, False):
         for entry in (entry for entry in found if entry["name"].startswith("phantom:") is group):
-            at_hand, count = "no", (entry["counts"] or entry["published_counts"]).get("cases")
+            at_hand, what, count = (
+                "no",
+                entry["title"],
+                (entry["counts"] or entry["published_counts"]).get("cases"),
+            )
             if group:
                 at_hand = "built in"
             elif entry["name"] == "manifest":
                 at_hand = "your CSV"
             elif entry["available"]:
                 at_hand = "imported" if entry["imported"] else "found"
+            elif entry["fault"]:
+                at_hand, what = "unreadable", f"cannot be read: {entry['fault']}"
             tasks = "+".join(task[:3] for task in entry["tasks"])
-            table.add_row(entry["name"], tasks, at_hand, "-" if count is None else str(count), entry["title"])
+            facts = (at_hand, tasks, "-" if count is None else str(count))
+            table.add_row(entry["name"], *facts[: len(heads)], what)
         table.add_section()
-    out = console()
     print_table(out, table)
     out.print()
     out.print(

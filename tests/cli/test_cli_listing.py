@@ -134,3 +134,16 @@ def test_target_images_have_a_column_of_their_own(mmbench):
     shown = {line.split()[0]: line.split()[2:5] for line in lines if line[:1].isalpha()}
     assert shown["minent"] == ["cla+seg", "-", "cla+seg"]
     assert shown["multimix"] == ["cla+seg", "cla+seg", "-"]
+
+
+def test_a_data_set_that_cannot_be_read_says_why_in_its_row(mmbench, workplace):
+    from tests.data.data_layouts import make_montgomery
+
+    make_montgomery(workplace / "montgomery")
+    (workplace / "montgomery/ManualMask/leftMask/MCUCXR_0001_1.png").unlink()
+    listed = mmbench("list", "datasets", "--data-root", ".")
+    assert listed.exit_code == 0
+    (row,) = [line for line in listed.stdout.splitlines() if line.startswith("montgomery")]
+    assert "unreadable" in row
+    assert "cannot be read" in row
+    assert "the other lung's mask is missing" in " ".join(listed.stdout.split())
