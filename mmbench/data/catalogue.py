@@ -15,7 +15,8 @@ from typing import Any
 from mmbench.data import generated, remembered
 from mmbench.data.assembly import PartRules, assemble
 from mmbench.data.dataset import Dataset
-from mmbench.data.ingest import DecodingRules, decoded_entry
+from mmbench.data.decoding import DecodingRules
+from mmbench.data.ingest import decoded_entry
 from mmbench.data.phantom import DOMAINS, FINDINGS, STRUCTURES, describe_dials
 from mmbench.data.readers import READERS, DatasetInfo, Manifest, Reader
 from mmbench.data.readers.contract import case_counts

@@ -13,8 +13,8 @@ from mmbench.data import phantom
 from mmbench.data.assembly import PartRules, assemble
 from mmbench.data.cache import EntryWriter, entry_folder, store_entry
 from mmbench.data.dataset import Dataset, image_fingerprints
+from mmbench.data.decoding import DIGEST_VERSION, case_digest
 from mmbench.data.fingerprints import duplicate_groups
-from mmbench.data.ingest import DIGEST_VERSION, case_digest
 from mmbench.data.phantom import FINDINGS, STRUCTURES
 from mmbench.data.relabelling import is_usual
 from mmbench.errors import DataError

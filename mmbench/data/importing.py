@@ -11,7 +11,8 @@ from typing import Any
 from mmbench.data import archives, generated, remembered
 from mmbench.data.cache import CacheEntry
 from mmbench.data.catalogue import describe
-from mmbench.data.ingest import DecodingRules, decoded_entry
+from mmbench.data.decoding import DecodingRules
+from mmbench.data.ingest import decoded_entry
 from mmbench.data.readers import READERS, Manifest
 from mmbench.data.readers.contract import case_counts
 from mmbench.data.relabelling import with_structures
@@ -102,7 +103,7 @@ def import_dataset(
     skip_bad : bool
         Leave out cases with a damaged file and list them, instead of an error; remembered for later runs.
     white_level : int, optional
-        Of 16-bit files; see :class:`~mmbench.data.ingest.DecodingRules`. Remembered for later runs.
+        Of 16-bit files; see :class:`~mmbench.data.decoding.DecodingRules`. Remembered for later runs.
     progress : callable, optional
         Called with the cases done and their total, for each size.
 

@@ -133,8 +133,7 @@ def test_small_official_validation_joins_training_and_copies_stay_together(root)
 
 def test_a_second_load_decodes_nothing_and_is_fast(root, monkeypatch):
     first = load("montgomery", root)
-    # private: whether anything is decoded shows nowhere else
-    monkeypatch.setattr(ingest, "_decode_case", lambda *_: pytest.fail("decoded again"))
+    monkeypatch.setattr(ingest, "decode_case", lambda *_: pytest.fail("decoded again"))
     started = time.perf_counter()
     second = load("montgomery", root)
     assert time.perf_counter() - started < 0.5
@@ -339,8 +338,7 @@ def test_a_sweep_of_the_source_domain_is_clean_on_its_test_part(cache):
 
 
 def test_the_listing_decodes_nothing(root, monkeypatch):
-    # private: whether anything is decoded shows nowhere else
-    monkeypatch.setattr(ingest, "_decode_case", lambda *_: pytest.fail("decoded"))
+    monkeypatch.setattr(ingest, "decode_case", lambda *_: pytest.fail("decoded"))
     found = {status.info.name: status for status in listing(root)}
     assert found["kermany"].available
     assert not found["kermany"].imported

@@ -126,8 +126,7 @@ def test_progress_is_told_and_a_failed_import_leaves_nothing(tmp_path, fresh_cac
     def stop(*_):
         raise KeyboardInterrupt
 
-    # private: an import interrupted between two cases
-    monkeypatch.setattr(ingest, "_decode_case", stop)
+    monkeypatch.setattr(ingest, "decode_case", stop)
     with pytest.raises(KeyboardInterrupt):
         import_dataset("montgomery", root, image_sizes=(32,))
     assert sorted(path.name for path in (fresh_cache / "datasets").iterdir()) == before
