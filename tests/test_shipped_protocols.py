@@ -88,8 +88,10 @@ def layouts(tmp_path_factory):
             save(path, lung)
     for number, (image, mask) in enumerate(pictures("county")):
         save(root / "montgomery" / "CXR_png" / f"MCUCXR_{number:04d}_0.png", image)
-        for side in ("leftMask", "rightMask"):
-            save(root / "montgomery" / "ManualMask" / side / f"MCUCXR_{number:04d}_0.png", mask * 255)
+        for side, keep in (("leftMask", slice(32, None)), ("rightMask", slice(None, 32))):
+            lung = np.zeros_like(mask)
+            lung[:, keep] = mask[:, keep] * 255
+            save(root / "montgomery" / "ManualMask" / side / f"MCUCXR_{number:04d}_0.png", lung)
     return root
 
 
