@@ -110,6 +110,8 @@ def unpack(archive: Path, name: str, limits: Limits | None = None) -> Path:
             ) from None
         except _DAMAGE as error:
             reason = " ".join(str(error).split()) or type(error).__name__
+            if isinstance(error, OSError) and error.errno is not None:  # of the system, not of the archive
+                raise DataError(f"{archive}: cannot be unpacked ({reason})") from None
             raise DataError(f"{archive}: is damaged ({reason}); get it again") from None
     return target
 
@@ -161,8 +163,8 @@ def _unpack_zip(archive: Path, folder: Path, budget: _Budget) -> None:
 def _check_start(archive: Path, opened: zipfile.ZipFile) -> None:
     """Refuse zip files that were joined: Python reads the last one alone."""
     with archive.open("rb") as stream:
-        whole = stream.read(4) != b"PK\3\4"
-    if not whole and min((member.header_offset for member in opened.infolist()), default=0) > 0:
+        starts = stream.read(4) == b"PK\3\4"
+    if starts and min((member.header_offset for member in opened.infolist()), default=0) > 0:
         raise DataError(f"{archive}: more than one archive is in it, as if joined; unpack it yourself")
 
 

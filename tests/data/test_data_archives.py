@@ -128,6 +128,25 @@ def test_damaged_archives_are_named(tmp_path, fresh_cache, name, keep):
     assert nothing_left(fresh_cache)
 
 
+@pytest.mark.parametrize("name", ["a.zip", "a.tar.gz"])
+def test_a_full_disk_is_no_damage_of_the_archive(tmp_path, fresh_cache, monkeypatch, name):
+    import errno
+    from pathlib import Path
+
+    def full(self, *_):
+        raise OSError(errno.ENOSPC, "No space left on device", str(self))
+
+    make = make_zip if name == "a.zip" else lambda path, members: make_tar(path, list(members.items()))
+    archive = make(tmp_path / name, {"set/one.txt": b"1"})
+    usual = Path.open
+    monkeypatch.setattr(
+        Path, "open", lambda self, mode="r", *a: full(self) if "x" in mode else usual(self, mode, *a)
+    )
+    with pytest.raises(DataError, match=r"cannot be unpacked \(.*No space left on device"):
+        unpack(archive, "toy")
+    assert nothing_left(fresh_cache)
+
+
 def test_joined_zips_are_refused(tmp_path, fresh_cache):
     one, other = (make_zip(tmp_path / f"{n}.zip", {f"set/{n}.txt": str(n) * 100}) for n in (1, 2))
     (tmp_path / "both.zip").write_bytes(one.read_bytes() + other.read_bytes())
