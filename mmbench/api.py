@@ -45,6 +45,7 @@ def run(
     until: Literal["decided"] | None = None,
     max_seeds: int | None = None,
     max_minutes: float | None = None,
+    report: bool = True,
     listener: Listener | None = None,
 ) -> RunSummary:
     """Make what is missing of a protocol and its report.
@@ -89,6 +90,8 @@ def run(
         takes it as the seeds of the design's last look.
     max_minutes : float, optional
         Minutes after which no further run is waited for; the same call goes on later.
+    report : bool
+        Make tables, figures and page afterwards; :func:`report` makes them later.
     listener : callable, optional
         Told every event as it happens.
 
@@ -110,6 +113,7 @@ def run(
         allow_mixed=allow_mixed,
         max_seeds=max_seeds,
         deadline=None if max_minutes is None else time.monotonic() + 60 * max_minutes,
+        report=report,
     )
     folder = Path(results) if results is not None else Path("results") / loaded.name
     ResultStore(folder).refuse_old_format()

@@ -114,6 +114,9 @@ def run(
         ),
     ] = None,
     allow_mixed: AllowMixed = False,
+    report: Annotated[
+        bool, typer.Option("--report/--no-report", help="Make tables, figures and page afterwards.")
+    ] = True,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no table.")] = False,
     json: Json = False,
 ) -> None:
@@ -145,6 +148,7 @@ def run(
                 until="decided" if until is not None else None,
                 max_seeds=max_seeds,
                 max_minutes=max_minutes,
+                report=report,
                 listener=display,
             )
     except KeyboardInterrupt:
@@ -153,11 +157,11 @@ def run(
     if json:
         print_json(_as_json(summary))
     else:
-        _show(summary, quiet)
+        _show(summary, quiet, report)
     raise typer.Exit(summary.exit_code)
 
 
-def _show(summary: RunSummary, quiet: bool) -> None:
+def _show(summary: RunSummary, quiet: bool, reported: bool) -> None:
     from mmbench.report.terminal import print_terminal
 
     out = console()
@@ -180,6 +184,8 @@ def _show(summary: RunSummary, quiet: bool) -> None:
     if summary.paths:
         out.print(f"tables   {shown(summary.report.folder / 'tables')}", soft_wrap=True)
         out.print(f"report   {shown(summary.report.page)}", soft_wrap=True)
+    elif not reported:
+        out.print(f"report   mmbench report {shown(summary.results)} makes it", soft_wrap=True)
     earlier = [id for id in summary.skipped if id in summary.failed]
     if earlier:
         out.print(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmbench.planning.work import Work
-from mmbench.report.build import Report, make_report
+from mmbench.report.build import FOLDER, Report, make_report
 from mmbench.running.tasks import Followed, Options
 from mmbench.store.looks import Looks
 from mmbench.store.store import ResultStore
@@ -42,7 +42,8 @@ class RunSummary:
     descriptions : mapping from str to str
         Each selected run in a few words, by id.
     report : Report
-        The tables over everything that is scored of the protocol, and the files they were written to.
+        The tables over everything that is scored of the protocol, and the files they were written to;
+        without any where no report was asked for.
     looks : Looks or None
         Of a group-sequential run.
     seconds : float
@@ -95,7 +96,7 @@ def summarise(
     followed : Followed
         What became of it.
     options : Options
-        Whether records that were made differently may be mixed.
+        Whether to make a report, and whether records that were made differently may be mixed in it.
     begin : float
         Of ``time.monotonic``.
     """
@@ -112,6 +113,8 @@ def summarise(
         failed={**earlier, **followed.failed},
         skipped=tuple(run.id for run in work.skipped),
         descriptions={run.id: run.describe() for run in work.chosen},
-        report=make_report(store.root, allow_mixed=options.allow_mixed),
+        report=make_report(store.root, allow_mixed=options.allow_mixed)
+        if options.report
+        else Report(plan.protocol.name, store.root, store.root / FOLDER),
         seconds=time.monotonic() - begin,
     )

@@ -45,6 +45,8 @@ class Options:
         In a group-sequential run, seeds beyond which no look is taken now.
     deadline : float or None
         Of ``time.monotonic``: when to stop, between two runs.
+    report : bool
+        Make tables, figures and page afterwards.
     """
 
     request: Request = field(default_factory=Request)
@@ -53,6 +55,7 @@ class Options:
     allow_mixed: bool = False
     max_seeds: int | None = None
     deadline: float | None = None
+    report: bool = True
 
 
 @dataclass

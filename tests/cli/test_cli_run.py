@@ -51,6 +51,20 @@ def test_a_run_shows_its_runs_the_table_and_where_things_are(mmbench, work):
     assert "0 trained, 0 predicted, 0 scored, 10 cached, 0 failed" in again.stdout
 
 
+def test_without_a_report_a_run_says_what_makes_it(mmbench, work):
+    work("record")
+    result = mmbench("run", "tiny.yaml", "--no-report")
+    assert result.exit_code == 0, result.output
+    assert "10 trained, 10 predicted, 10 scored, 0 cached, 0 failed" in result.stdout
+    assert "report   mmbench report results/tiny makes it" in result.stdout
+    assert not Path("results/tiny/report").exists()
+
+    done = json.loads(mmbench("run", "tiny.yaml", "--no-report", "--json").stdout)
+    assert (done["cached"], done["report"], done["tables"]) == (10, None, [])
+    assert mmbench("report", "results/tiny").exit_code == 0
+    assert Path("results/tiny/report/index.html").is_file()
+
+
 def test_a_failed_run_makes_the_exit_code_1(mmbench, work):
     work("record_but_enc_seed_0")
     result = mmbench("run", "tiny.yaml")

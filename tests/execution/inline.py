@@ -39,9 +39,9 @@ class Inline:
 
 
 def carry_out(results, text=PROTOCOL, only=None, force=None, retry_failed=False, plugins=(), **options):
-    """Run a protocol in this process, and return the summary."""
+    """Run a protocol in this process, without a report, and return the summary."""
     plan = make_plan(parse_protocol(text), plugins=plugins)
-    chosen = Options(request=Request(only, force, retry_failed), **options)
+    chosen = Options(request=Request(only, force, retry_failed), report=False, **options)
     return run_plan(plan, results, place("cpu", 1), chosen, executor=Inline())
 
 

@@ -54,9 +54,9 @@ def write_protocol(folder: Path, text: str = PROTOCOL) -> Path:
 
 
 def command(protocol: Path, *options: object) -> list[str]:
-    """The installed command: two workers, a checkpoint every tenth of a second."""
+    """The installed command: two workers, a checkpoint every tenth of a second, no report unless asked."""
     words = ["run", str(protocol), "--results", str(protocol.parent / "results"), "--device", "cpu"]
-    words += ["-j", "2", "--checkpoint-every", "0.1", "--quiet", *map(str, options)]
+    words += ["-j", "2", "--checkpoint-every", "0.1", "--quiet", "--no-report", *map(str, options)]
     return [sys.executable, "-m", "mmbench", *words]
 
 
@@ -139,7 +139,8 @@ def kill_at_random(protocol: Path, seed: int) -> str:
     """
     choose = random.Random(seed)
     begin = time.time()
-    process = start(protocol, "--retry-failed") if failures(protocol) else start(protocol)
+    again = ["--retry-failed"] if failures(protocol) else []
+    process = start(protocol, "--report", *again)
     if choose.random() < 0.75:
         while process.poll() is None and not trained_since(protocol, begin):
             time.sleep(0.005)

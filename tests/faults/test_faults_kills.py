@@ -59,8 +59,9 @@ def test_killed_at_every_named_point(tmp_path, reference, what):
     for name, point in POINTS[what].items():
         once = tmp_path / name
         kill = {"MMBENCH_TEST_KILL": point, "MMBENCH_TEST_KILL_ONCE": str(once)}
-        again = ["--retry-failed"] if harness.failures(protocol) else []
-        harness.start(protocol, "--only", "method=unet", *again, env=environment | kill).wait(300)
+        options = ["--retry-failed"] if harness.failures(protocol) else []
+        options += ["--report"] if what == "report" else []
+        harness.start(protocol, "--only", "method=unet", *options, env=environment | kill).wait(300)
         assert once.exists(), f"the point was never reached: {name}"
     if harness.failures(protocol):
         done = harness.finish(protocol, "--retry-failed")
