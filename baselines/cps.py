@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 from mmbench.baselines.umtl import UMTL
-
 from mmbench.methods import (
     LABELED_SEGMENTATION,
     SEGMENTATION,

@@ -3,7 +3,6 @@
 from typing import Literal
 
 from mmbench.baselines.umtl import UMTL
-
 from mmbench.errors import PluginError
 from mmbench.methods import blocks, register_method
 
@@ -11,6 +10,8 @@ from mmbench.methods import blocks, register_method
 @register_method("foundation", reference="Hu et al. 2022, arXiv:2106.09685 (LoRA)")
 class Foundation(UMTL):
     """UMTL on a pretrained encoder that is left as it is, gets low-rank additions, or learns as a whole."""
+
+    family = "foundation"
 
     class Hyperparameters(UMTL.Hyperparameters):
         """What of the encoder learns, and the rank of the additions."""

@@ -1,7 +1,6 @@
 """Consistency with an averaged teacher, for both tasks."""
 
 from mmbench.baselines.umtl import UMTL
-
 from mmbench.methods import UNLABELED_CLASSIFICATION, UNLABELED_SEGMENTATION, Views, blocks, register_method
 
 
@@ -29,15 +28,19 @@ class MeanTeacher(UMTL):
         """Return UMTL's, and the ramped mean squared distances from the teacher's probabilities."""
         images, masks = batch[UNLABELED_CLASSIFICATION], batch[UNLABELED_SEGMENTATION]
         classes = self.network.classify(images.images).softmax(1)
-        pixels = self.network.segment(masks.images).sigmoid()
         class_target = self.teacher.classify(images.weak[1]).softmax(1)
-        pixel_target = self.teacher.segment(blocks.clipped_noise(masks.images)).sigmoid()
         weight = self.hyperparameters.consistency_weight * blocks.sigmoid_ramp(batch.step, self.ramp_steps)
         return {
             **super().losses(batch),
             "class_consistency": weight * (classes - class_target).square().mean(),
-            "mask_consistency": weight * (pixels - pixel_target).square().mean(),
+            "mask_consistency": weight * self.mask_distance(masks.images, batch.step),
         }
+
+    def mask_distance(self, images, step):
+        """Return the mean squared distance between the pixels' probabilities of network and teacher."""
+        pixels = self.network.segment(images).sigmoid()
+        target = self.teacher.segment(blocks.clipped_noise(images)).sigmoid()
+        return (pixels - target).square().mean()
 
     def after_step(self, step):
         """Move the teacher."""

@@ -1,13 +1,14 @@
 """Gradient surgery between the two tasks."""
 
 from mmbench.baselines.umtl import UMTL
-
 from mmbench.methods import register_method
 
 
 @register_method("pcgrad", reference="Yu et al. 2020, arXiv:2001.06782")
 class PCGrad(UMTL):
     """UMTL whose tasks' gradients lose what conflicts with the other task's."""
+
+    family = "multitask"
 
     def combine(self, gradients):
         """Return the sum of each term's gradient, projected in random order where it conflicts (alg. 1)."""

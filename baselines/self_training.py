@@ -1,7 +1,6 @@
 """Self-training: the half-trained network labels what has no label, once."""
 
 from mmbench.baselines.umtl import UMTL
-
 from mmbench.methods import UNLABELED_CLASSIFICATION, UNLABELED_SEGMENTATION, register_method, terms
 
 

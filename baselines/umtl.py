@@ -2,7 +2,6 @@
 
 from mmbench.baselines.enc import Enc
 from mmbench.baselines.unet import UNet
-
 from mmbench.methods import register_method
 
 

@@ -2,7 +2,6 @@
 
 from mmbench.baselines.encssl import EncSSL
 from mmbench.baselines.unet import UNet
-
 from mmbench.methods import register_method
 
 

@@ -1,7 +1,6 @@
 """The plain multitask baseline with the saliency bridge."""
 
 from mmbench.baselines.umtl import UMTL
-
 from mmbench.methods import BridgeHyperparameters, register_method
 
 

@@ -157,6 +157,12 @@ class Method:
     published : mapping from str to Any
         Settings of a protocol's ``training`` that the publication names, nested as in a protocol file, such
         as ``{"unlabeled_ratio": 7, "ema": 0.999}``; for protocols that allow each method its published ones.
+    training : mapping from str to Any
+        Settings of a protocol's ``training`` that are the method itself, such as ``{"swad": {}}``: they hold
+        under every recipe.
+    family : str
+        The methods that it belongs to, for lists, tables and ``methods: [family:…]`` of a protocol; where it
+        is empty, it follows from what the method sees (:func:`mmbench.protocol.families.family_of`).
     adaptation : Adaptation or None
         Of a method that adapts to the images that it predicts, by :meth:`begin_adaptation` and :meth:`adapt`.
         Tables mark it as transductive.
@@ -177,6 +183,8 @@ class Method:
     streams: ClassVar[set[Stream]] = set()
     views: ClassVar[Mapping[Stream, Views]] = {}
     published: ClassVar[Mapping[str, Any]] = {}
+    training: ClassVar[Mapping[str, Any]] = {}
+    family: ClassVar[str] = ""
     adaptation: ClassVar[Adaptation | None] = None
     trained_as: ClassVar[str] = ""
     seeded: ClassVar[bool] = True

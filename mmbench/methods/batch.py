@@ -169,6 +169,10 @@ class StreamBatch:
         """
         return self.geometry.move(values) if "geometry" in vars(self) else values
 
+    def replaced(self, images: Tensor) -> StreamBatch:
+        """Return the same with other images in place of ``images``, the first weak view."""
+        return StreamBatch(**{**vars(self), "images": images, "weak": (images, *self.weak[1:])})
+
     def part(self, start: int, end: int) -> StreamBatch:
         """Return what belongs to some of the images."""
         return StreamBatch(**{name: _cut(value, start, end) for name, value in vars(self).items()})
@@ -197,6 +201,11 @@ class Batch(dict[Stream, StreamBatch]):
         raise AbsentStreamError(
             f"the batch has no {stream}, only {', '.join(self)}; name it in the method's streams"
         )
+
+    def replaced(self, images: Mapping[Stream, Tensor]) -> Batch:
+        """Return the same step with other images of some streams, such as ones in another style."""
+        changed = {stream: self[stream].replaced(others) for stream, others in images.items()}
+        return Batch({**self, **changed}, self.step)
 
     def split(self, size: int) -> Iterator[tuple[Batch, float]]:
         """Yield the batch in parts, each with its share of the images.

@@ -60,7 +60,7 @@ def pseudo_label(weak_logits: Tensor, strong_logits: Tensor, confidence: float) 
     return (loss * (probability >= confidence)).mean()
 
 
-def dice(logits: Tensor, masks: Tensor, smooth: float = 1.0) -> Tensor:
+def dice(logits: Tensor, masks: Tensor, smooth: float = 1.0, region: Tensor | None = None) -> Tensor:
     """Return the soft Dice loss of each image and structure, averaged; the L_l of eq. 2.
 
     Parameters
@@ -71,12 +71,37 @@ def dice(logits: Tensor, masks: Tensor, smooth: float = 1.0) -> Tensor:
         In {0, 1}, same shape.
     smooth : float
         Added to numerator and denominator, as in the released script.
+    region : Tensor, optional
+        bool, what the masks' shape can be expanded from: the pixels that count.
     """
-    probability = logits.float().sigmoid().flatten(2)
-    truth = masks.flatten(2)
+    probability, truth = logits.float().sigmoid(), masks
+    if region is not None:
+        probability, truth = probability * region, truth * region
+    probability, truth = probability.flatten(2), truth.flatten(2)
     overlap = (probability * truth).sum(2)
     score = (2 * overlap + smooth) / (probability.sum(2) + truth.sum(2) + smooth)
     return (1 - score).mean()
+
+
+def pixel_cross_entropy(logits: Tensor, masks: Tensor, region: Tensor | None = None) -> Tensor:
+    """Return the mean binary cross-entropy of the pixels of masks, in nats.
+
+    Parameters
+    ----------
+    logits : Tensor
+        Mask logits, shape (N, structures, H, W).
+    masks : Tensor
+        In [0, 1], same shape.
+    region : Tensor, optional
+        bool, what the masks' shape can be expanded from: the pixels that count.
+    """
+    from torch.nn.functional import binary_cross_entropy_with_logits
+
+    loss = binary_cross_entropy_with_logits(logits.float(), masks, reduction="none")
+    if region is None:
+        return loss.mean()
+    counted = region.expand_as(loss)
+    return (loss * counted).sum() / counted.sum().clamp(min=1)
 
 
 def segmentation_kl(labeled_logits: Tensor, unlabeled_logits: Tensor, kind: SegmentationKL) -> Tensor:

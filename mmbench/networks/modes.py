@@ -7,6 +7,10 @@ from contextlib import contextmanager
 
 from torch import nn
 
+from mmbench.networks.layers import Dropout
+
+DROPOUTS = (Dropout, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)
+
 
 @contextmanager
 def evaluation_mode(module: nn.Module) -> Iterator[None]:
@@ -32,3 +36,16 @@ def frozen(module: nn.Module) -> Iterator[None]:
     finally:
         for weight in free:
             weight.requires_grad_(True)
+
+
+@contextmanager
+def dropout_active(module: nn.Module) -> Iterator[None]:
+    """Put every dropout layer in training mode, and restore each one's own mode afterwards."""
+    resting = [child for child in module.modules() if isinstance(child, DROPOUTS) and not child.training]
+    for child in resting:
+        child.training = True
+    try:
+        yield
+    finally:
+        for child in resting:
+            child.training = False

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
+from mmbench.errors import PluginError
 from mmbench.networks.saliency import Bridge, Classifier, SaliencyScale, bridge_input, saliency_map
 
 
@@ -32,6 +33,26 @@ class Body(nn.Module):
     @abstractmethod
     def decode(self, features: list[Tensor], bridge: Tensor | None) -> Tensor:
         """Return mask logits, shape (N, structures, H, W); ``bridge`` is (N, C, H, W)."""
+
+    def encoder_stages(self) -> list[nn.Module]:
+        """Return the parts of the encoder that make its feature maps, finest first.
+
+        Raises
+        ------
+        PluginError
+            If the backbone has no such parts, or does not say which they are.
+        """
+        raise PluginError("this backbone does not say which parts make its encoder's feature maps")
+
+    def decoder_stages(self) -> list[nn.Module]:
+        """Return the parts of the decoder that make its feature maps, coarsest first.
+
+        Raises
+        ------
+        PluginError
+            If the backbone has no such parts, or does not say which they are.
+        """
+        raise PluginError("this backbone does not say which parts make its decoder's feature maps")
 
 
 class MultitaskNetwork(Classifier):

@@ -94,6 +94,21 @@ class SMPNetwork(Body):
             features[self.bridge_stage] = self.bridge_mix(torch.cat([joined, small.to(joined.dtype)], 1))
         return self.mask_head(self.decoder(features))
 
+    def encoder_stages(self) -> list[nn.Module]:
+        """Return what timm takes the encoder's feature maps from."""
+        model: Any = getattr(self.encoder, "model", None)
+        if not hasattr(model, "feature_info"):
+            return super().encoder_stages()
+        # Where features are taken out, timm flattens the names of some networks' stages.
+        parts = dict(model.named_modules())
+        names = model.feature_info.module_name()
+        return [parts[name] if name in parts else parts[name.replace(".", "_")] for name in names]
+
+    def decoder_stages(self) -> list[nn.Module]:
+        """Return the decoder's blocks, of those decoders that have a list of them."""
+        blocks = getattr(self.decoder, "blocks", None)
+        return list(blocks) if blocks is not None else super().decoder_stages()
+
 
 def _identity_mix(channels: int, extra: int) -> nn.Conv2d:
     mix = nn.Conv2d(channels + extra, channels, 1)

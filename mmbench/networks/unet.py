@@ -102,3 +102,11 @@ class PaperUNet(Body):
                 parts.append(like(resize(bridge, skip.shape[-2:]), skip))
             current = block(torch.cat(parts, 1))
         return to_mask(current, self.mask_head)
+
+    def encoder_stages(self) -> list[nn.Module]:
+        """Return the encoder's blocks."""
+        return list(self.encoder)
+
+    def decoder_stages(self) -> list[nn.Module]:
+        """Return the decoder's blocks."""
+        return list(self.decoder)

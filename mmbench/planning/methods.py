@@ -87,13 +87,18 @@ def with_target_images(rows: Rows, domains: Mapping[Task, Sequence[DomainDigest]
 
 
 def recipe_notes(rows: Rows, protocol: Protocol) -> list[str]:
-    """Return which rows are trained with other settings than the protocol's, where it allows that."""
+    """Return which rows are trained with other settings than the protocol's."""
+    notes = [
+        f"{entry.label} has settings of training that are the method: {', '.join(_flat(summary.training))}"
+        for entry, summary in rows
+        if summary.training
+    ]
     if protocol.recipe == "shared":
-        return []
+        return notes
     own = [(entry.label, _flat(summary.published)) for entry, summary in rows if summary.published]
     if not own:
-        return ["recipe published: no method of this protocol declares settings of its own"]
-    return [f"{label} is trained as published: {', '.join(settings)}" for label, settings in own]
+        return [*notes, "recipe published: no method of this protocol declares settings of its own"]
+    return notes + [f"{label} is trained as published: {', '.join(settings)}" for label, settings in own]
 
 
 def backbone_notes(protocol: Protocol) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -12,8 +13,9 @@ from pydantic import BaseModel, ValidationError
 
 from mmbench.errors import PluginError, ProtocolError, suggestion
 from mmbench.plugins.extensions import Extension
+from mmbench.protocol.families import family_of
 from mmbench.protocol.metrics import built_in_metrics
-from mmbench.protocol.recipes import published_training
+from mmbench.protocol.recipes import changed_training
 from mmbench.protocol.runs import MethodSummary, TrainedAs
 from mmbench.protocol.schema import MethodEntry, Training
 from mmbench.protocol.vocabulary import Stream, Task
@@ -23,10 +25,13 @@ MARK = "__mmbench_methods__"
 CONTRACT = (
     *("tasks", "streams", "views", "seeded", "trivial", "Hyperparameters", "build", "start", "losses"),
     *("stages", "begin_stage", "adaptation", "trained_as", "begin_adaptation", "adapt"),
-    *("published", "predict", "combine", "optimizer", "learning_rates", "after_step"),
+    *("published", "training", "family", "predict", "combine", "optimizer", "learning_rates", "after_step"),
     *("observe", "observed", "forget_observed", "log", "state", "load_state", "skip", "modules"),
 )
 """What the engine uses of a method's class; :class:`mmbench.methods.Method` has all of it."""
+
+FAMILY = re.compile(r"([a-z0-9]+(-[a-z0-9]+)*)?")
+"""The names that families may have."""
 
 MethodClass = TypeVar("MethodClass", bound=type)
 
@@ -199,6 +204,8 @@ class Registry:
             trivial=found.cls.trivial,
             hyperparameters=values.model_dump(mode="json"),
             published=dict(found.cls.published),
+            training=dict(found.cls.training),
+            family=family_of(found.cls),
             trained_as=shared,
             transductive=found.cls.adaptation is not None,
             source_digest=found.source_digest,
@@ -211,6 +218,7 @@ class Registry:
             {
                 "name": name,
                 "title": found.title,
+                "family": family_of(found.cls),
                 "tasks": sorted(found.cls.tasks),
                 "streams": sorted(found.cls.streams),
                 "trivial": found.cls.trivial,
@@ -237,10 +245,13 @@ def _fault(cls: Any) -> str | None:
         return f"consumes {strange[0]} but does not declare the task {strange[0].task}"
     if not isinstance(cls.views, Mapping) or not _holds(frozenset(cls.views), Stream):
         return "views must map streams to Views: {UNLABELED_CLASSIFICATION: Views(strong=1)}"
-    try:
-        published_training(Training(), cls.published)
-    except (TypeError, ValueError, AttributeError) as error:
-        return f"published: {' '.join(str(error).split())}"
+    for key in ("published", "training"):
+        try:
+            changed_training(Training(), getattr(cls, key))
+        except (TypeError, ValueError, AttributeError) as error:
+            return f"{key}: {' '.join(str(error).split())}"
+    if not isinstance(cls.family, str) or not FAMILY.fullmatch(cls.family):
+        return f"family must be lower-case words joined by hyphens, not {cls.family!r}"
     return None
 
 

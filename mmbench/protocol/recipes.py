@@ -1,4 +1,4 @@
-"""A method's published settings of training, in place of the protocol's."""
+"""A method's own settings of training, in place of the protocol's."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from typing import Any
 
 from mmbench.protocol.settings import Training
 
-PUBLISHABLE = ("unlabeled_ratio", "optimizer", "schedule", "clip", "ema", "swa", "swad", "augmentation")
-"""What of a protocol's ``training`` a method may have published; steps, batch size, validations, precision
+CHANGEABLE = ("unlabeled_ratio", "optimizer", "schedule", "clip", "ema", "swa", "swad", "augmentation")
+"""What of a protocol's ``training`` a method may have of its own; steps, batch size, validations, precision
 and compilation stay the protocol's."""
 
 
-def published_training(training: Training, published: Mapping[str, Any]) -> Training:
-    """Return a protocol's training with what a method published in its place.
+def changed_training(training: Training, own: Mapping[str, Any]) -> Training:
+    """Return a protocol's training with a method's own settings in its place.
 
     Parameters
     ----------
     training : Training
         The protocol's.
-    published : mapping
-        Keys of ``training`` among :data:`PUBLISHABLE`, nested as in a protocol file; what they leave out
+    own : mapping
+        Keys of ``training`` among :data:`CHANGEABLE`, nested as in a protocol file; what they leave out
         stays the protocol's. One of ``ema``, ``swa`` and ``swad`` stands in the others' place.
 
     Raises
@@ -28,13 +28,15 @@ def published_training(training: Training, published: Mapping[str, Any]) -> Trai
     ValueError
         If a key is none of them; pydantic's ``ValidationError``, which is one, if a value is refused.
     """
-    for key in published:
-        if key not in PUBLISHABLE:
-            raise ValueError(f"{key!r} is not a published setting; they are {', '.join(PUBLISHABLE)}")
+    for key in own:
+        if key not in CHANGEABLE:
+            raise ValueError(
+                f"{key!r} is no setting that a method may have; they are {', '.join(CHANGEABLE)}"
+            )
     values = training.model_dump()
-    if published.keys() & set(AVERAGES):
+    if own.keys() & set(AVERAGES):
         values |= dict.fromkeys(AVERAGES)
-    return Training.model_validate(_merged(values, published))
+    return Training.model_validate(_merged(values, own))
 
 
 AVERAGES = ("ema", "swa", "swad")

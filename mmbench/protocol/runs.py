@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import Field
 
 from mmbench.errors import ProtocolError
-from mmbench.protocol.recipes import published_training
+from mmbench.protocol.recipes import changed_training
 from mmbench.protocol.schema import Backbone, MethodEntry, Protocol, Selection, Strict, Training
 from mmbench.protocol.specs import DomainDigest, identify
 from mmbench.protocol.vocabulary import CLASS_NAMES, STRUCTURE_NAMES, Budget, Stream, Task
@@ -37,6 +37,10 @@ class MethodSummary(Strict):
     """Every hyper-parameter, defaults included."""
     published: dict[str, Any] = Field(default_factory=dict)
     """Settings of training in its publication."""
+    training: dict[str, Any] = Field(default_factory=dict)
+    """Settings of training that are the method itself."""
+    family: str = ""
+    """The methods that it belongs to."""
     trained_as: TrainedAs | None = None
     """The method whose weights it takes over, where it differs only when it predicts."""
     transductive: bool = False
@@ -202,25 +206,26 @@ def expand(
 
 
 def training_of(protocol: Protocol, summary: MethodSummary) -> Training:
-    """Return how a row is trained: as the protocol says, or as published where it allows that.
+    """Return how a row is trained: as the protocol says, but for what is the method's own.
+
+    That is what its class says of every training, and what was published where the protocol allows that.
 
     Raises
     ------
     ProtocolError
         If the two do not go together.
     """
-    if protocol.recipe == "shared" or not summary.published:
+    published = summary.published if protocol.recipe == "published" else {}
+    if not (own := {**published, **summary.training}):
         return protocol.training
     try:
-        found = published_training(protocol.training, summary.published)
+        found = changed_training(protocol.training, own)
     except ValueError as error:
         reason = " ".join(str(error).split())
-        raise ProtocolError(
-            f"what {summary.method} published does not fit: {reason}", ("training",)
-        ) from None
+        raise ProtocolError(f"{summary.method}'s own settings do not fit: {reason}", ("training",)) from None
     if found.swad is not None and protocol.selection.rule != "last":
         raise ProtocolError(
-            f"{summary.method} is published with swad, which chooses the steps whose weights are evaluated; "
+            f"{summary.method} is trained with swad, which chooses the steps whose weights are evaluated; "
             "write last",
             ("selection", "rule"),
         )

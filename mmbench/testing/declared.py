@@ -39,7 +39,7 @@ def effects(subject: Subject) -> Iterator[str]:
 
 def _compared(subject: Subject, name: str) -> Iterator[tuple[Trial, Trial]]:
     """Yield trainings with another value of a hyper-parameter and with its own, until one differs."""
-    for values, plain in (subject.lively, (subject.values, subject.base)):
+    for values, plain in subject.settings:
         for _, found in subject.variants(name, values):
             yield found, plain
             if found.differs(plain):
@@ -53,6 +53,7 @@ def _compared(subject: Subject, name: str) -> Iterator[tuple[Trial, Trial]]:
                 for _, found in subject.variants(name, values):
                     yield found, plain
                     if found.differs(plain):
+                        subject.settings.append((values, plain))
                         return
     for _, found in subject.variants(name, subject.values, MANY):
         yield found, subject.longer
@@ -87,15 +88,19 @@ def shared_training(subject: Subject) -> Iterator[str]:
 
 def originality(subject: Subject) -> Iterator[str]:
     """Check that a method is not another one by another name."""
-    if subject.cls.trivial:
+    # One with settings of training of its own may differ by these alone, which are not tried here.
+    if subject.cls.trivial or subject.cls.training:
         return
     mine = subject.lively[1]
     for name, cls in _known().items():
         related = name in (subject.cls.name, subject.cls.trained_as) or cls.trained_as == subject.cls.name
         if related or cls.tasks != subject.cls.tasks or cls.trivial:
             continue
-        if not mine.predicts_otherwise(_known_trial(name)):
-            yield f"after {STEPS} steps of training it predicts exactly what {name} does; say what differs"
+        if mine.predicts_otherwise(_known_trial(name, STEPS)):
+            continue
+        # Methods that start alike may part later, as where averages have moved.
+        if not subject.longer.predicts_otherwise(_known_trial(name, MANY)):
+            yield f"after {MANY} steps of training it predicts exactly what {name} does; say what differs"
 
 
 @lru_cache(maxsize=1)
@@ -105,5 +110,5 @@ def _known() -> dict[str, type[Method]]:
 
 
 @lru_cache(maxsize=64)
-def _known_trial(name: str) -> Trial:
-    return trial(_known()[name], {})
+def _known_trial(name: str, steps: int) -> Trial:
+    return trial(_known()[name], {}, steps=steps)

@@ -18,7 +18,7 @@ from mmbench.protocol.vocabulary import CLASS_NAMES, STRUCTURE_NAMES, Stream, Ta
 
 IMAGES = 4
 SIDE = 32
-BACKBONES = (Backbone(width=0.25), Backbone(name="smp:fpn/mobilenetv3_small_100"))
+BACKBONES = (Backbone(width=0.25), Backbone(name="smp:unet/test_efficientnet"))
 """What a method is tried on: the first one that it does not refuse."""
 
 

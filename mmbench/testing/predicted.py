@@ -73,8 +73,9 @@ def adaptation(subject: Subject) -> Iterator[str]:
     """Check that adapting changes predictions, where a method declares it."""
     if subject.cls.adaptation is None:
         return
-    plain = plain_predictions(subject.base.method)
-    for task, adapted in subject.base.predictions.items():
+    found = subject.lively[1]
+    plain = plain_predictions(found.method)
+    for task, adapted in found.predictions.items():
         if (adapted == plain[task]).all():
             yield f"adapt changes no prediction for {task.value}; remove adaptation, or the task"
 

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from mmbench.errors import PluginError, UserError
 from mmbench.methods.base import Method
-from mmbench.testing.trials import MANY, STEPS, Trial, trial
+from mmbench.testing.trials import ADAPTING, MANY, STEPS, Trial, trial
 
 
 @dataclass
@@ -41,21 +41,29 @@ class Subject:
 
     @cached_property
     def lively(self) -> tuple[dict[str, Any], Trial]:
-        """The hyper-parameters, at most one of them changed, with which most loss terms do something.
+        """The hyper-parameters, at most one of them changed, with which most of the method does something.
 
-        A loss of confident predictions is zero in a few steps from random weights, unless the threshold is
-        lowered.
+        A loss of confident predictions is zero in a few steps from random weights, and adapting to them
+        changes nothing, unless the threshold is lowered.
         """
-        best = (self.values, self.base)
-        every = set().union(*self.base.terms)
+        best, every = (self.values, self.base), self._parts(self.base)
         for name in self.cls.Hyperparameters.model_fields:
             for other, found in self.variants(name, self.values):
                 if every <= best[1].alive:
                     return best
-                every |= set().union(*found.terms)
+                every |= self._parts(found)
                 if len(found.alive) > len(best[1].alive):
                     best = (other, found)
         return best
+
+    @cached_property
+    def settings(self) -> list[tuple[dict[str, Any], Trial]]:
+        """Hyper-parameters with which others do something; those that are found later join them."""
+        return [self.lively, (self.values, self.base)]
+
+    def _parts(self, found: Trial) -> set[str]:
+        """Return what could do something in a training: its loss terms, and adapting."""
+        return set().union(*found.terms) | ({ADAPTING} if self.cls.adaptation is not None else set())
 
     def variants(
         self, name: str, values: dict[str, Any], steps: int = STEPS

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,10 @@ STEPS, MANY = 4, 40
 """Steps of a short training, and of one that is long enough for sure predictions on its few images."""
 POOL = 6
 """Images of each stream's pool: not a multiple of the batch, so that batches differ."""
+ADAPTING = "adaptation"
+"""What stands for adapting among the names of loss terms."""
+ADAPTATIONS = 3
+"""Batches in which a method that adapts sees the images that it predicts."""
 TRAINING = Training(batch_size=IMAGES, optimizer=Optimizer(learning_rate=0.01))
 
 Weights = dict[str, dict[str, Tensor]]
@@ -49,6 +53,8 @@ class Trial:
         The largest gradient of each term by any weight, step by step; 0 where there is none.
     predictions : dict of Task to ndarray
         Of images that no stream has; adapted, where the method adapts.
+    adapts : bool
+        Whether adapting changes some of them.
     """
 
     method: Method
@@ -56,11 +62,13 @@ class Trial:
     terms: list[dict[str, float]] = field(default_factory=list)
     slopes: list[dict[str, float]] = field(default_factory=list)
     predictions: dict[Task, np.ndarray] = field(default_factory=dict)
+    adapts: bool = False
 
     @property
     def alive(self) -> set[str]:
-        """The loss terms that are not zero and move a weight in some step."""
-        return {
+        """The loss terms that are not zero and move a weight in some step, and adapting if it does so."""
+        adapting = {ADAPTING} if self.adapts else set()
+        return adapting | {
             name
             for terms, slopes in zip(self.terms, self.slopes, strict=True)
             for name, value in terms.items()
@@ -115,10 +123,15 @@ def trial(
     _watch(found)
     loader = StreamLoader(data, cls.streams, training, seed=0, views=cls.views)
     train(method, loader, training, LastWeights(), device=CPU, checkpoint=checkpoint, on_step=on_step)
-    images, settings = _images(1), cls.adaptation
+    if cls.adaptation is not None:
+        method.adaptation = replace(cls.adaptation, batch_size=POOL // ADAPTATIONS)  # type: ignore[misc]
+    images = _images(1)
     for task in sorted(cls.tasks):
-        predicted = predict if settings is None else adapted_predictions
+        predicted = predict if cls.adaptation is None else adapted_predictions
         found.predictions[task] = predicted(method, images, task, device=CPU)
+    if cls.adaptation is not None:
+        plain = plain_predictions(method)
+        found.adapts = any((found.predictions[task] != plain[task]).any() for task in plain)
     return found
 
 
@@ -168,7 +181,7 @@ def _data(task: Task, changed: Stream | None) -> TaskData:
     rows = np.arange(2 * POOL)
     return TaskData(
         images=torch.from_numpy(np.concatenate([parts[labeled], parts[unlabeled]])),
-        labels=torch.arange(2 * POOL) % 2 if task is Task.CLASSIFICATION else None,
+        labels=(torch.arange(2 * POOL) % 3 > 0).long() if task is Task.CLASSIFICATION else None,
         masks=masks if task is Task.SEGMENTATION else None,
         labeled=rows[:POOL],
         unlabeled=rows[POOL:],

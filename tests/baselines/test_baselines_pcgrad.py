@@ -1,6 +1,7 @@
 """PCGrad against its algorithm by hand."""
 
 import torch
+
 from mmbench.baselines.pcgrad import PCGrad
 
 

@@ -103,7 +103,7 @@ def test_every_built_in_method_round_trips(name, tmp_path):
     method = built(cls, {})
     save_method(method, tmp_path)
     expected = {f"{module}.safetensors" for module in method.modules()} | (
-        {"state.safetensors"} if cls.trivial else set()
+        {"state.safetensors"} if method.state() else set()
     )
     assert {path.name for path in tmp_path.iterdir()} == expected
     torch.manual_seed(5)

@@ -38,7 +38,9 @@ def test_built_in_methods():
     assert set(discover()) == {
         *("unet", "enc", "encssl", "umtl", "umtls", "umtl_ssl", "umtl_ssl_s", "multimix"),
         *("majority", "positive", "prevalence", "mean_mask", "pcgrad", "mean_teacher"),
-        *("cps", "unimatch", "self_training", "tent", "minent", "foundation"),
+        *("cps", "unimatch", "self_training", "tent", "minent", "foundation", "strong_unet"),
+        *("fixmatch", "flexmatch", "freematch", "softmatch", "mixmatch", "ua_mt", "bcp"),
+        *("uncertainty", "famo", "mtpsl", "gin_ipa", "mixstyle", "swad", "fda", "bn_adapt", "sar"),
     }
 
 

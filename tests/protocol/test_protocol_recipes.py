@@ -5,7 +5,7 @@ import yaml
 
 from mmbench.errors import ProtocolError
 from mmbench.protocol.loading import parse_protocol
-from mmbench.protocol.recipes import published_training
+from mmbench.protocol.recipes import changed_training
 from mmbench.protocol.runs import expand
 from mmbench.protocol.schema import Training
 
@@ -34,22 +34,30 @@ def test_only_rows_that_publish_settings_are_trained_with_others(matrix):
 
 def test_a_published_average_takes_the_place_of_the_protocols():
     training = Training(swa={"start": 0.5})
-    assert published_training(training, {"ema": 0.99}).swa is None
-    assert published_training(training, {"clip": 1.0}).swa == training.swa
+    assert changed_training(training, {"ema": 0.99}).swa is None
+    assert changed_training(training, {"clip": 1.0}).swa == training.swa
 
 
 def test_steps_are_never_published():
-    with pytest.raises(ValueError, match="'steps' is not a published setting; they are unlabeled_ratio"):
-        published_training(Training(), {"steps": 5})
+    with pytest.raises(ValueError, match="'steps' is no setting .*; they are unlabeled_ratio"):
+        changed_training(Training(), {"steps": 5})
 
 
 def test_settings_that_do_not_go_with_the_protocol_are_refused(matrix):
-    with pytest.raises(ProtocolError, match="what encssl published does not fit"):
+    with pytest.raises(ProtocolError, match="encssl's own settings do not fit"):
         expanded(matrix, "published", {"swad": {"converge": 9}}, validations=5)
     content = yaml.safe_load(matrix.text) | {"selection": "source_val", "recipe": "published"}
     rows = [(e, s.model_copy(update={"published": {"swad": {}}})) for e, s in matrix.rows("enc")]
-    with pytest.raises(ProtocolError, match="enc is published with swad.*write last"):
+    with pytest.raises(ProtocolError, match="enc is trained with swad.*write last"):
         expand(parse_protocol(yaml.safe_dump(content)), rows, matrix.domains)
+
+
+def test_settings_that_are_the_method_hold_under_every_recipe(matrix):
+    rows = [(e, s.model_copy(update={"training": {"swad": {}}})) for e, s in matrix.rows("enc")]
+    for recipe in ("shared", "published"):
+        content = yaml.safe_load(matrix.text) | {"recipe": recipe}
+        runs = expand(parse_protocol(yaml.safe_dump(content)), rows, matrix.domains)
+        assert {run.training.swad is not None for run in runs} == {True}
 
 
 @pytest.mark.parametrize(

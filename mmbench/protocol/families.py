@@ -1,0 +1,50 @@
+"""Families of methods: what kind of help a method has beside labels."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from mmbench.protocol.vocabulary import Stream, Task
+
+FAMILIES = {
+    "supervised": "labels alone",
+    "foundation": "labels alone, on a pretrained encoder",
+    "semi-supervised-classification": "unlabelled source images for classes",
+    "semi-supervised-segmentation": "unlabelled source images for masks",
+    "semi-supervised": "unlabelled source images for both tasks",
+    "multitask": "labels alone, with the two tasks balanced",
+    "domain-generalization": "labels alone, made to hold up in other domains",
+    "domain-adaptation": "unlabelled images of the targets",
+    "test-time-adaptation": "the images that it predicts",
+    "trivial": "constant predictors",
+}
+"""Every built-in family and what its methods see; plugins may name others."""
+
+PREFIX = "family:"
+"""What stands before a family's name among a protocol's methods."""
+
+
+class Declared(Protocol):
+    """What a method's class says of itself."""
+
+    family: str
+    tasks: set[Task]
+    streams: set[Stream]
+    trivial: bool
+    adaptation: object | None
+
+
+def family_of(method: type[Declared]) -> str:
+    """Return the family that a method names, or that follows from what it sees."""
+    if method.trivial:
+        return "trivial"
+    if method.family:
+        return method.family
+    if method.adaptation is not None:
+        return "test-time-adaptation"
+    if any(stream.target for stream in method.streams):
+        return "domain-adaptation"
+    unlabeled = {stream.task for stream in method.streams if not stream.labeled}
+    if not unlabeled:
+        return "supervised"
+    return "semi-supervised" if len(unlabeled) > 1 else f"semi-supervised-{unlabeled.pop().value}"
