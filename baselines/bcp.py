@@ -2,6 +2,7 @@
 
 from mmbench.baselines.enc import Enc
 from mmbench.baselines.umtl import UMTL
+
 from mmbench.methods import LABELED_SEGMENTATION, UNLABELED_SEGMENTATION, blocks, register_method
 
 

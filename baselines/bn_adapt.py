@@ -2,6 +2,7 @@
 
 from mmbench.baselines.tent import Tent
 from mmbench.baselines.umtl import UMTL
+
 from mmbench.methods import Adaptation, blocks, register_method
 
 

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from mmbench.baselines.umtl import UMTL
+
 from mmbench.methods import (
     LABELED_SEGMENTATION,
     SEGMENTATION,

@@ -1,6 +1,7 @@
 """Weights by which the losses of the tasks fall at the same pace."""
 
 from mmbench.baselines.umtl import UMTL
+
 from mmbench.methods import (
     LABELED_CLASSIFICATION,
     LABELED_SEGMENTATION,

@@ -3,6 +3,7 @@
 import math
 
 from mmbench.baselines.umtl import UMTL
+
 from mmbench.methods import (
     LABELED_CLASSIFICATION,
     LABELED_SEGMENTATION,

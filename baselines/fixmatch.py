@@ -1,6 +1,7 @@
 """Pseudo-labels of confident weak views for strong views."""
 
 from mmbench.baselines.umtl import UMTL
+
 from mmbench.methods import UNLABELED_CLASSIFICATION, Views, register_method
 
 

@@ -1,6 +1,7 @@
 """A threshold for each class, by how much of it has been learned."""
 
 from mmbench.baselines.fixmatch import FixMatch
+
 from mmbench.methods import UNLABELED_CLASSIFICATION, register_method
 
 

@@ -3,6 +3,7 @@
 from typing import Literal
 
 from mmbench.baselines.umtl import UMTL
+
 from mmbench.errors import PluginError
 from mmbench.methods import blocks, register_method
 

@@ -2,6 +2,7 @@
 
 from mmbench.baselines.fixmatch import FixMatch
 from mmbench.baselines.umtl import UMTL
+
 from mmbench.methods import blocks, register_method
 
 

@@ -3,6 +3,7 @@
 from itertools import pairwise
 
 from mmbench.baselines.umtl import UMTL
+
 from mmbench.methods import LABELED_CLASSIFICATION, LABELED_SEGMENTATION, register_method
 
 

@@ -1,6 +1,7 @@
 """Consistency with an averaged teacher, for both tasks."""
 
 from mmbench.baselines.umtl import UMTL
+
 from mmbench.methods import UNLABELED_CLASSIFICATION, UNLABELED_SEGMENTATION, Views, blocks, register_method
 
 

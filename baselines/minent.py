@@ -1,6 +1,7 @@
 """Unsupervised domain adaptation: less entropy on unlabelled images of the targets."""
 
 from mmbench.baselines.umtl import UMTL
+
 from mmbench.methods import (
     UNLABELED_TARGET_CLASSIFICATION,
     UNLABELED_TARGET_SEGMENTATION,

@@ -2,6 +2,7 @@
 
 from mmbench.baselines.umtl import UMTL
 from mmbench.baselines.unet import UNet
+
 from mmbench.methods import LABELED_CLASSIFICATION, UNLABELED_CLASSIFICATION, Views, register_method
 
 

@@ -3,6 +3,7 @@
 from functools import partial
 
 from mmbench.baselines.umtl import UMTL
+
 from mmbench.methods import register_method
 
 

@@ -1,6 +1,7 @@
 """Consistency between the tasks, of images that are labelled for one of them."""
 
 from mmbench.baselines.umtl import UMTL
+
 from mmbench.methods import LABELED_CLASSIFICATION, LABELED_SEGMENTATION, register_method
 
 SIDE = 16

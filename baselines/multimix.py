@@ -2,6 +2,7 @@
 
 from mmbench.baselines.encssl import EncSSL
 from mmbench.baselines.umtl_ssl_s import UMTLSSLS
+
 from mmbench.methods import LABELED_SEGMENTATION, UNLABELED_SEGMENTATION, register_method, terms
 
 

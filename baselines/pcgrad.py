@@ -1,6 +1,7 @@
 """Gradient surgery between the two tasks."""
 
 from mmbench.baselines.umtl import UMTL
+
 from mmbench.methods import register_method
 
 

@@ -3,6 +3,7 @@
 import math
 
 from mmbench.baselines.tent import Tent
+
 from mmbench.methods import CLASSIFICATION, blocks, register_method
 
 

@@ -1,6 +1,7 @@
 """Self-training: the half-trained network labels what has no label, once."""
 
 from mmbench.baselines.umtl import UMTL
+
 from mmbench.methods import UNLABELED_CLASSIFICATION, UNLABELED_SEGMENTATION, register_method, terms
 
 

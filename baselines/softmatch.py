@@ -4,6 +4,7 @@ from typing import Literal
 
 from mmbench.baselines.fixmatch import FixMatch
 from mmbench.baselines.umtl import UMTL
+
 from mmbench.methods import blocks, register_method
 
 

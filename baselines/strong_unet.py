@@ -2,6 +2,7 @@
 
 from mmbench.baselines.enc import Enc
 from mmbench.baselines.umtl import UMTL
+
 from mmbench.methods import CLASSIFICATION, LABELED_SEGMENTATION, Prediction, blocks, register_method, terms
 
 

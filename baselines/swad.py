@@ -1,6 +1,7 @@
 """The mean of the weights in the valley of the validation loss."""
 
 from mmbench.baselines.umtl import UMTL
+
 from mmbench.methods import register_method
 
 

@@ -1,6 +1,7 @@
 """Adaptation at test time: less entropy by the affine weights of batch normalisation."""
 
 from mmbench.baselines.umtl import UMTL
+
 from mmbench.methods import Adaptation, blocks, register_method
 
 

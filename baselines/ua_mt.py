@@ -3,6 +3,7 @@
 import math
 
 from mmbench.baselines.mean_teacher import MeanTeacher
+
 from mmbench.methods import blocks, register_method
 
 

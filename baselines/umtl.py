@@ -2,6 +2,7 @@
 
 from mmbench.baselines.enc import Enc
 from mmbench.baselines.unet import UNet
+
 from mmbench.methods import register_method
 
 

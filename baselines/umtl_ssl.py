@@ -2,6 +2,7 @@
 
 from mmbench.baselines.encssl import EncSSL
 from mmbench.baselines.unet import UNet
+
 from mmbench.methods import register_method
 
 

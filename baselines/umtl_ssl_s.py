@@ -1,6 +1,7 @@
 """The multitask baseline with pseudo-labels and the saliency bridge (ISBI 2021 supplement)."""
 
 from mmbench.baselines.umtl_ssl import UMTLSSL
+
 from mmbench.methods import BridgeHyperparameters, register_method
 
 

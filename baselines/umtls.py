@@ -1,6 +1,7 @@
 """The plain multitask baseline with the saliency bridge."""
 
 from mmbench.baselines.umtl import UMTL
+
 from mmbench.methods import BridgeHyperparameters, register_method
 
 

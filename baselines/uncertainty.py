@@ -1,6 +1,7 @@
 """Weights of the tasks by learned uncertainty."""
 
 from mmbench.baselines.umtl import UMTL
+
 from mmbench.methods import register_method
 
 

@@ -1,6 +1,7 @@
 """Pseudo-masks of weak views for strong views, CutMix, and perturbed features."""
 
 from mmbench.baselines.umtl import UMTL
+
 from mmbench.methods import UNLABELED_SEGMENTATION, Views, register_method
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -15,6 +15,8 @@ from mmbench.methods.batch import Batch, CutMix, Pool, StreamBatch, Views
 from mmbench.networks.initialisation import build_by_name
 from mmbench.protocol.schema import Backbone
 from mmbench.protocol.vocabulary import CLASS_NAMES, STRUCTURE_NAMES, Stream, Task
+
+Built = TypeVar("Built", bound=Method)
 
 IMAGES = 4
 SIDE = 32
@@ -103,10 +105,10 @@ def example_problem(
     raise PluginError(f"skip refuses to run: {cls.skip(problems[0])}")
 
 
-def built_on(cls: type[Method], values: dict[str, Any], problem: Problem, seed: int = 0) -> Method:
+def built_on(cls: type[Built], values: dict[str, Any], problem: Problem, seed: int = 0) -> Built:
     """Return a method built as the engine builds it, each layer's weights drawn by its name."""
 
-    def build() -> Method:
+    def build() -> Built:
         method = cls(cls.Hyperparameters.model_validate(values))
         method.build(problem)
         return method
@@ -115,12 +117,12 @@ def built_on(cls: type[Method], values: dict[str, Any], problem: Problem, seed: 
 
 
 def built(
-    cls: type[Method],
+    cls: type[Built],
     hyperparameters: dict[str, Any],
     side: int = SIDE,
     classes: tuple[str, ...] = CLASS_NAMES,
     structures: tuple[str, ...] = STRUCTURE_NAMES,
-) -> Method:
+) -> Built:
     """Return a method built on a narrow network and started, ready for its first step."""
     method = built_on(cls, hyperparameters, example_problem(cls, side, classes, structures))
     batch = example_batch(set(Stream), side, classes=len(classes), structures=len(structures))

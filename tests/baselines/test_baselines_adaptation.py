@@ -5,11 +5,11 @@ import math
 
 import pytest
 import torch
-from torch import nn
-
 from mmbench.baselines.bn_adapt import BNAdapt
 from mmbench.baselines.sar import SAR
 from mmbench.baselines.umtl import UMTL
+from torch import nn
+
 from mmbench.methods import CLASSIFICATION, SEGMENTATION, Problem, blocks
 from mmbench.protocol.schema import Backbone
 from mmbench.testing.examples import built_on

@@ -4,10 +4,10 @@ import math
 
 import pytest
 import torch
-
 from mmbench.baselines.famo import FAMO
 from mmbench.baselines.umtl import UMTL
 from mmbench.baselines.uncertainty import Uncertainty
+
 from mmbench.testing import built, example_batch
 
 NAMES = ("cross_entropy", "dice")

@@ -4,8 +4,8 @@ import math
 
 import pytest
 import torch
-
 from mmbench.baselines.bcp import BCP
+
 from mmbench.methods import LABELED_SEGMENTATION, UNLABELED_SEGMENTATION, blocks
 from mmbench.testing import built, example_batch
 

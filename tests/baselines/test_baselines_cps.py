@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 import torch
-
 from mmbench.baselines.cps import CPS
+
 from mmbench.methods import LABELED_SEGMENTATION, SEGMENTATION, UNLABELED_SEGMENTATION, Problem
 from mmbench.networks.initialisation import build_by_name
 from mmbench.protocol.schema import Backbone

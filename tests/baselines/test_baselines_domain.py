@@ -5,12 +5,12 @@ import math
 import numpy as np
 import pytest
 import torch
-from torch import nn
-
 from mmbench.baselines.fda import FDA
 from mmbench.baselines.gin_ipa import GINIPA, divergence
 from mmbench.baselines.mixstyle import MixStyle, mixed
 from mmbench.baselines.swad import SWAD
+from torch import nn
+
 from mmbench.methods import LABELED_SEGMENTATION, Prediction
 from mmbench.protocol.recipes import changed_training
 from mmbench.protocol.schema import Training

@@ -4,11 +4,11 @@ import math
 
 import pytest
 import torch
-
 from mmbench.baselines.fixmatch import FixMatch
 from mmbench.baselines.flexmatch import FlexMatch
 from mmbench.baselines.freematch import FreeMatch
 from mmbench.baselines.softmatch import SoftMatch
+
 from mmbench.methods import UNLABELED_CLASSIFICATION, LabeledData
 from mmbench.testing import built, example_batch
 

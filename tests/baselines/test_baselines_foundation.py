@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn
-
 from mmbench.baselines.foundation import Foundation
 from mmbench.baselines.umtl import UMTL
+from torch import nn
+
 from mmbench.errors import PluginError
 from mmbench.methods import CLASSIFICATION, SEGMENTATION, Problem, blocks
 from mmbench.protocol.schema import Backbone

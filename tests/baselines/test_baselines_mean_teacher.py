@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-
 from mmbench.baselines.mean_teacher import MeanTeacher
+
 from mmbench.methods import CLASSIFICATION, SEGMENTATION, UNLABELED_CLASSIFICATION, UNLABELED_SEGMENTATION
 from mmbench.testing import built, example_batch
 

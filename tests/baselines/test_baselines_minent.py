@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 import torch
-
 from mmbench.baselines.minent import MinEnt
 from mmbench.baselines.umtl import UMTL
+
 from mmbench.methods import UNLABELED_TARGET_CLASSIFICATION, UNLABELED_TARGET_SEGMENTATION
 from mmbench.testing import built, example_batch
 

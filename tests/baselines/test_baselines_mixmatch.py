@@ -4,8 +4,8 @@ import math
 
 import pytest
 import torch
-
 from mmbench.baselines.mixmatch import MixMatch
+
 from mmbench.methods import LABELED_CLASSIFICATION, UNLABELED_CLASSIFICATION
 from mmbench.testing import built, example_batch
 

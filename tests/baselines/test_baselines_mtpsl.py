@@ -4,8 +4,8 @@ import math
 
 import pytest
 import torch
-
 from mmbench.baselines.mtpsl import MTPSL
+
 from mmbench.methods import LABELED_CLASSIFICATION, LABELED_SEGMENTATION
 from mmbench.testing import built, example_batch
 

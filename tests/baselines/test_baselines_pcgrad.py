@@ -1,7 +1,6 @@
 """PCGrad against its algorithm by hand."""
 
 import torch
-
 from mmbench.baselines.pcgrad import PCGrad
 
 

@@ -2,10 +2,10 @@
 
 import pytest
 import torch
+from mmbench.baselines.multimix import MultiMix
 
 from benchmarks.performance.plain import PlainMultiMix
 from benchmarks.performance.step import make_batch
-from mmbench.baselines.multimix import MultiMix
 from mmbench.methods import Problem
 from mmbench.protocol.schema import Backbone
 

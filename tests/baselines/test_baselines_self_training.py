@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 import torch
-
 from mmbench.baselines.self_training import SelfTraining
 from mmbench.baselines.umtl import UMTL
+
 from mmbench.methods import UNLABELED_CLASSIFICATION, UNLABELED_SEGMENTATION
 from mmbench.testing import built, example_batch, example_pools
 

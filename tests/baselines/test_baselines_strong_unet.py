@@ -4,9 +4,9 @@ import math
 
 import pytest
 import torch
-
 from mmbench.baselines import strong_unet
 from mmbench.baselines.strong_unet import StrongUNet, augmented
+
 from mmbench.methods import CLASSIFICATION, LABELED_SEGMENTATION, SEGMENTATION, Problem
 from mmbench.protocol.schema import Backbone
 from mmbench.testing import built, example_batch

@@ -4,9 +4,9 @@ import copy
 
 import pytest
 import torch
+from mmbench.baselines.tent import Tent
 from torch import nn
 
-from mmbench.baselines.tent import Tent
 from mmbench.errors import PluginError
 from mmbench.methods import CLASSIFICATION, SEGMENTATION, Prediction, Problem, blocks
 from mmbench.protocol.schema import Backbone

@@ -4,8 +4,8 @@ import math
 
 import pytest
 import torch
-
 from mmbench.baselines.ua_mt import UAMT
+
 from mmbench.methods import UNLABELED_SEGMENTATION
 from mmbench.testing import built, example_batch
 from mmbench.testing.examples import built_on, example_problem

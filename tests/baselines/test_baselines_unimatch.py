@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 import torch
-
 from mmbench.baselines.unimatch import UniMatch
+
 from mmbench.methods import UNLABELED_SEGMENTATION
 from mmbench.testing import built, example_batch
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
-
 from mmbench.baselines.umtl import UMTL
+
 from mmbench.errors import PluginError
 from mmbench.evaluation import prediction
 from mmbench.evaluation.prediction import predict

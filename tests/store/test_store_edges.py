@@ -114,9 +114,7 @@ def test_looks_are_read_back_and_not_after_a_change(store):
     path = store.root / "looks.json"
     content = json.loads(path.read_text())
     path.write_text(json.dumps({**content, "alpha": 0.5}))
-    with pytest.raises(
-        StoreError, match=f"{re.escape(str(path))}: was changed after it was written"
-    ):
+    with pytest.raises(StoreError, match=f"{re.escape(str(path))}: was changed after it was written"):
         read_looks(store)
     path.write_text("{")
     with pytest.raises(StoreError, match="remove it to begin the design anew, or restore it"):

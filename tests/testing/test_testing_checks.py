@@ -5,10 +5,10 @@ from typing import Any, Literal
 
 import pytest
 import torch
+from mmbench.baselines.umtl import UMTL
 from pydantic import BaseModel
 from torch import nn
 
-from mmbench.baselines.umtl import UMTL
 from mmbench.methods import (
     CLASSIFICATION,
     LABELED_CLASSIFICATION,

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
-
 from mmbench.baselines.multimix import MultiMix
+
 from mmbench.methods import CLASSIFICATION, SEGMENTATION, Problem
 from mmbench.protocol.schema import Backbone, Training
 from mmbench.training.loop import train
