@@ -23,6 +23,8 @@ def methods(
 ) -> None:
     """List the methods, with their tasks and streams."""
     from mmbench.plugins.discovery import discover
+    from mmbench.protocol.families import FAMILIES
+    from mmbench.protocol.vocabulary import FAMILY_PREFIX
 
     registry = discover(plugin or ())
     if name is not None:
@@ -39,8 +41,13 @@ def methods(
         return
     heads = ("learns", "labeled", "unlabeled", "targets") if out.width >= WIDE else ()
     table = make_table("method", *heads, "what it is", wrap=("what it is",))
-    for trivial in (False, True):
-        for entry in (entry for entry in found if entry["trivial"] is trivial):
+    order = [*FAMILIES, *sorted({entry["family"] for entry in found} - FAMILIES.keys())]
+    for family in order:
+        members = [entry for entry in found if entry["family"] == family]
+        if members:
+            seen = f": {FAMILIES[family]}" if family in FAMILIES else ""
+            table.add_row("", *[""] * len(heads), f"{FAMILY_PREFIX}{family}{seen}", style="bold")
+        for entry in members:
             kinds = [_of(entry["streams"], kind) for kind in ("labeled", "unlabeled", "unlabeled_target")]
             streams = [_tasks(own) for own in (entry["tasks"], *kinds)]
             table.add_row(entry["name"], *streams[: len(heads)], entry["title"])
@@ -155,6 +162,7 @@ def _show_method(entry: dict[str, Any]) -> None:
     out.print(f"{entry['name']}: {entry['title']}", style="bold")
     table = make_table("", "", wrap=("",))
     table.show_header = False
+    table.add_row("family", entry["family"])
     for key in ("tasks", "streams"):
         table.add_row(key, ", ".join(entry[key]) or "-")
     table.add_row("reference", entry["reference"] or "-")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mmbench.errors import located
+from mmbench.errors import ProtocolError, located, suggestion
 from mmbench.methods.base import Problem
 from mmbench.plugins.extensions import source_of
 from mmbench.plugins.registry import Registry
@@ -22,6 +23,53 @@ def with_plugins(protocol: Protocol, plugins: Iterable[Path]) -> tuple[Path, ...
     """Return the plugins that the user names, then those that the protocol names; each once."""
     named = (Path(text).resolve() for text in protocol.plugins)
     return tuple(dict.fromkeys([*plugins, *named]))
+
+
+def with_families(protocol: Protocol, registry: Registry) -> Protocol:
+    """Return the protocol with the methods of each family that it names, in alphabetical order.
+
+    A method that has a row of its own is not added again. Every other entry is resolved once, so that what
+    is wrong with one is told by its place in the file.
+
+    Raises
+    ------
+    ProtocolError
+        If a family or a method is unknown, or the reference is not among the methods.
+    """
+    named = {entry.method for entry in protocol.methods}
+    entries: list[MethodEntry] = []
+    for index, entry in enumerate(protocol.methods):
+        with located("methods", index):
+            if entry.family is None:
+                registry.resolve(entry)
+                entries.append(entry)
+            else:
+                members = [name for name in _members(entry, registry) if name not in named]
+                entries += [entry.model_copy(update={"method": name}) for name in members]
+    labels = [entry.label for entry in entries]
+    for label, count in Counter(labels).items():
+        if count > 1:
+            raise ProtocolError(f"two rows are called {label!r}; give one of them another name", ("methods",))
+    if not entries:
+        raise ProtocolError("no method is left; name one", ("methods",))
+    if protocol.reference is not None and protocol.reference not in labels:
+        raise ProtocolError(
+            f"{protocol.reference!r} is not among the methods; {suggestion(protocol.reference, labels)}",
+            ("reference",),
+        )
+    return protocol.model_copy(update={"methods": entries})
+
+
+def _members(entry: MethodEntry, registry: Registry) -> list[str]:
+    """Return the methods of the family that an entry names."""
+    if entry.name is not None or entry.hyperparameters:
+        raise ProtocolError("a family takes neither a name nor hyper-parameters; list the method itself")
+    families = registry.families()
+    if entry.family not in families:
+        raise ProtocolError(
+            f"no method is of the family {entry.family!r}; {suggestion(str(entry.family), families)}"
+        )
+    return families[entry.family]
 
 
 def resolve_methods(protocol: Protocol, registry: Registry) -> Rows:

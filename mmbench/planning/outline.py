@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mmbench.errors import located
-from mmbench.planning.methods import resolve_methods, with_plugins, with_target_images
+from mmbench.planning.methods import resolve_methods, with_families, with_plugins, with_target_images
 from mmbench.plugins.discovery import discover
 from mmbench.protocol.runs import expand
 from mmbench.protocol.schema import DatasetChoice, Protocol, domain_name
@@ -36,7 +36,9 @@ def outline(protocol: Protocol, plugins: Iterable[Path] = ()) -> dict[str, Any]:
     """
     from mmbench.data.catalogue import describe
 
-    methods = resolve_methods(protocol, discover(with_plugins(protocol, plugins)))
+    registry = discover(with_plugins(protocol, plugins))
+    protocol = with_families(protocol, registry)
+    methods = resolve_methods(protocol, registry)
     domains = {}
     for task in protocol.tasks:
         source, targets = protocol.sources.of(task), protocol.targets.of(task)

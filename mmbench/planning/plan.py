@@ -20,6 +20,7 @@ from mmbench.planning.methods import (
     recipe_notes,
     resolve_methods,
     runnable,
+    with_families,
     with_plugins,
     with_target_images,
 )
@@ -155,7 +156,7 @@ def make_plan(
     plugins = with_plugins(protocol, plugins)
     registry = discover(plugins)
     _check_metrics(protocol)
-    protocol = _with_digests(protocol)
+    protocol = _with_digests(with_families(protocol, registry))
     methods, skipped = runnable(resolve_methods(protocol, registry), registry, protocol)
     data = load_data(protocol, data_root, on_dataset)
     domains = data.digests

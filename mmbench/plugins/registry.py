@@ -212,6 +212,13 @@ class Registry:
             distribution=found.distribution,
         )
 
+    def families(self) -> dict[str, list[str]]:
+        """Return the names of the methods of each family, in alphabetical order."""
+        found: dict[str, list[str]] = {}
+        for name in self:
+            found.setdefault(family_of(self._methods[name].cls), []).append(name)
+        return found
+
     def listing(self) -> list[dict[str, Any]]:
         """Return one JSON-ready description per method, in alphabetical order."""
         return [

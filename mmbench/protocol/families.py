@@ -20,9 +20,6 @@ FAMILIES = {
 }
 """Every built-in family and what its methods see; plugins may name others."""
 
-PREFIX = "family:"
-"""What stands before a family's name among a protocol's methods."""
-
 
 class Declared(Protocol):
     """What a method's class says of itself."""

@@ -56,7 +56,7 @@ from mmbench.protocol.settings import (
     Swad,
     Training,
 )
-from mmbench.protocol.vocabulary import CLASS_NAMES, STRUCTURE_NAMES, Task
+from mmbench.protocol.vocabulary import CLASS_NAMES, FAMILY_PREFIX, STRUCTURE_NAMES, Task
 
 __all__ = [
     "Augmentation",
@@ -97,7 +97,8 @@ class MethodEntry(Strict):
     """
 
     method: str = Field(min_length=1, max_length=80)
-    """A name from ``mmbench list methods``."""
+    """A name from ``mmbench list methods``, or ``family:`` and the name of a family there: every method of it
+    that has no row of its own."""
     name: Name | None = None
     """The row's name in tables; the method's own name when left out."""
     hyperparameters: dict[str, Any] = Field(default_factory=dict)
@@ -109,6 +110,11 @@ class MethodEntry(Strict):
     def label(self) -> str:
         """The row's name in tables."""
         return self.name or self.method
+
+    @property
+    def family(self) -> str | None:
+        """The family whose methods are meant, where it is not one method."""
+        return self.method.removeprefix(FAMILY_PREFIX) if self.method.startswith(FAMILY_PREFIX) else None
 
 
 class Protocol(Strict):
@@ -231,7 +237,9 @@ class Protocol(Strict):
                     )
                 domains.append(domain_name(target))
         labels = [entry.label for entry in self.methods]
-        if self.reference is not None and self.reference not in labels:
+        # What belongs to a family is known only where the methods are.
+        families = any(entry.family is not None for entry in self.methods)
+        if self.reference is not None and self.reference not in labels and not families:
             raise located_error(
                 f"{self.reference!r} is not among the methods; {suggestion(self.reference, labels)}",
                 "reference",

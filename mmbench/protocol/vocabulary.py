@@ -48,6 +48,9 @@ CLASS_NAMES = ("normal", "pneumonia")
 STRUCTURE_NAMES = ("lungs",)
 """The structures of a protocol that names no others."""
 
+FAMILY_PREFIX = "family:"
+"""What stands before a family's name among a protocol's methods."""
+
 DATASET_ALIASES = {"chex": "kermany", "mcu": "montgomery", "nihx": "chestxray14"}
 """Names that older protocols give to datasets, and the names they stand for."""
 
