@@ -7,6 +7,7 @@ import pytest
 
 from mmbench import methods
 from mmbench.methods import Method, blocks, terms
+from mmbench.networks import Body
 from mmbench.plugins.discovery import discover, plugins_in
 from mmbench.protocol.settings import Training
 from mmbench.testing import faults
@@ -23,6 +24,8 @@ KNOWN = {
     *discover(),
     *(f"blocks.{name}" for name in dir(blocks)),
     *(f"terms.{name}" for name in dir(terms)),
+    *(f"batch.{name}" for name in dir(methods.Batch)),
+    *(f"network.body.{name}" for name in dir(Body)),
     *(
         "batch.step",
         "problem.steps",
