@@ -91,6 +91,14 @@ def test_the_table_and_the_plan_are_written(go, tmp_path):
         "leaks": {"overlaps": []},
         "trivial_baselines": ["majority"],
         "transductive": {},
+        "rows": {
+            "enc": {"family": "", "sees": ["labels (classification)"]},
+            "encssl": {
+                "family": "",
+                "sees": ["labels (classification)", "unlabelled images (classification)"],
+            },
+            "majority": {"family": "", "sees": ["labels"]},
+        },
         "metrics": [],
     }
 

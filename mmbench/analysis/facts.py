@@ -115,11 +115,16 @@ class RunRow:
 
 @dataclass(frozen=True)
 class RowCost:
-    """One row: what it learns, and what a finished run of it cost (mean seconds, largest memory in MB)."""
+    """One row: what it learns and sees, and what a finished run cost (mean seconds, largest memory in MB).
+
+    Family and what it sees are empty where the plan was made before they were recorded.
+    """
 
     row: str
     method: str
+    family: str
     tasks: str
+    sees: str
     runs: int
     parameters: float
     seconds: float
@@ -199,6 +204,7 @@ def row_costs(results: Results, runs: Iterable[RunRow]) -> tuple[RowCost, ...]:
     for run in runs:
         by_row.setdefault(run.row, []).append(run)
     methods = {run.label: run.method for run in results.runs}
+    known = results.report.get("rows", {})
     found = []
     for row, own in by_row.items():
         done = [run for run in own if run.state == "finished"]
@@ -207,6 +213,8 @@ def row_costs(results: Results, runs: Iterable[RunRow]) -> tuple[RowCost, ...]:
             RowCost(
                 row=row,
                 method=methods[row],
+                family=known.get(row, {}).get("family", ""),
+                sees=", ".join(known.get(row, {}).get("sees", ())),
                 tasks=" and ".join(learned),
                 runs=len(done),
                 parameters=_largest(run.parameters for run in done),

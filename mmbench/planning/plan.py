@@ -26,6 +26,7 @@ from mmbench.planning.methods import (
 )
 from mmbench.planning.subset_table import subset_table
 from mmbench.plugins.discovery import discover
+from mmbench.protocol.families import seen_by
 from mmbench.protocol.metrics import MAIN_METRIC, declared_json, metrics_of
 from mmbench.protocol.runs import MethodSummary, RunSpec, expand
 from mmbench.protocol.schema import Protocol
@@ -110,6 +111,22 @@ class Plan:
             for label in {**adapting, **trained}
         }
 
+    def _rows(self) -> dict[str, Any]:
+        """Return each row's family, and what its numbers rest on."""
+        backbones = {entry.label: self.protocol.backbone_of(entry) for entry in self.protocol.methods}
+        return {
+            label: {
+                "family": summary.family,
+                "sees": seen_by(
+                    summary.streams,
+                    trivial=summary.trivial,
+                    adapts=summary.transductive,
+                    pretrained=label in backbones and bool(backbones[label].pretrained),
+                ),
+            }
+            for label, summary in self.methods.items()
+        }
+
     def report(self) -> dict[str, Any]:
         """Return what was found out about the data and the methods, as JSON values for the store."""
         return {
@@ -118,6 +135,7 @@ class Plan:
             "parts": {task.value: dict(counts) for task, counts in self.parts.items()},
             "leaks": self.leaks.to_json(),
             "transductive": self._transductive(),
+            "rows": self._rows(),
             "metrics": declared_json(),
             "trivial_baselines": [label for label, summary in self.methods.items() if summary.trivial],
         }

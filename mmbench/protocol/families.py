@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Protocol
 
 from mmbench.protocol.vocabulary import Stream, Task
@@ -45,3 +46,32 @@ def family_of(method: type[Declared]) -> str:
     if not unlabeled:
         return "supervised"
     return "semi-supervised" if len(unlabeled) > 1 else f"semi-supervised-{unlabeled.pop().value}"
+
+
+def seen_by(
+    streams: Collection[Stream], *, trivial: bool = False, adapts: bool = False, pretrained: bool = False
+) -> list[str]:
+    """Return what a row's numbers rest on beside the network, in words.
+
+    Parameters
+    ----------
+    streams : collection of Stream
+        What its training consumes.
+    trivial : bool
+        Whether it is a constant predictor, which counts labels and sees no image.
+    adapts : bool
+        Whether it adapts to the images that it predicts.
+    pretrained : bool
+        Whether its network starts from the weights of another training.
+    """
+    if trivial:
+        return ["labels"]
+    found = ["pretrained weights"] * pretrained
+    labeled = [stream for stream in streams if stream.labeled]
+    source = [stream for stream in streams if not stream.labeled and not stream.target]
+    target = [stream for stream in streams if stream.target]
+    for group, words in ((labeled, "labels"), (source, "unlabelled images"), (target, "target images")):
+        tasks = sorted(stream.task.value for stream in group)
+        if tasks:
+            found.append(f"{words} ({' and '.join(tasks)})")
+    return found + ["the tested images"] * adapts

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mmbench.analysis.facts import RowCost
 from mmbench.analysis.frames import cell_row
 from mmbench.report.table import Table
 from mmbench.report.text import plain
@@ -41,6 +44,14 @@ def wide_frame(table: Table) -> pd.DataFrame:
             row |= {f"{head} {name}": getattr(entry, name) for name in table.numbers}
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def rows_frame(records: Iterable[RowCost]) -> pd.DataFrame:
+    """Return one row per row of the benchmark: what it learns, sees and costs."""
+    import pandas as pd
+
+    names = [field.name for field in fields(RowCost)]
+    return pd.DataFrame([asdict(record) for record in records], columns=names)
 
 
 def write_long_csv(frame: pd.DataFrame, path: Path, names: tuple[str, ...]) -> Path:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable
 
+from mmbench.analysis.facts import RowCost
 from mmbench.analysis.records import Primary
 from mmbench.report.answer import primary_texts
 from mmbench.report.table import (
@@ -45,6 +47,18 @@ def markdown_primary(records: Iterable[Primary], title: str) -> str:
     heads = ["metric", "domain", "A", "B", "A - B", "interval", "verdict", "at single budgets"]
     rows = [_row(heads), _rule(len(heads), left=4)]
     rows += [_row(map(markdown_text, primary_texts(record))) for record in records]
+    return _titled(title, rows)
+
+
+def markdown_rows(records: Iterable[RowCost], title: str) -> str:
+    """Return what each row sees and what a run of it costs."""
+    heads = ["row", "family", "sees", "parameters", "training, s", "memory, MB"]
+    rows = [_row(heads), _rule(len(heads), left=3)]
+    for record in records:
+        texts = (record.row, record.family, record.sees)
+        numbers = (record.parameters, record.train_seconds, record.peak_memory_mb)
+        shown = ["" if math.isnan(number) else f"{number:,.0f}" for number in numbers]
+        rows.append(_row([*map(markdown_text, texts), *shown]))
     return _titled(title, rows)
 
 

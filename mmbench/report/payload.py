@@ -303,7 +303,9 @@ def _rows(analysis: Analysis) -> list[Json]:
         {
             "row": plain(record.row),
             "method": record.method,
+            "family": record.family,
             "tasks": record.tasks,
+            "sees": record.sees,
             "runs": record.runs,
             "parameters": _json(record.parameters),
             "seconds": _json(record.seconds),

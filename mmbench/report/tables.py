@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from mmbench.analysis.analysis import Analysis
 from mmbench.files import write_bytes, write_text
-from mmbench.report.csv_files import csv_table, wide_frame, write_long_csv
+from mmbench.report.csv_files import csv_table, rows_frame, wide_frame, write_long_csv
 from mmbench.report.latex import latex_primary, latex_table
-from mmbench.report.markdown import markdown_primary, markdown_table
+from mmbench.report.markdown import markdown_primary, markdown_rows, markdown_table
 from mmbench.report.table import interval_table, spread_table
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ def write_tables(analysis: Analysis, folder: Path) -> list[Path]:
     list of Path
         ``main`` (intervals and marks; md, csv, tex), ``spread`` (mean and deviation over trainings; md,
         csv), ``primary`` (the comparisons with verdicts; md, csv, tex), ``estimates`` and ``comparisons``
-        (of every pair, exploratory; long; csv, parquet), ``ranks``, ``variance`` (csv), ``cases`` (one
-        line per training and case; csv, parquet).
+        (of every pair, exploratory; long; csv, parquet), ``ranks``, ``variance`` (csv), ``rows`` (what each
+        row sees and costs; md, csv), ``cases`` (one line per training and case; csv, parquet).
     """
     main, spread = interval_table(analysis), spread_table(analysis.matrix)
     primary = analysis.records.primary
@@ -51,6 +51,8 @@ def write_tables(analysis: Analysis, folder: Path) -> list[Path]:
         "primary.tex": latex_primary(primary, f"{title}; {_family(analysis)}"),
         "ranks.csv": csv_table(analysis.ranks),
         "variance.csv": csv_table(analysis.variance),
+        "rows.csv": csv_table(rows_frame(analysis.rows)),
+        "rows.md": markdown_rows(analysis.rows, f"{analysis.protocol.name}: what each row sees and costs"),
     }
     for name, text in texts.items():
         write_text(folder / name, text)

@@ -19,7 +19,7 @@ from mmbench.methods import (
 from mmbench.planning.methods import with_families
 from mmbench.planning.outline import outline
 from mmbench.plugins.discovery import discover
-from mmbench.protocol.families import FAMILIES, family_of
+from mmbench.protocol.families import FAMILIES, family_of, seen_by
 from mmbench.protocol.loading import parse_protocol
 
 TEXT = """
@@ -120,3 +120,25 @@ def test_a_familys_name_is_lower_case_words(tmp_path):
     )
     with pytest.raises(PluginError, match="family must be lower-case words joined by hyphens, not 'My Own'"):
         discover([tmp_path / "mine.py"])
+
+
+@pytest.mark.parametrize(
+    ("streams", "how", "words"),
+    [
+        (LABELED, {}, ["labels (classification and segmentation)"]),
+        (
+            LABELED | {UNLABELED_SEGMENTATION, UNLABELED_TARGET_SEGMENTATION},
+            {"pretrained": True, "adapts": True},
+            [
+                "pretrained weights",
+                "labels (classification and segmentation)",
+                "unlabelled images (segmentation)",
+                "target images (segmentation)",
+                "the tested images",
+            ],
+        ),
+        (set(), {"trivial": True}, ["labels"]),
+    ],
+)
+def test_what_a_row_sees_in_words(streams, how, words):
+    assert seen_by(streams, **how) == words

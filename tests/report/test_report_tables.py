@@ -1,11 +1,15 @@
 """The tables as files: layout by golden files, numbers by reading them back."""
 
+import math
 import shutil
 import subprocess
 
 import pandas as pd
 import pytest
 
+from mmbench.analysis.facts import RowCost
+from mmbench.report.csv_files import rows_frame
+from mmbench.report.markdown import markdown_rows
 from mmbench.report.tables import write_tables
 
 COMPILERS = [name for name in ("tectonic", "pdflatex", "lualatex") if shutil.which(name)]
@@ -63,3 +67,25 @@ def test_latex_compiles(tables):
     done = compile_latex(tables, ["main.tex", "primary.tex"])
     assert done.returncode == 0, done.stdout[-3000:]
     assert (tables / "paper.pdf").stat().st_size > 10_000
+
+
+def test_what_each_row_sees_and_costs():
+    record = RowCost(
+        row="a|b",
+        method="umtl",
+        family="supervised",
+        tasks="segmentation",
+        sees="labels",
+        runs=2,
+        parameters=30667.0,
+        seconds=3.0,
+        train_seconds=2.4,
+        evaluate_seconds=0.5,
+        peak_memory_mb=math.nan,
+    )
+    lines = markdown_rows([record], "two").splitlines()
+    assert lines[2] == "| row | family | sees | parameters | training, s | memory, MB |"
+    assert lines[4] == r"| a\|b | supervised | labels | 30,667 | 2 |  |"
+    frame = rows_frame([record])
+    assert list(frame.columns[:5]) == ["row", "method", "family", "tasks", "sees"]
+    assert frame.loc[0, "parameters"] == 30667
