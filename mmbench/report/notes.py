@@ -71,8 +71,8 @@ def recipe_sentence(protocol: Protocol) -> str:
     """Return in words whether all rows were trained with the same settings."""
     if protocol.recipe == "shared":
         return (
-            "Recipe shared: every row is trained with the protocol's settings, apart from what is part of its "
-            "method."
+            "Recipe shared: every row is trained with the protocol's settings, apart from what is part of "
+            "its method."
         )
     return "Recipe published: methods that declare settings in their publication are trained with those."
 
