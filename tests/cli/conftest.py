@@ -9,7 +9,6 @@ from mmbench.api import run_plan
 from mmbench.cli.main import app
 from mmbench.execution.devices import Placement
 from mmbench.execution.local import LocalExecutor
-from mmbench.running.tasks import Options
 from tests.execution import fake_work
 
 
@@ -54,7 +53,7 @@ def finished(tmp_path_factory):
     """A results folder with 8 finished runs and 2 failed ones, to be copied."""
     executor = LocalExecutor(["cpu", "cpu"], function="tests.execution.fake_work:record_but_enc_seed_0")
     folder = tmp_path_factory.mktemp("finished") / "results" / "tiny"
-    run_plan(fake_work.tiny_plan(), folder, Placement(("cpu",), 1), Options(report=False), executor=executor)
+    run_plan(fake_work.tiny_plan(), folder, Placement(("cpu",), 1), executor=executor)
     return folder
 
 
