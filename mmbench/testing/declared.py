@@ -94,7 +94,7 @@ def originality(subject: Subject) -> Iterator[str]:
     mine = subject.lively[1]
     for name, cls in _known().items():
         related = name in (subject.cls.name, subject.cls.trained_as) or cls.trained_as == subject.cls.name
-        if related or cls.tasks != subject.cls.tasks or cls.trivial:
+        if related or cls.tasks != subject.cls.tasks or cls.trivial or cls.training:
             continue
         if mine.predicts_otherwise(_known_trial(name, STEPS)):
             continue
