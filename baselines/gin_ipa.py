@@ -4,7 +4,7 @@ from itertools import pairwise
 
 from mmbench.baselines.umtl import UMTL
 
-from mmbench.methods import LABELED_CLASSIFICATION, LABELED_SEGMENTATION, register_method
+from mmbench.methods import LABELED_CLASSIFICATION, LABELED_SEGMENTATION, register_method, terms
 
 
 @register_method(
@@ -32,21 +32,15 @@ class GINIPA(UMTL):
         import torch
 
         labeled, segmented = batch[LABELED_CLASSIFICATION], batch[LABELED_SEGMENTATION]
-        looks = [self.looks(stream.images) for stream in (labeled, segmented)]
-        both = [
-            batch.replaced({LABELED_CLASSIFICATION: classes, LABELED_SEGMENTATION: masks})
-            for classes, masks in zip(*looks, strict=True)
-        ]
-        first, second = (super(GINIPA, self).losses(one) for one in both)
-        found = {name: (first[name] + second[name]) / 2 for name in first}
-        classes = [self.network.classify(images).float().softmax(1) for images in looks[0]]
-        masks = [self.network.segment(images).float().sigmoid() for images in looks[1]]
-        pixels = [torch.stack([mask, 1 - mask], 1) for mask in masks]
+        classes = [self.network.classify(look).float() for look in self.looks(labeled.images)]
+        masks = [self.network.segment(look).float() for look in self.looks(segmented.images)]
+        chances = [logits.sigmoid() for logits in masks]
         weight = self.hyperparameters.consistency_weight
         return {
-            **found,
-            "class_consistency": weight * divergence(*classes),
-            "mask_consistency": weight * divergence(*pixels),
+            "cross_entropy": sum(terms.cross_entropy(logits, labeled.labels) for logits in classes) / 2,
+            "dice": sum(self.weighted_dice(logits, segmented.masks) for logits in masks) / 2,
+            "class_consistency": weight * divergence(*(logits.softmax(1) for logits in classes)),
+            "mask_consistency": weight * divergence(*(torch.stack([p, 1 - p], 1) for p in chances)),
         }
 
     def looks(self, images):

@@ -2,7 +2,7 @@
 
 from mmbench.baselines.umtl import UMTL
 
-from mmbench.methods import LABELED_CLASSIFICATION, LABELED_SEGMENTATION, register_method
+from mmbench.methods import LABELED_CLASSIFICATION, LABELED_SEGMENTATION, register_method, terms
 
 SIDE = 16
 
@@ -51,6 +51,7 @@ class MTPSL(UMTL):
 
         classes, masks, body = batch[LABELED_CLASSIFICATION], batch[LABELED_SEGMENTATION], self.network.body
         of_classes, of_masks = body.encode(classes.images), body.encode(masks.images)
+        logits, mask_logits = body.classify(of_classes), body.decode(of_masks, None)
         known_class = one_hot(classes.labels, body.class_head.out_features).float()
         pairs = [
             (
@@ -70,7 +71,8 @@ class MTPSL(UMTL):
         )
         own = self.hyperparameters
         return {
-            **super().losses(batch),
+            "cross_entropy": terms.cross_entropy(logits, classes.labels),
+            "dice": self.weighted_dice(mask_logits, masks.masks),
             "task_consistency": own.consistency_weight * between,
             "feature_distance": own.feature_weight * to_features,
         }

@@ -38,6 +38,8 @@ def test_labels_of_one_task_meet_predictions_of_the_other():
             other = method.maps["mask"](masks[image : image + 1])[0].tolist()
             between += distance(one, other) / 4
             near += (distance(one, features) + distance(other, features)) / 4
+    for name, value in super(MTPSL, method).losses(batch).items():
+        assert found[name].item() == pytest.approx(value.item(), rel=1e-5)
     assert found["task_consistency"].item() == pytest.approx(2.0 * between, rel=1e-3)
     assert found["feature_distance"].item() == pytest.approx(0.5 * near, rel=1e-3)
 
