@@ -103,8 +103,9 @@ class LocalExecutor:
         """Yield events until every task has had exactly one ``Ending``.
 
         A worker that dies, or takes longer than a task's time limit, fails its run only; another takes its
-        place. Runs that another process is computing are waited for. Leaving the iterator early, by an
-        exception or by closing it, ends the workers.
+        place, and also the place of one whose run has failed: what the run left behind (a memory limit, a
+        broken CUDA context) must not fail the next. Runs that another process is computing are waited for.
+        Leaving the iterator early, by an exception or by closing it, ends the workers.
         """
         waiting, elsewhere = deque(tasks), deque[tuple[float, RunTask]]()
         try:
@@ -118,6 +119,8 @@ class LocalExecutor:
                         assert worker.task is not None
                         elsewhere.append((time.monotonic() + AGAIN, worker.task))
                     yield event
+                    if isinstance(event, Failed):
+                        _kill(worker.process)
                     if isinstance(event, Elsewhere | Ending):
                         self._feed(worker.number, waiting)
                 while elsewhere and elsewhere[0][0] <= time.monotonic():
@@ -138,8 +141,7 @@ class LocalExecutor:
         for worker in workers:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 worker.process.wait(max(0.0, end - time.monotonic()))
-            _signal_group(worker.process, signal.SIGKILL)
-            worker.process.wait()
+            _kill(worker.process)
 
     def _busy(self) -> list[_Worker]:
         return [worker for worker in self._workers.values() if worker.task is not None]
@@ -221,15 +223,13 @@ class LocalExecutor:
         try:
             code = worker.process.wait(GRACE)
         except subprocess.TimeoutExpired:
-            _signal_group(worker.process, signal.SIGKILL)
-            code = worker.process.wait()
+            code = _kill(worker.process)
         return self._end(worker, _cause(code))
 
     def _end(self, worker: _Worker, why: str) -> Failed:
         """End a worker and whatever it has started, and return the failure of its run."""
         assert worker.task is not None
-        _signal_group(worker.process, signal.SIGKILL)
-        worker.process.wait()
+        _kill(worker.process)
         seconds = time.monotonic() - worker.begin
         output, layer = _last_output(worker.task), layer_of(worker.phase)
         return Failed(worker.task.id, worker.number, why, output, seconds, layer=layer)
@@ -255,3 +255,9 @@ def _signal_group(process: subprocess.Popen[bytes], number: int) -> None:
     """Signal a worker and whatever it has started."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, number)
+
+
+def _kill(process: subprocess.Popen[bytes]) -> int:
+    """End a worker and whatever it has started at once, and return its exit code."""
+    _signal_group(process, signal.SIGKILL)
+    return process.wait()

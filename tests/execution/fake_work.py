@@ -149,6 +149,15 @@ def moody(task, on_progress):
     return said(Acc=1.0)
 
 
+def messy(task, on_progress):
+    """The first run puts its process out of order and fails; in such a process every other run fails."""
+    if (task.run.label, task.run.seed, task.run.budgets[Task.CLASSIFICATION]) == ("enc", 0, 4):
+        os.environ["OUT_OF_ORDER"] = "1"
+    if "OUT_OF_ORDER" in os.environ:
+        raise RuntimeError("device-side assert triggered")
+    return said(pid=os.getpid())
+
+
 def record(task, on_progress):
     """Write a record as real work does."""
     for step in range(3):

@@ -110,6 +110,14 @@ def test_a_worker_that_dies_fails_its_own_run_only(tasks, workers):
     assert "Segmentation fault" in tracebacks["encssl cla=4 subset=0 seed=0"]
 
 
+def test_what_a_failed_run_leaves_behind_does_not_fail_the_next(tasks):
+    events = list(executor("messy").run(tasks))
+    assert [event.id for event in events if isinstance(event, Failed)] == [tasks[0].id]
+    done = [event for event in events if isinstance(event, Finished)]
+    assert len(done) == len(tasks) - 1
+    assert len({event.outcome.headline["pid"] for event in done}) == 1, "a worker is replaced once"
+
+
 def test_work_that_cannot_be_imported_fails_every_run(tasks):
     events = list(LocalExecutor(function="no_such_module:execute").run(tasks[:3]))
     errors = [event.error for event in events if isinstance(event, Failed)]
