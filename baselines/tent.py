@@ -19,9 +19,9 @@ class Tent(UMTL):
 
     @classmethod
     def skip(cls, problem):
-        """Return that the paper's network has nothing to adapt, where it is asked for."""
-        if problem.backbone.name == "paper_unet":
-            return "paper_unet has no batch normalisation; take a backbone such as smp:unet/resnet18"
+        """Return that the published network has nothing to adapt, where it is asked for."""
+        if problem.backbone.name == "paper_unet" and problem.backbone.norm != "batch":
+            return "paper_unet has no batch normalisation; add norm: batch to it, or take smp:unet/resnet18"
         return None
 
     def begin_adaptation(self, task):

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mmbench.analysis.idle import idle_warnings
 from mmbench.analysis.records import CellEstimate
 from mmbench.analysis.results import Results
 from mmbench.analysis.rows import Budgets, Place
@@ -161,7 +162,12 @@ def facts_of(results: Results, estimates: Iterable[CellEstimate]) -> Facts:
         notes=tuple(results.report.get("notes", ())),
         test_queries=test_queries(protocol),
         environments=_environments(results),
-        warnings=(*_warnings(results), *_few_cases(counts.values()), *_oracle(protocol)),
+        warnings=(
+            *_warnings(results),
+            *_few_cases(counts.values()),
+            *_oracle(protocol),
+            *idle_warnings(results),
+        ),
     )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmbench.errors import StoreError
+from mmbench.files import digest_json
 from mmbench.protocol.metrics import declare_stored
 from mmbench.protocol.runs import RunSpec
 from mmbench.protocol.schema import MetricPolicy, Protocol
@@ -47,6 +48,8 @@ class RunFacts:
         Scores of the sources' validation parts at the end, and what they gained in the last tenth.
     loss_change : float
         The largest relative change of a loss term; NaN where it is not known.
+    idle_losses, unmoved : tuple of str
+        Loss terms that were 0 at every step, and networks that training did not change.
     """
 
     seconds: Mapping[str, float]
@@ -58,6 +61,8 @@ class RunFacts:
     validation: Mapping[str, float]
     last_gain: Mapping[str, float]
     loss_change: float
+    idle_losses: tuple[str, ...]
+    unmoved: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -161,7 +166,17 @@ class Results:
             validation={name: _number(value) for name, value in content["validation"].items()},
             last_gain={name: _number(value) for name, value in content["last_gain"].items()},
             loss_change=_number(content["loss_change"]),
+            idle_losses=tuple(content.get("idle_losses", ())),
+            unmoved=tuple(content.get("unmoved", ())),
         )
+
+    def predicted(self, id: str) -> dict[tuple[Task, str], str]:
+        """Return a digest of what a run predicts, by task and domain."""
+        found = {}
+        for spec in self.available[id]:
+            content = self._store.predictions.content(spec.predictions.id)
+            found[spec.predictions.task, spec.predictions.domain.domain] = digest_json(content["contents"])
+        return found
 
     def test_share(self, task: Task) -> float | None:
         """Return test cases per training case of a task's source; None where the plan does not say."""

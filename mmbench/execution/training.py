@@ -20,7 +20,7 @@ from mmbench.execution.memory import peak_mb
 from mmbench.execution.sources import domain_dataset, source_dataset
 from mmbench.files import DamagedFileError, digest_json
 from mmbench.methods.base import Method
-from mmbench.methods.persistence import load_method, save_method, weights_digest
+from mmbench.methods.persistence import load_method, module_digests, save_method, weights_digest
 from mmbench.plugins.discovery import cached_registry
 from mmbench.plugins.extensions import source_of
 from mmbench.provenance import engine_digest
@@ -32,7 +32,7 @@ from mmbench.store.upkeep import quarantine
 from mmbench.training.build import build_method
 from mmbench.training.checkpoint import Checkpoint
 from mmbench.training.loop import History, train
-from mmbench.training.monitoring import Monitor, last_gain, loss_change
+from mmbench.training.monitoring import Monitor, idle_losses, last_gain, loss_change
 from mmbench.training.selection import BestWeights, LastWeights, SelectionRule
 from mmbench.training.streams import StreamLoader, labeled_data, task_data
 
@@ -89,6 +89,7 @@ class RunTrainer:
         }
         method = self._build()
         method.start(labeled_data(data, method.streams))
+        begun = module_digests(method)
         loaded = time.perf_counter()
         history, rule, monitor = History(), self._selection_rule(), self._monitor()
         if not method.trivial:
@@ -118,7 +119,9 @@ class RunTrainer:
             "load": loaded - begin,
             "train": history.seconds if history.resumed_at else trained - loaded,
         }
-        self._write(method, history, rule, monitor, seconds)
+        ended = module_digests(method)
+        unmoved = [] if method.trivial else [name for name in begun if begun[name] == ended.get(name)]
+        self._write(method, history, rule, monitor, seconds, unmoved)
         return method
 
     def restore(self) -> Method:
@@ -228,6 +231,7 @@ class RunTrainer:
         rule: SelectionRule,
         monitor: Monitor,
         seconds: dict[str, float],
+        unmoved: list[str],
     ) -> None:
         run, keep = self.task.run, self.task.protocol.keep.weights
         last = history.losses[-1] if history.losses else {}
@@ -249,6 +253,8 @@ class RunTrainer:
             else {},
             last_gain=last_gain(scores) if scores else {},
             loss_change=loss_change(history.losses),
+            idle_losses=idle_losses(history.losses, method.log()),
+            unmoved=unmoved,
             last_losses={name: value for name, value in last.items() if name != "step"},
             method_source=self.source,
             distribution=self.registered.distribution,

@@ -128,14 +128,23 @@ def weights_digest(method: Method) -> str:
     structure = _encode(method, method.state(), "", state)
     return digest_json(
         {
-            "modules": {
-                name: _fingerprints(_tensors(method, name, module))
-                for name, module in method.modules().items()
-            },
+            "modules": _module_fingerprints(method),
             "state": _fingerprints(state),
             "structure": structure,
         }
     )
+
+
+def module_digests(method: Method) -> dict[str, str]:
+    """Return a digest of the weights and buffers of each of a method's modules, by attribute name.
+
+    It covers what :func:`weights_digest` covers.
+    """
+    return {name: digest_json(found) for name, found in _module_fingerprints(method).items()}
+
+
+def _module_fingerprints(method: Method) -> dict[str, Any]:
+    return {name: _fingerprints(_tensors(method, name, module)) for name, module in method.modules().items()}
 
 
 def _name(method: Method) -> str:

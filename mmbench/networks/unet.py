@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mmbench.networks.layers import NormalisedLeakyReLU, convolve, halve, like, resize, to_mask
+from mmbench.networks.layers import Dropout, NormalisedLeakyReLU, convolve, halve, like, resize, to_mask
 from mmbench.networks.multitask import Body
 from mmbench.protocol.schema import Backbone
 
@@ -33,6 +33,25 @@ class DoubleConvolution(nn.Sequential):
         return convolve(convolve(features, first, one), second, other)
 
 
+class BatchNormalised(nn.Sequential):
+    """[3x3 convolution, batch normalisation, LeakyReLU 0.2] twice, then dropout: Table 1 but for its norm."""
+
+    def __init__(self, in_channels: int, out_channels: int, dropout: float):
+        super().__init__(
+            nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False),
+            nn.BatchNorm2d(out_channels),
+            nn.LeakyReLU(LEAKY_SLOPE),
+            nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False),
+            nn.BatchNorm2d(out_channels),
+            nn.LeakyReLU(LEAKY_SLOPE),
+            Dropout(dropout),
+        )
+
+
+BLOCKS = {"instance": DoubleConvolution, "batch": BatchNormalised}
+"""What a backbone's ``norm`` builds the network of."""
+
+
 class PaperUNet(Body):
     """Encoder 1-16-32-64-128-256 with a classification head and a mask decoder.
 
@@ -42,7 +61,7 @@ class PaperUNet(Body):
     Parameters
     ----------
     backbone : Backbone
-        Width, depth and dropout.
+        Width, depth, dropout and norm.
     classify, segment : bool
         Which heads to build.
     num_classes : int
@@ -63,18 +82,17 @@ class PaperUNet(Body):
         bridge_channels: int,
     ):
         super().__init__()
+        block = BLOCKS[backbone.norm]
         widths = [max(1, round(BASE_CHANNELS * 2**level * backbone.width)) for level in range(backbone.depth)]
         self.encoder = nn.ModuleList(
-            DoubleConvolution(before, after, backbone.dropout)
+            block(before, after, backbone.dropout)
             for before, after in zip([1, *widths], widths, strict=False)
         )
         if classify:
             self.class_head = nn.Linear(widths[-1], num_classes)
         if segment:
             self.decoder = nn.ModuleList(
-                DoubleConvolution(
-                    below + skip + (bridge_channels if level == 0 else 0), skip, backbone.dropout
-                )
+                block(below + skip + (bridge_channels if level == 0 else 0), skip, backbone.dropout)
                 for level, (below, skip) in enumerate(zip(widths[:0:-1], widths[-2::-1], strict=True))
             )
             self.mask_head = nn.Conv2d(widths[0], num_structures, 1)

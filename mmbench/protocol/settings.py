@@ -26,6 +26,11 @@ class Backbone(Strict):
     """``paper_unet``: number of encoder blocks."""
     dropout: float = Field(default=0.25, ge=0, lt=1)
     """``paper_unet``: dropout rate after each block."""
+    norm: Literal["instance", "batch"] = Field(
+        default="instance", exclude_if=lambda value: value == "instance"
+    )
+    """``paper_unet``: ``instance`` normalisation without affine parameters, as published, or ``batch``
+    normalisation, which has what methods that adapt at test time need."""
     pretrained: Annotated[
         bool | Annotated[str, Field(pattern=r"^.+\.safetensors$", max_length=1000)],
         BeforeValidator(lambda value: True if value == "imagenet" else value),

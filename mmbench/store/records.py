@@ -113,6 +113,10 @@ class RunRecord(Made):
     losses."""
     last_losses: dict[str, Measured] = Field(default_factory=dict)
     """Loss terms of the last step, by name."""
+    idle_losses: list[str] = Field(default_factory=list)
+    """Loss terms that were 0 at every step."""
+    unmoved: list[str] = Field(default_factory=list)
+    """Networks, by attribute of the method, whose weights and buffers are those that training began with."""
     taken_from: str | None = None
     """The run whose weights these are, of a method that is trained in the same way; None where this one was
     trained. What is said of the training is then said of that run."""

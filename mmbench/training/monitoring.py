@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from mmbench.methods.base import Method
@@ -93,6 +93,21 @@ def loss_change(losses: Scores) -> float:
         if name != "step" and (before := _average(losses[:part], name)) == before
     ]
     return max(changes, default=math.nan)
+
+
+def idle_losses(losses: Scores, logged: Collection[str] = ()) -> list[str]:
+    """Return the loss terms that were 0 at every step of a training.
+
+    Parameters
+    ----------
+    losses : list of dict
+        One row per step: ``step``, the loss terms, and what else was logged.
+    logged : collection of str
+        Names of what is no loss term.
+    """
+    names = dict.fromkeys(name for row in losses for name in row)
+    terms = [name for name in names if name != "step" and name not in logged]
+    return [name for name in terms if all(row.get(name, 0.0) == 0.0 for row in losses)]
 
 
 def _average(rows: Scores, name: str) -> float:

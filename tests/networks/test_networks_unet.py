@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional
 
 from mmbench.networks import build_network
@@ -9,9 +10,9 @@ from mmbench.networks.layers import NormalisedLeakyReLU
 from mmbench.protocol.schema import Backbone
 
 
-def network(classify=True, segment=True, bridge="none", width=1.0, depth=5, dropout=0.25):
+def network(classify=True, segment=True, bridge="none", width=1.0, depth=5, dropout=0.25, norm="instance"):
     torch.manual_seed(0)
-    backbone = Backbone(width=width, depth=depth, dropout=dropout)
+    backbone = Backbone(width=width, depth=depth, dropout=dropout, norm=norm)
     return build_network(backbone, classify=classify, segment=segment, image_size=64, bridge=bridge)
 
 
@@ -80,6 +81,25 @@ def test_width_and_depth_scale_the_network():
     narrow = network(width=0.5, depth=3)
     assert [block[0].out_channels for block in narrow.body.encoder] == [8, 16, 32]
     assert narrow.segment(torch.zeros(1, 1, 32, 32)).shape == (1, 1, 32, 32)
+
+
+def test_batch_normalisation_takes_the_place_of_instance_normalisation():
+    net = network(width=0.5, depth=2, norm="batch").train()
+    (first, *_), x = net.body.encoder, torch.randn(3, 1, 16, 16)
+    expected = x
+    for convolution in (first[0], first[3]):
+        expected = functional.conv2d(expected, convolution.weight, padding=1)
+        mean, variance = expected.mean((0, 2, 3), keepdim=True), expected.var((0, 2, 3), False, keepdim=True)
+        expected = functional.leaky_relu((expected - mean) / (variance + 1e-5).sqrt(), 0.2)
+    first[-1].eval()  # no dropout
+    assert torch.allclose(first(x), expected, atol=1e-5)
+    norms = [module for module in net.modules() if isinstance(module, nn.BatchNorm2d)]
+    assert len(norms) == 2 * (2 + 1), "two in each block of encoder and decoder"
+
+
+def test_the_published_norm_is_no_part_of_a_runs_identity():
+    assert "norm" not in Backbone().model_dump(mode="json")
+    assert Backbone(norm="batch").model_dump(mode="json")["norm"] == "batch"
 
 
 def test_dropout_acts_in_training_and_not_in_evaluation():

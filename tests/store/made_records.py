@@ -3,9 +3,10 @@
 import numpy as np
 import pandas as pd
 
+from mmbench.files import digest_json
 from mmbench.protocol.runs import RunSpec
 from mmbench.protocol.schema import Backbone, MetricPolicy, Selection, Training
-from mmbench.protocol.specs import DomainDigest, predictions_of, scores_of
+from mmbench.protocol.specs import DomainDigest, PredictionsSpec, predictions_of, scores_of
 from mmbench.protocol.vocabulary import Task
 from mmbench.store.environment import capture
 from mmbench.store.layer import write_arrays, write_parquet
@@ -13,7 +14,7 @@ from mmbench.store.missing import PROBABILITY_CONTENT, mask_content
 from mmbench.store.records import GroundTruthRecord, PredictionsRecord, RunRecord, ScoresRecord
 from mmbench.store.store import CASES, LOSSES, MASKS, PROBABILITIES, VALIDATION
 
-PRODUCT, CONTENT, ENGINE = "e" * 64, "c" * 64, "f" * 64
+PRODUCT, ENGINE = "e" * 64, "f" * 64
 SOURCE = DomainDigest(domain="kermany", data="d" * 64, split="s" * 64, in_domain=True)
 OTHER = DomainDigest(domain="nih", data="e" * 64, split="t" * 64, part="all")
 DOMAINS = {task: [SOURCE, OTHER] for task in Task}
@@ -85,6 +86,11 @@ def make_cases(task: Task, count=4) -> pd.DataFrame:
     return cases.assign(label=label, probability=[0.1 * i for i in range(count)])
 
 
+def content_of(wanted: PredictionsSpec) -> str:
+    """Return a digest of what was predicted, another one for each run and domain."""
+    return digest_json(wanted.id)
+
+
 def put_scores(
     store,
     spec,
@@ -121,7 +127,7 @@ def put_scores(
         run=wanted.run,
         product=product,
         ground_truth=wanted.ground_truth,
-        contents={name: CONTENT},
+        contents={name: content_of(wanted)},
         probability_bits=bits if masks is not None else 0,
         engine=engines[0],
         **shared,
@@ -129,7 +135,7 @@ def put_scores(
     )
     if masks is not None and bits:
         predictions = predictions.model_copy(
-            update={"contents": {name: CONTENT, PROBABILITY_CONTENT: "b" * 64}}
+            update={"contents": {name: content_of(wanted), PROBABILITY_CONTENT: "b" * 64}}
         )
     store.predictions.write(
         predictions, lambda folder: _predictions(folder, cases, name, masks, bits), replace=replace
@@ -137,7 +143,7 @@ def put_scores(
     scores = ScoresRecord(
         id=spec.id,
         predictions=wanted.id,
-        scored=CONTENT,
+        scored=content_of(wanted),
         run=wanted.run,
         policy=spec.policy.of(wanted.task),
         metrics_version=spec.metrics,
