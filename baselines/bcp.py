@@ -1,9 +1,11 @@
 """Bidirectional copy-paste of labelled and unlabelled images."""
 
+from typing import Annotated
+
 from mmbench.baselines.enc import Enc
 from mmbench.baselines.umtl import UMTL
 
-from mmbench.methods import LABELED_SEGMENTATION, UNLABELED_SEGMENTATION, blocks, register_method
+from mmbench.methods import LABELED_SEGMENTATION, UNLABELED_SEGMENTATION, Range, blocks, register_method
 
 
 @register_method("bcp", reference="Bai et al. 2023, arXiv:2305.00673")
@@ -21,9 +23,9 @@ class BCP(UMTL):
     class Hyperparameters(UMTL.Hyperparameters):
         """Share of steps before the teacher; its decay and weight; the box's side by the image's."""
 
-        pretraining: float = 0.25
+        pretraining: Annotated[float, Range(0.1, 0.5)] = 0.25
         decay: float = 0.99
-        unlabeled_weight: float = 0.5
+        unlabeled_weight: Annotated[float, Range(0.05, 5, log=True)] = 0.5
         box: float = 2 / 3
 
     def build(self, problem):

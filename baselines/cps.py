@@ -1,6 +1,7 @@
 """Cross pseudo supervision: two networks teach each other masks."""
 
 from dataclasses import replace
+from typing import Annotated
 
 from mmbench.baselines.umtl import UMTL
 
@@ -8,6 +9,7 @@ from mmbench.methods import (
     LABELED_SEGMENTATION,
     SEGMENTATION,
     UNLABELED_SEGMENTATION,
+    Range,
     blocks,
     register_method,
 )
@@ -26,7 +28,7 @@ class CPS(UMTL):
     class Hyperparameters(UMTL.Hyperparameters):
         """Weight of the pseudo-masks, and the share of steps over which it ramps up."""
 
-        pseudo_mask_weight: float = 0.1
+        pseudo_mask_weight: Annotated[float, Range(0.01, 1, log=True)] = 0.1
         ramp: float = 0.4
 
     def build(self, problem):

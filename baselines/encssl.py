@@ -1,10 +1,13 @@
 """The publication's semi-supervised classifier: Enc with pseudo-labels."""
 
+from typing import Annotated
+
 from mmbench.methods import (
     CLASSIFICATION,
     LABELED_CLASSIFICATION,
     UNLABELED_CLASSIFICATION,
     NetworkMethod,
+    Range,
     Views,
     register_method,
     terms,
@@ -22,8 +25,8 @@ class EncSSL(NetworkMethod):
     class Hyperparameters(NetworkMethod.Hyperparameters):
         """Weight lambda of eq. 1 and the threshold t on the confidence."""
 
-        pseudo_label_weight: float = 0.25
-        confidence: float = 0.7
+        pseudo_label_weight: Annotated[float, Range(0.025, 2.5, log=True)] = 0.25
+        confidence: Annotated[float, Range(0.5, 0.99)] = 0.7
 
     def losses(self, batch):
         """Return CE(labelled) + lambda * CE(strong, argmax weak) where max weak >= t (eq. 1)."""

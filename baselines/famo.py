@@ -1,11 +1,14 @@
 """Weights by which the losses of the tasks fall at the same pace."""
 
+from typing import Annotated
+
 from mmbench.baselines.umtl import UMTL
 
 from mmbench.methods import (
     LABELED_CLASSIFICATION,
     LABELED_SEGMENTATION,
     Batch,
+    Range,
     StreamBatch,
     blocks,
     register_method,
@@ -26,7 +29,7 @@ class FAMO(UMTL):
     class Hyperparameters(UMTL.Hyperparameters):
         """Learning rate and decay of the weights' logits."""
 
-        weight_rate: float = 0.025
+        weight_rate: Annotated[float, Range(0.0025, 0.25, log=True)] = 0.025
         weight_decay: float = 0.001
 
     def build(self, problem):

@@ -1,6 +1,7 @@
 """Labelled images in the style of the targets: their low-frequency amplitudes."""
 
 import math
+from typing import Annotated
 
 from mmbench.baselines.umtl import UMTL
 
@@ -10,6 +11,7 @@ from mmbench.methods import (
     UNLABELED_TARGET_CLASSIFICATION,
     UNLABELED_TARGET_SEGMENTATION,
     Prediction,
+    Range,
     blocks,
     register_method,
 )
@@ -29,8 +31,8 @@ class FDA(UMTL):
     class Hyperparameters(UMTL.Hyperparameters):
         """Side of the replaced frequencies by the image's; weight of the entropy, and its power."""
 
-        beta: float = 0.01
-        entropy_weight: float = 0.005
+        beta: Annotated[float, Range(0.005, 0.1, log=True)] = 0.01
+        entropy_weight: Annotated[float, Range(0.0005, 0.05, log=True)] = 0.005
         power: float = 2.0
 
     def losses(self, batch):

@@ -1,8 +1,10 @@
 """Pseudo-labels of confident weak views for strong views."""
 
+from typing import Annotated
+
 from mmbench.baselines.umtl import UMTL
 
-from mmbench.methods import UNLABELED_CLASSIFICATION, Views, register_method
+from mmbench.methods import UNLABELED_CLASSIFICATION, Range, Views, register_method
 
 
 @register_method("fixmatch", reference="Sohn et al. 2020, arXiv:2001.07685")
@@ -23,8 +25,8 @@ class FixMatch(UMTL):
     class Hyperparameters(UMTL.Hyperparameters):
         """Weight of the pseudo-labels, and the threshold on their confidence."""
 
-        pseudo_label_weight: float = 1.0
-        confidence: float = 0.95
+        pseudo_label_weight: Annotated[float, Range(0.1, 10, log=True)] = 1.0
+        confidence: Annotated[float, Range(0.5, 0.99)] = 0.95
 
     def losses(self, batch):
         """Return UMTL's, and those of the pseudo-labels."""

@@ -1,9 +1,11 @@
 """Thresholds that follow the confidence of the predictions, and fairness between classes."""
 
+from typing import Annotated
+
 from mmbench.baselines.fixmatch import FixMatch
 from mmbench.baselines.umtl import UMTL
 
-from mmbench.methods import blocks, register_method
+from mmbench.methods import Range, blocks, register_method
 
 
 @register_method("freematch", reference="Wang et al. 2023, arXiv:2205.07246")
@@ -16,8 +18,8 @@ class FreeMatch(FixMatch):
     class Hyperparameters(UMTL.Hyperparameters):
         """Weights of pseudo-labels and of fairness, and the decay of the averages."""
 
-        pseudo_label_weight: float = 1.0
-        fairness_weight: float = 0.001
+        pseudo_label_weight: Annotated[float, Range(0.1, 10, log=True)] = 1.0
+        fairness_weight: Annotated[float, Range(0.0001, 0.1, log=True)] = 0.001
         decay: float = 0.999
 
     def build(self, problem):

@@ -1,10 +1,11 @@
 """Random shallow networks change how images look; predictions stay."""
 
 from itertools import pairwise
+from typing import Annotated
 
 from mmbench.baselines.umtl import UMTL
 
-from mmbench.methods import LABELED_CLASSIFICATION, LABELED_SEGMENTATION, register_method, terms
+from mmbench.methods import LABELED_CLASSIFICATION, LABELED_SEGMENTATION, Range, register_method, terms
 
 
 @register_method(
@@ -22,7 +23,7 @@ class GINIPA(UMTL):
     class Hyperparameters(UMTL.Hyperparameters):
         """Weight of consistency; layers and channels of the random network; knots of the map on a side."""
 
-        consistency_weight: float = 10.0
+        consistency_weight: Annotated[float, Range(0.1, 100, log=True)] = 10.0
         layers: int = 4
         channels: int = 2
         knots: int = 4

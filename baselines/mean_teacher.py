@@ -1,8 +1,17 @@
 """Consistency with an averaged teacher, for both tasks."""
 
+from typing import Annotated
+
 from mmbench.baselines.umtl import UMTL
 
-from mmbench.methods import UNLABELED_CLASSIFICATION, UNLABELED_SEGMENTATION, Views, blocks, register_method
+from mmbench.methods import (
+    UNLABELED_CLASSIFICATION,
+    UNLABELED_SEGMENTATION,
+    Range,
+    Views,
+    blocks,
+    register_method,
+)
 
 
 @register_method("mean_teacher", reference="Tarvainen and Valpola 2017, arXiv:1703.01780")
@@ -16,7 +25,7 @@ class MeanTeacher(UMTL):
         """Decay of the average; weight of consistency, and the share of steps over which it ramps up."""
 
         decay: float = 0.99
-        consistency_weight: float = 0.1
+        consistency_weight: Annotated[float, Range(0.01, 10, log=True)] = 0.1
         ramp: float = 0.4
 
     def build(self, problem):

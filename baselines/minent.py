@@ -1,11 +1,14 @@
 """Unsupervised domain adaptation: less entropy on unlabelled images of the targets."""
 
+from typing import Annotated
+
 from mmbench.baselines.umtl import UMTL
 
 from mmbench.methods import (
     UNLABELED_TARGET_CLASSIFICATION,
     UNLABELED_TARGET_SEGMENTATION,
     Prediction,
+    Range,
     blocks,
     register_method,
 )
@@ -20,7 +23,7 @@ class MinEnt(UMTL):
     class Hyperparameters(UMTL.Hyperparameters):
         """Weight of the entropies, in nats."""
 
-        entropy_weight: float = 0.001
+        entropy_weight: Annotated[float, Range(0.0001, 0.1, log=True)] = 0.001
 
     def losses(self, batch):
         """Return UMTL's, and the weighted mean entropies of both tasks on target images."""

@@ -1,9 +1,11 @@
 """Guessed and sharpened labels, mixed with the given ones."""
 
+from typing import Annotated
+
 from mmbench.baselines.umtl import UMTL
 from mmbench.baselines.unet import UNet
 
-from mmbench.methods import LABELED_CLASSIFICATION, UNLABELED_CLASSIFICATION, Views, register_method
+from mmbench.methods import LABELED_CLASSIFICATION, UNLABELED_CLASSIFICATION, Range, Views, register_method
 
 
 @register_method("mixmatch", reference="Berthelot et al. 2019, arXiv:1905.02249")
@@ -21,8 +23,8 @@ class MixMatch(UMTL):
         """Temperature of sharpening, parameter of MixUp's Beta distribution, weight of guessed labels."""
 
         temperature: float = 0.5
-        alpha: float = 0.75
-        guess_weight: float = 75.0
+        alpha: Annotated[float, Range(0.1, 1)] = 0.75
+        guess_weight: Annotated[float, Range(1, 100, log=True)] = 75.0
 
     def build(self, problem):
         """Make the network."""

@@ -1,10 +1,11 @@
 """Feature statistics mixed between images."""
 
 from functools import partial
+from typing import Annotated
 
 from mmbench.baselines.umtl import UMTL
 
-from mmbench.methods import register_method
+from mmbench.methods import Range, register_method
 
 
 @register_method("mixstyle", reference="Zhou et al. 2021, arXiv:2104.02008")
@@ -20,8 +21,8 @@ class MixStyle(UMTL):
     class Hyperparameters(UMTL.Hyperparameters):
         """Chance that a batch is mixed, and the parameter of the shares' Beta distribution."""
 
-        probability: float = 0.5
-        alpha: float = 0.1
+        probability: Annotated[float, Range(0.1, 1)] = 0.5
+        alpha: Annotated[float, Range(0.05, 1, log=True)] = 0.1
 
     def build(self, problem):
         """Make the network; its second and third stages, ResNet's first two blocks, are mixed."""

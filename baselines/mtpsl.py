@@ -1,8 +1,10 @@
 """Consistency between the tasks, of images that are labelled for one of them."""
 
+from typing import Annotated
+
 from mmbench.baselines.umtl import UMTL
 
-from mmbench.methods import LABELED_CLASSIFICATION, LABELED_SEGMENTATION, register_method, terms
+from mmbench.methods import LABELED_CLASSIFICATION, LABELED_SEGMENTATION, Range, register_method, terms
 
 SIDE = 16
 
@@ -21,7 +23,7 @@ class MTPSL(UMTL):
     class Hyperparameters(UMTL.Hyperparameters):
         """Weights of consistency and of closeness to the features."""
 
-        consistency_weight: float = 2.0
+        consistency_weight: Annotated[float, Range(0.02, 20, log=True)] = 2.0
         feature_weight: float = 0.5
 
     def build(self, problem):

@@ -1,9 +1,11 @@
 """MultiMix (Haque, Imran, Wang, Terzopoulos: ISBI 2021; MELBA 2021:011)."""
 
+from typing import Annotated
+
 from mmbench.baselines.encssl import EncSSL
 from mmbench.baselines.umtl_ssl_s import UMTLSSLS
 
-from mmbench.methods import LABELED_SEGMENTATION, UNLABELED_SEGMENTATION, register_method, terms
+from mmbench.methods import LABELED_SEGMENTATION, UNLABELED_SEGMENTATION, Range, register_method, terms
 
 
 @register_method("multimix", reference="Haque et al., ISBI 2021 and MELBA 2021:011")
@@ -19,7 +21,7 @@ class MultiMix(UMTLSSLS):
         """
 
         segmentation_kl: terms.SegmentationKL = "bernoulli"
-        segmentation_kl_weight: float = 0.01
+        segmentation_kl_weight: Annotated[float, Range(0.0001, 1, log=True)] = 0.01
 
     def losses(self, batch):
         """Return UMTL-SSL-S's terms + beta * KL(labelled || unlabelled) (eq. 2)."""

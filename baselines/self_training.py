@@ -1,8 +1,10 @@
 """Self-training: the half-trained network labels what has no label, once."""
 
+from typing import Annotated
+
 from mmbench.baselines.umtl import UMTL
 
-from mmbench.methods import UNLABELED_CLASSIFICATION, UNLABELED_SEGMENTATION, register_method, terms
+from mmbench.methods import UNLABELED_CLASSIFICATION, UNLABELED_SEGMENTATION, Range, register_method, terms
 
 
 @register_method("self_training", reference="Lee 2013 (ICML workshop); Xie et al. 2020, arXiv:1911.04252")
@@ -15,8 +17,8 @@ class SelfTraining(UMTL):
         """When the labels are made, as a part of the training; threshold on confidence; their weight."""
 
         labeled_part: float = 0.5
-        confidence: float = 0.9
-        pseudo_label_weight: float = 1.0
+        confidence: Annotated[float, Range(0.5, 0.99)] = 0.9
+        pseudo_label_weight: Annotated[float, Range(0.1, 10, log=True)] = 1.0
 
     classes = masks = None
 

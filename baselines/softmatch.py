@@ -1,11 +1,11 @@
 """Every pseudo-label counts, by how sure it is among all."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from mmbench.baselines.fixmatch import FixMatch
 from mmbench.baselines.umtl import UMTL
 
-from mmbench.methods import blocks, register_method
+from mmbench.methods import Range, blocks, register_method
 
 
 @register_method("softmatch", reference="Chen et al. 2023, arXiv:2301.10921")
@@ -20,7 +20,7 @@ class SoftMatch(FixMatch):
     class Hyperparameters(UMTL.Hyperparameters):
         """Weight of the pseudo-labels; what predictions are aligned to; width and decay of the averages."""
 
-        pseudo_label_weight: float = 1.0
+        pseudo_label_weight: Annotated[float, Range(0.1, 10, log=True)] = 1.0
         alignment: Literal["labels", "uniform"] = "labels"
         deviations: float = 2.0
         decay: float = 0.999

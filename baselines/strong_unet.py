@@ -1,9 +1,19 @@
 """What a tuned U-Net does at this size: augmentation, deep supervision, Dice + CE, mirrored predictions."""
 
+from typing import Annotated
+
 from mmbench.baselines.enc import Enc
 from mmbench.baselines.umtl import UMTL
 
-from mmbench.methods import CLASSIFICATION, LABELED_SEGMENTATION, Prediction, blocks, register_method, terms
+from mmbench.methods import (
+    CLASSIFICATION,
+    LABELED_SEGMENTATION,
+    Prediction,
+    Range,
+    blocks,
+    register_method,
+    terms,
+)
 
 
 @register_method("strong_unet", reference="Isensee et al. 2021, doi:10.1038/s41592-020-01008-z (nnU-Net)")
@@ -24,7 +34,7 @@ class StrongUNet(UMTL):
     class Hyperparameters(UMTL.Hyperparameters):
         """Largest rotation in degrees, and whether deep supervision and mirrored predictions are used."""
 
-        rotation: float = 30.0
+        rotation: Annotated[float, Range(0, 60)] = 30.0
         deep_supervision: bool = True
         mirror: bool = True
 

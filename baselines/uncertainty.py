@@ -1,8 +1,10 @@
 """Weights of the tasks by learned uncertainty."""
 
+from typing import Annotated
+
 from mmbench.baselines.umtl import UMTL
 
-from mmbench.methods import register_method
+from mmbench.methods import Range, register_method
 
 
 @register_method("uncertainty", reference="Kendall et al. 2018, arXiv:1705.07115")
@@ -14,7 +16,7 @@ class Uncertainty(UMTL):
     class Hyperparameters(UMTL.Hyperparameters):
         """What the log variances start from."""
 
-        log_variance: float = -0.5
+        log_variance: Annotated[float, Range(-2, 1)] = -0.5
 
     def build(self, problem):
         """Make the network, and a log variance for each loss."""

@@ -1,6 +1,8 @@
 """The publication's segmentation-only baseline."""
 
-from mmbench.methods import LABELED_SEGMENTATION, SEGMENTATION, NetworkMethod, register_method, terms
+from typing import Annotated
+
+from mmbench.methods import LABELED_SEGMENTATION, SEGMENTATION, NetworkMethod, Range, register_method, terms
 
 
 @register_method("unet", reference="Ronneberger et al. 2015, as in Haque et al. 2021")
@@ -13,7 +15,7 @@ class UNet(NetworkMethod):
     class Hyperparameters(NetworkMethod.Hyperparameters):
         """Weight of the Dice loss: alpha of eq. 2."""
 
-        dice_weight: float = 5.0
+        dice_weight: Annotated[float, Range(0.5, 50, log=True)] = 5.0
 
     def losses(self, batch):
         """Return alpha * Dice(labelled)."""

@@ -1,8 +1,10 @@
 """Pseudo-masks of weak views for strong views, CutMix, and perturbed features."""
 
+from typing import Annotated
+
 from mmbench.baselines.umtl import UMTL
 
-from mmbench.methods import UNLABELED_SEGMENTATION, Views, register_method
+from mmbench.methods import UNLABELED_SEGMENTATION, Range, Views, register_method
 
 
 @register_method("unimatch", reference="Yang et al. 2023, arXiv:2208.09910")
@@ -19,8 +21,8 @@ class UniMatch(UMTL):
     class Hyperparameters(UMTL.Hyperparameters):
         """Threshold on a pixel's confidence, rate of dropped feature channels, and the terms' weights."""
 
-        confidence: float = 0.95
-        feature_dropout: float = 0.5
+        confidence: Annotated[float, Range(0.5, 0.99)] = 0.95
+        feature_dropout: Annotated[float, Range(0, 0.9)] = 0.5
         strong_weight: float = 0.25
         feature_weight: float = 0.5
 

@@ -18,7 +18,8 @@ from mmbench.protocol.loading import load_protocol, naming_lines
 from mmbench.protocol.schema import Protocol
 from mmbench.running.events import Listener, Preparing, RunEvent
 from mmbench.running.summary import RunSummary, summarise
-from mmbench.running.tasks import Options, carry_out
+from mmbench.running.tasks import Followed, Options, carry_out
+from mmbench.running.tuning import carry_out_tuning
 from mmbench.running.until_decided import carry_out_until_decided, with_design
 from mmbench.store.records import LayerName
 from mmbench.store.store import ResultStore
@@ -157,11 +158,16 @@ def run_plan(
     tell, options = listener or _ignore, options or Options()
     store = ResultStore(results.resolve())
     runner = make_executor(executor, workers) if isinstance(executor, str) else executor
-    if plan.protocol.sequential is None:
+    plan, trials, tried = carry_out_tuning(plan, store, workers, options, runner, tell)
+    looks = None
+    if trials is not None:  # time was over before every row was tuned
+        work, followed = trials, Followed()
+    elif plan.protocol.sequential is None:
         work, followed = carry_out(plan, store, workers, options, runner, tell)
-        return summarise(plan, store, work, followed, options, begin)
-    stage, work, followed, looks = carry_out_until_decided(plan, store, workers, options, runner, tell)
-    found = summarise(stage, store, work, followed, options, begin)
+    else:
+        plan, work, followed, looks = carry_out_until_decided(plan, store, workers, options, runner, tell)
+    followed.add(tried)
+    found = summarise(plan, store, work, followed, options, begin)
     # What an earlier stage made is not found by a later one.
     cached = tuple(id for id in found.cached if id not in followed.outcomes)
     return replace(found, cached=cached, looks=looks)

@@ -25,6 +25,7 @@ from mmbench.analysis.results import Results, read_results
 from mmbench.analysis.rows import Cell
 from mmbench.analysis.scored import grids_of, score
 from mmbench.analysis.sequential import with_looks
+from mmbench.analysis.tuning import TuningRow, tuning_of
 from mmbench.analysis.variance import variance_parts
 from mmbench.errors import StoreError
 from mmbench.protocol.metrics import Metric, declared, metrics_of
@@ -87,6 +88,8 @@ class Analysis(Frames):
         One per row: tasks, parameters, time and memory.
     runs : tuple of RunRow
         One per planned run.
+    tuning : tuple of TuningRow
+        What tuning chose; empty where there was none.
     records : Records
         What the frames are made of.
     scores : DataFrame
@@ -100,6 +103,7 @@ class Analysis(Frames):
     convergence: tuple[Convergence, ...]
     rows: tuple[RowCost, ...]
     runs: tuple[RunRow, ...]
+    tuning: tuple[TuningRow, ...]
     records: Records
     scores: pd.DataFrame
 
@@ -144,6 +148,7 @@ def analyse(results: Results | Path) -> Analysis | None:
         convergence=tuple(convergence_of(results)),
         rows=row_costs(results, runs),
         runs=runs,
+        tuning=tuning_of(results),
         records=records,
         scores=results.scores,
     )

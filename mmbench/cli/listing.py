@@ -168,8 +168,17 @@ def _show_method(entry: dict[str, Any]) -> None:
     table.add_row("reference", entry["reference"] or "-")
     table.add_row("file", entry["origin"])
     for name, value in entry["hyperparameters"].items():
-        table.add_row(name, str(value))
+        table.add_row(name, f"{value}{_space(entry['search'].get(name))}")
     print_table(out, table)
+
+
+def _space(space: dict[str, Any] | None) -> str:
+    """Return what a hyper-parameter may be tuned over, in words."""
+    if space is None:
+        return ""
+    if "values" in space:
+        return f" (tuned over {', '.join(map(str, space['values']))})"
+    return f" (tuned over {space['low']:g} to {space['high']:g}{', log' if space['log'] else ''})"
 
 
 def _show_datasets(found: list[dict[str, Any]]) -> None:

@@ -18,7 +18,7 @@ from mmbench.cli.output import duration, is_live, shown
 from mmbench.execution.executor import Elsewhere, Ending, Failed, Finished, Found, Progress, Started
 from mmbench.planning.work import Work
 from mmbench.report.looks import look_lines
-from mmbench.running.events import Looked, Planned, Preparing, RunEvent
+from mmbench.running.events import Chosen, Looked, Planned, Preparing, RunEvent
 from mmbench.text import plural
 
 ETA_AFTER = 2.0
@@ -93,14 +93,16 @@ class RunDisplay:
                 self._preparing = name
             case Planned():
                 self._preparing = None
-                self._begin = time.monotonic()
+                self._begin, self._ended, self._cost_ended = time.monotonic(), 0, 0.0
                 self._descriptions = {run.id: run.describe() for run in event.work.pending}
                 self._costs = {run.id: event.work.costs[run.id] for run in event.work.pending}
                 self._introduce(event)
             case Looked(looks=looks):
                 for line in look_lines(looks):
                     self._say(line, "bold" if line.startswith("look") else None)
-                self._ended, self._cost_ended = 0, 0.0
+            case Chosen(tuned=tuned):
+                for one in tuned:
+                    self._say(f"tuned   {one.text}")
             case Started(id=id, worker=worker):
                 self._running[worker] = _Running(id)
             case Progress(id=id, worker=worker):
@@ -114,6 +116,10 @@ class RunDisplay:
     def _introduce(self, planned: Planned) -> None:
         plan, work = planned.plan, planned.work
         workers = f", {planned.workers}" if work.pending else ""
+        if any(run.trial is not None for run in plan.runs):
+            count = f"{plural(len(plan.runs), 'trial')}, {len(work.pending)} of them to train"
+            self._say(f"{plan.protocol.name}: tuning, {count}{workers}", "bold")
+            return
         self._say(f"{plan.protocol.name}: {plural(len(work.chosen), 'run')}{workers}", "bold")
         for note in planned.notes:
             self._say(f"note    {note}", "yellow")

@@ -35,8 +35,27 @@ def label_order(dataset: Dataset, task: Task, *, seed: int, subset: int) -> np.n
     ndarray
         int64: all usable rows of the training part.
     """
-    rows = dataset.rows("train", task)
     random = generator(seed, "labelled subset", dataset.roster_digest, task.value, subset)
+    return _in_proportion(dataset, task, dataset.rows("train", task), random)
+
+
+def validation_rows(dataset: Dataset, task: Task, count: int, *, seed: int, subset: int) -> np.ndarray:
+    """Return some rows of the validation part, in ascending order: all of them, or the classes in proportion.
+
+    Parameters
+    ----------
+    dataset, task, seed, subset
+        As for :func:`label_order`.
+    count : int
+        How many rows; all where there are no more.
+    """
+    random = generator(seed, "validation subset", dataset.roster_digest, task.value, subset)
+    rows = dataset.rows("validation", task)
+    return np.sort(_in_proportion(dataset, task, rows, random)[:count])
+
+
+def _in_proportion(dataset: Dataset, task: Task, rows: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Return rows in an order of which every prefix has the classes in proportion."""
     # Ranks cover every group of the dataset, so that a case's place does not depend on the split of others.
     groups, group = np.unique(dataset.cases["group"].to_numpy(), return_inverse=True)
     group_rank = random.permutation(len(groups))[group][rows]

@@ -23,11 +23,17 @@ THRESHOLD = 0.5
 
 @dataclass(frozen=True)
 class ValidationPart:
-    """The cases of a part of a domain that a task can use."""
+    """The cases of a part of a domain that a task can use, or those of ``chosen`` rows."""
 
     dataset: Dataset
     part: str
     task: Task
+    chosen: np.ndarray | None = None
+
+    @property
+    def rows(self) -> np.ndarray:
+        """Their rows of the dataset."""
+        return self.dataset.rows(self.part, self.task) if self.chosen is None else self.chosen
 
 
 def main_scores(
@@ -78,7 +84,7 @@ def _predicted(
     method: Method, where: ValidationPart, device: torch.device, precision: str
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the rows of a part and the method's probabilities for them."""
-    rows = where.dataset.rows(where.part, where.task)
+    rows = where.rows
     images = where.dataset.images[rows]
     found = predict(method, images, where.task, device=device, precision=precision)
     check_outputs(method, found, where.task, where.dataset)

@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 import torch
 
+from mmbench.data.subsets import validation_rows
 from mmbench.errors import StoreError
 from mmbench.evaluation.validation import ValidationPart, main_scores, primary_scores
 from mmbench.execution.executor import RunTask
@@ -23,6 +24,7 @@ from mmbench.methods.base import Method
 from mmbench.methods.persistence import load_method, module_digests, save_method, weights_digest
 from mmbench.plugins.discovery import cached_registry
 from mmbench.plugins.extensions import source_of
+from mmbench.protocol.vocabulary import Task
 from mmbench.provenance import engine_digest
 from mmbench.store.environment import capture
 from mmbench.store.layer import fix_hint, write_parquet
@@ -201,16 +203,24 @@ class RunTrainer:
 
     def _monitor(self) -> Monitor:
         """Return what validates on the way; where a source has no validation part, its task is left out."""
-        training = self.task.run.training
-        parts = [each for each in self._validation_parts() if len(each.dataset.rows(each.part, each.task))]
+        training, trial = self.task.run.training, self.task.run.trial
+        parts = [part for part in self._validation_parts() if len(part.rows)]
         scorer = partial(primary_scores, parts=parts, device=self.device, precision=training.precision)
-        return Monitor(scorer, training.steps, training.validations if parts else 0, training.stop)
+        count = training.validations if parts else 0
+        if trial is not None:
+            return Monitor(scorer, training.steps, count, training.stop, trial.ended)
+        return Monitor(scorer, training.steps, count, training.stop)
 
     def _validation_parts(self) -> list[ValidationPart]:
-        return [
-            ValidationPart(source_dataset(self.task, kind), "validation", kind)
-            for kind in self.task.run.budgets
-        ]
+        return [self._validation_part(kind) for kind in self.task.run.budgets]
+
+    def _validation_part(self, kind: Task) -> ValidationPart:
+        run, dataset = self.task.run, source_dataset(self.task, kind)
+        if run.trial is None:
+            return ValidationPart(dataset, "validation", kind)
+        count = run.trial.validation[kind]
+        chosen = validation_rows(dataset, kind, count, seed=run.protocol_seed, subset=run.subset)
+        return ValidationPart(dataset, "validation", kind, chosen)
 
     def _resuming(self, go: Callable[..., History]) -> History:
         """Train from the checkpoint; from the first step where it is damaged."""
@@ -233,7 +243,7 @@ class RunTrainer:
         seconds: dict[str, float],
         unmoved: list[str],
     ) -> None:
-        run, keep = self.task.run, self.task.protocol.keep.weights
+        run, keep = self.task.run, self.task.protocol.keep.weights and self.task.run.trial is None
         last = history.losses[-1] if history.losses else {}
         scores = monitor.scores
         halved = 0 < history.micro_batch < run.training.batch_size

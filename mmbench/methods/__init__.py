@@ -23,6 +23,7 @@ from mmbench.methods.base import (
 from mmbench.methods.batch import Batch, CutMix, Pool, StreamBatch, Views
 from mmbench.methods.network import BridgeHyperparameters, NetworkMethod
 from mmbench.plugins.registry import register_method
+from mmbench.protocol.search import Choice, Range
 
 __all__ = [
     "CLASSIFICATION",
@@ -36,6 +37,7 @@ __all__ = [
     "Adaptation",
     "Batch",
     "BridgeHyperparameters",
+    "Choice",
     "CutMix",
     "Hyperparameters",
     "LabeledData",
@@ -44,6 +46,7 @@ __all__ = [
     "Pool",
     "Prediction",
     "Problem",
+    "Range",
     "StreamBatch",
     "Views",
     "blocks",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from mmbench.errors import UserError
 from mmbench.planning.cost import run_cost
 from mmbench.planning.noise import ASSUMED, measured_noise
 from mmbench.planning.plan import Plan
+from mmbench.planning.tuning import Search, searches
 from mmbench.planning.work import Request, take_stock
 from mmbench.protocol.metrics import MAIN_METRIC, METRICS
 from mmbench.protocol.runs import RunSpec
@@ -133,6 +134,9 @@ def outlook(plan: Plan, results: Path, workers: int) -> Outlook:
     rate, timed_by = _seconds_per_cost(plan, store)
     seconds = rate * sum(work.costs[run.id] for run in plan.runs if work.missing[run.id]) / workers
     per_seed = rate * sum(_whole_cost(plan, run) for run in plan.runs) / workers / protocol.most_seeds
+    wanted = searches(plan)
+    tuning = protocol.tune.trials if protocol.tune is not None else 0
+    seconds += rate * sum(tuning * _trial_cost(plan, search.run) for search in wanted) / workers
     if not any(work.missing.values()):
         seconds, timed_by = 0.0, "everything is recorded"
     trainings = protocol.trainings
@@ -158,8 +162,24 @@ def outlook(plan: Plan, results: Path, workers: int) -> Outlook:
         },
         pairs_searched=len(overlaps),
         warnings=_warnings(plan, trainings),
-        notes=list(plan.notes),
+        notes=[*plan.notes, *_tuning_notes(wanted, tuning)],
     )
+
+
+def _trial_cost(plan: Plan, run: RunSpec) -> float:
+    """Return the cost of a trial of tuning that is not pruned."""
+    return run_cost(
+        run, plan.methods[run.label], validated={task: plan.validated(task) for task in run.budgets}
+    )
+
+
+def _tuning_notes(wanted: Sequence[Search], trials: int) -> list[str]:
+    if not wanted:
+        return []
+    return [
+        f"tuning comes first: {trials} trials for each of {len(wanted)} rows and pairs of label budgets, at "
+        f"most {trials * len(wanted)} further trainings, whether or not they are there"
+    ]
 
 
 def family_size(plan: Plan) -> int:

@@ -33,6 +33,7 @@ from mmbench.protocol.schema import Protocol
 from mmbench.protocol.settings import Backbone
 from mmbench.protocol.specs import DomainDigest, ScoresSpec, predictions_of, scores_of
 from mmbench.protocol.vocabulary import Task
+from mmbench.store.tuned import Tuned
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,8 @@ class Plan:
         Where real data are.
     plugins : tuple of Path
         Method files named by the user.
+    tuning : tuple of Tuned
+        What tuning has found, if there was any.
     """
 
     protocol: Protocol
@@ -82,9 +85,12 @@ class Plan:
     sources: Mapping[Task, Dataset] = field(default_factory=dict)
     data_root: Path | None = None
     plugins: tuple[Path, ...] = ()
+    tuning: tuple[Tuned, ...] = ()
 
     def scores(self, run: RunSpec) -> list[ScoresSpec]:
-        """Return the scores, and with them the predictions, that are asked of a run."""
+        """Return the scores, and with them the predictions, that are asked of a run; none of a trial."""
+        if run.trial is not None:
+            return []
         predictions = predictions_of(run.id, run.tasks, self.domains, run.image_size)
         return scores_of(predictions, self.protocol.evaluation)
 
@@ -137,6 +143,7 @@ class Plan:
             "transductive": self._transductive(),
             "rows": self._rows(),
             "metrics": declared_json(),
+            **({"tuning": [one.model_dump(mode="json") for one in self.tuning]} if self.tuning else {}),
             "trivial_baselines": [label for label, summary in self.methods.items() if summary.trivial],
         }
 

@@ -181,7 +181,7 @@ def _not_kept(plan: Plan, store: ResultStore, work: Work) -> list[str]:
     """Say what the protocol asks to keep and finished records do not hold."""
     keep, weights, probabilities = plan.protocol.keep, 0, 0
     for run in work.finished:
-        weights += keep.weights and not store.runs.content(run.id)["kept"]
+        weights += keep.weights and run.trial is None and not store.runs.content(run.id)["kept"]
         for spec in plan.scores(run):
             if keep.probability_bits and spec.predictions.task is Task.SEGMENTATION:
                 bits = store.predictions.content(spec.predictions.id)["probability_bits"]

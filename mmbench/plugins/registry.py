@@ -18,6 +18,7 @@ from mmbench.protocol.metrics import built_in_metrics
 from mmbench.protocol.recipes import changed_training
 from mmbench.protocol.runs import MethodSummary, TrainedAs
 from mmbench.protocol.schema import MethodEntry, Training
+from mmbench.protocol.search import search_space
 from mmbench.protocol.vocabulary import Stream, Task
 from mmbench.provenance import distribution_of
 
@@ -203,6 +204,7 @@ class Registry:
             seeded=found.cls.seeded,
             trivial=found.cls.trivial,
             hyperparameters=values.model_dump(mode="json"),
+            search=search_space(found.cls.Hyperparameters),
             published=dict(found.cls.published),
             training=dict(found.cls.training),
             family=family_of(found.cls),
@@ -233,6 +235,7 @@ class Registry:
                     key: field.get_default(call_default_factory=True)
                     for key, field in found.cls.Hyperparameters.model_fields.items()
                 },
+                "search": search_space(found.cls.Hyperparameters),
                 "reference": found.cls.reference,
                 "origin": str(found.origin),
             }

@@ -12,6 +12,7 @@ from mmbench.errors import ProtocolError
 from mmbench.protocol.recipes import changed_training
 from mmbench.protocol.schema import Backbone, MethodEntry, Protocol, Selection, Strict, Training
 from mmbench.protocol.specs import DomainDigest, identify
+from mmbench.protocol.tuning import Trial
 from mmbench.protocol.vocabulary import CLASS_NAMES, STRUCTURE_NAMES, Budget, Stream, Task
 from mmbench.randomness import derive_seed
 
@@ -35,6 +36,8 @@ class MethodSummary(Strict):
     """True for constant predictors, which have no weights to train."""
     hyperparameters: dict[str, Any] = Field(default_factory=dict)
     """Every hyper-parameter, defaults included."""
+    search: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """What each hyper-parameter may be tuned over, as :func:`mmbench.protocol.search.search_space` says."""
     published: dict[str, Any] = Field(default_factory=dict)
     """Settings of training in its publication."""
     training: dict[str, Any] = Field(default_factory=dict)
@@ -77,6 +80,10 @@ class RunSpec(Strict):
     """The targets whose training parts it sees, without labels; empty unless the method asks for them."""
     trained_as: TrainedAs | None = None
     """The method whose training this one shares; not part of the identity, which has its own."""
+    trial: Trial | None = Field(default=None, exclude_if=lambda value: value is None)
+    """What makes it a trial of tuning; None for a run that is evaluated."""
+    tuned: bool = Field(default=False, exclude_if=lambda value: not value)
+    """Whether its hyper-parameters were chosen by trials."""
 
     @cached_property
     def id(self) -> str:
@@ -89,13 +96,15 @@ class RunSpec(Strict):
             mode="json", exclude={"label", "sources", "selected_on", "target_images", "trained_as"}
         )
         training, backbone = content["training"], content["backbone"]
+        if self.trial is not None:
+            del content["trial"]["number"]
         # Where a file lies changes nothing, what is in it does.
         del backbone["trained_on"]
         if self.backbone.file is not None:
             del backbone["pretrained"]
         if not self.backbone.digest:
             del backbone["digest"]
-        if self.training.stop is None and self.training.swad is None:
+        if self.training.stop is None and self.training.swad is None and self.trial is None:
             del training["validations"]
         # What later versions added is left out where it has no effect, so that no result is made again.
         if self.training.clip is None:
@@ -159,6 +168,8 @@ class RunSpec(Strict):
     def describe(self) -> str:
         """Return the run in a few words, for status lines."""
         budgets = " ".join(f"{task.value[:3]}={budget}" for task, budget in self.budgets.items())
+        if self.trial is not None:
+            return f"{self.label} {budgets} trial={self.trial.number}"
         return f"{self.label} {budgets} subset={self.subset} seed={self.seed}"
 
 

@@ -56,6 +56,7 @@ from mmbench.protocol.settings import (
     Swad,
     Training,
 )
+from mmbench.protocol.tuning import Tune
 from mmbench.protocol.vocabulary import CLASS_NAMES, FAMILY_PREFIX, STRUCTURE_NAMES, Task
 
 __all__ = [
@@ -85,6 +86,7 @@ __all__ = [
     "Target",
     "Targets",
     "Training",
+    "Tune",
     "UntilDecided",
     "domain_name",
 ]
@@ -105,6 +107,8 @@ class MethodEntry(Strict):
     """Values that differ from the method's defaults."""
     backbone: Annotated[Backbone, BareString("name")] | None = None
     """Another backbone than the protocol's, such as a pretrained encoder."""
+    tune: bool = True
+    """Whether its hyper-parameters are tuned, where the protocol says ``tune``; those named here are not."""
 
     @property
     def label(self) -> str:
@@ -156,6 +160,8 @@ class Protocol(Strict):
     recipe: Literal["shared", "published"] = "shared"
     """``shared``: every row is trained as ``training`` says; ``published``: a row whose method declares other
     settings in its publication is trained with those."""
+    tune: Tune | None = None
+    """How hyper-parameters are tuned; when left out, they are what ``methods`` and the plugins say."""
     selection: Annotated[Selection, BareString("rule")] = Field(default_factory=Selection)
     evaluation: MetricPolicy = Field(default_factory=MetricPolicy)
     keep: Keep = Field(default_factory=Keep)
@@ -261,6 +267,14 @@ class Protocol(Strict):
     def _stop_needs_validations(self) -> Self:
         if self.training.stop is not None and self.training.validations < 2:
             raise located_error("stop needs at least 2 validations", "training", "validations")
+        return self
+
+    @model_validator(mode="after")
+    def _tuning_needs_validations(self) -> Self:
+        if self.tune is not None and self.training.validations < 1:
+            raise located_error("tuning needs at least 1 validation", "training", "validations")
+        if self.tune is not None and self.selection.rule == "oracle":
+            raise located_error("tuning may see no target; write last or source_val", "selection", "rule")
         return self
 
     @model_validator(mode="after")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from mmbench.analysis.facts import RowCost
 from mmbench.analysis.frames import cell_row
+from mmbench.analysis.tuning import FEWER, TuningRow
 from mmbench.report.table import Table
 from mmbench.report.text import plain
 
@@ -52,6 +53,29 @@ def rows_frame(records: Iterable[RowCost]) -> pd.DataFrame:
 
     names = [field.name for field in fields(RowCost)]
     return pd.DataFrame([asdict(record) for record in records], columns=names)
+
+
+def tuning_frame(records: Iterable[TuningRow]) -> pd.DataFrame:
+    """Return what tuning chose and gained, one row per row of the benchmark and pair of label budgets."""
+    import pandas as pd
+
+    return pd.DataFrame(
+        {
+            "row": plain(one.row),
+            "labels": one.budgets.text,
+            "validation cases": one.validation,
+            "trials": one.trials,
+            "pruned": one.pruned,
+            "failed": one.failed,
+            "chosen": one.chosen,
+            "defaults": one.defaults,
+            "best": one.score,
+            "gain": one.gain,
+            **{f"expected best of {n}": value for n, value in zip(FEWER, one.expected, strict=True)},
+            "training, min": one.seconds / 60,
+        }
+        for one in records
+    )
 
 
 def write_long_csv(frame: pd.DataFrame, path: Path, names: tuple[str, ...]) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from mmbench.analysis.facts import RowCost
 from mmbench.analysis.records import Primary
@@ -18,7 +19,10 @@ from mmbench.report.table import (
     Line,
     Table,
 )
-from mmbench.report.text import plain
+from mmbench.report.text import cell_texts, plain
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _SPECIAL = re.compile(r"([\\`*\[\]|~#])")
 
@@ -59,6 +63,14 @@ def markdown_rows(records: Iterable[RowCost], title: str) -> str:
         numbers = (record.parameters, record.train_seconds, record.peak_memory_mb)
         shown = ["" if math.isnan(number) else f"{number:,.0f}" for number in numbers]
         rows.append(_row([*map(markdown_text, texts), *shown]))
+    return _titled(title, rows)
+
+
+def markdown_frame(frame: pd.DataFrame, title: str) -> str:
+    """Return a frame, its numbers to three places."""
+    numeric = frame.select_dtypes("number").columns
+    rows = [_row(frame.columns), _row("---:" if name in numeric else "---" for name in frame.columns)]
+    rows += [_row(map(markdown_text, cell_texts(values))) for values in frame.itertuples(index=False)]
     return _titled(title, rows)
 
 

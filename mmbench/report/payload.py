@@ -14,10 +14,11 @@ from mmbench.protocol.metrics import METRICS
 from mmbench.protocol.schema import Protocol
 from mmbench.protocol.vocabulary import CLASS_NAMES, Task
 from mmbench.report.answer import summary_lines
+from mmbench.report.csv_files import tuning_frame
 from mmbench.report.marks import marks_of
 from mmbench.report.notes import policy_sentence, selection_sentence
 from mmbench.report.table import Line, Table, interval_table
-from mmbench.report.text import NOT_LEARNED, number, plain, signed
+from mmbench.report.text import cell_texts, number, plain, signed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,6 +58,7 @@ def page_context(
         "cells": _cells(analysis),
         "rows": _rows(analysis),
         "scatter": _scatter(analysis),
+        "tuning": _any_table(tuning_frame(analysis.tuning)) if analysis.tuning else None,
         "published": _any_table(published),
         "sensitivity": _any_table(sensitivity),
     }
@@ -346,13 +348,7 @@ def _unit(task: Task, protocol: Protocol) -> str:
 def _any_table(frame: pd.DataFrame | None) -> Json | None:
     if frame is None:
         return None
-    rows = [
-        [
-            f"{v:.3f}" if isinstance(v, float) and v == v else NOT_LEARNED if v is None or v != v else str(v)
-            for v in row
-        ]
-        for row in frame.itertuples(index=False)
-    ]
+    rows = [cell_texts(row) for row in frame.itertuples(index=False)]
     return {"heads": [str(name).replace("_", " ") for name in frame.columns], "rows": rows}
 
 

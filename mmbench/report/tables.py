@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from mmbench.analysis.analysis import Analysis
 from mmbench.files import write_bytes, write_text
-from mmbench.report.csv_files import csv_table, rows_frame, wide_frame, write_long_csv
+from mmbench.report.csv_files import csv_table, rows_frame, tuning_frame, wide_frame, write_long_csv
 from mmbench.report.latex import latex_primary, latex_table
-from mmbench.report.markdown import markdown_primary, markdown_rows, markdown_table
+from mmbench.report.markdown import markdown_frame, markdown_primary, markdown_rows, markdown_table
 from mmbench.report.table import interval_table, spread_table
 
 if TYPE_CHECKING:
@@ -32,7 +32,8 @@ def write_tables(analysis: Analysis, folder: Path) -> list[Path]:
         ``main`` (intervals and marks; md, csv, tex), ``spread`` (mean and deviation over trainings; md,
         csv), ``primary`` (the comparisons with verdicts; md, csv, tex), ``estimates`` and ``comparisons``
         (of every pair, exploratory; long; csv, parquet), ``ranks``, ``variance`` (csv), ``rows`` (what each
-        row sees and costs; md, csv), ``cases`` (one line per training and case; csv, parquet).
+        row sees and costs; md, csv), ``tuning`` (what was chosen, where there was any; md, csv), ``cases``
+        (one line per training and case; csv, parquet).
     """
     main, spread = interval_table(analysis), spread_table(analysis.matrix)
     primary = analysis.records.primary
@@ -54,6 +55,12 @@ def write_tables(analysis: Analysis, folder: Path) -> list[Path]:
         "rows.csv": csv_table(rows_frame(analysis.rows)),
         "rows.md": markdown_rows(analysis.rows, f"{analysis.protocol.name}: what each row sees and costs"),
     }
+    if analysis.tuning:
+        tuning = tuning_frame(analysis.tuning)
+        texts |= {
+            "tuning.csv": csv_table(tuning),
+            "tuning.md": markdown_frame(tuning, f"{analysis.protocol.name}: what tuning chose"),
+        }
     for name, text in texts.items():
         write_text(folder / name, text)
     paths = [folder / name for name in texts]

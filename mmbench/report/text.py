@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable
 
 from mmbench.analysis.rows import NO_BUDGET
 
@@ -27,3 +28,15 @@ def number(value: float, digits: int = 3) -> str:
 def signed(value: float) -> str:
     """Return a number with its sign and three digits; ``–`` for NaN."""
     return NOT_LEARNED if math.isnan(value) else f"{value:+.3f}"
+
+
+def cell_texts(values: Iterable[object]) -> list[str]:
+    """Return the values of a frame's row as text; ``–`` for what is missing."""
+    return [
+        NOT_LEARNED
+        if value is None or value != value
+        else number(value)
+        if isinstance(value, float)
+        else plain(str(value))
+        for value in values
+    ]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from mmbench.execution.executor import Event
 from mmbench.planning.work import Work
 from mmbench.store.looks import Looks
+from mmbench.store.tuned import Tuned
 
 if TYPE_CHECKING:
     from mmbench.planning.plan import Plan
@@ -63,5 +64,18 @@ class Looked:
     looks: Looks
 
 
-RunEvent = Event | Preparing | Planned | Looked
+@dataclass(frozen=True)
+class Chosen:
+    """Tuning has come to its end.
+
+    Attributes
+    ----------
+    tuned : tuple of Tuned
+        What was found of each row at each pair of label budgets.
+    """
+
+    tuned: tuple[Tuned, ...]
+
+
+RunEvent = Event | Preparing | Planned | Looked | Chosen
 Listener = Callable[[RunEvent], None]

@@ -166,7 +166,7 @@ def completion(folder: Path) -> Completion:
         results=folder,
         runs=runs,
         weights_bytes=stored_bytes(store),
-        not_in_protocol=len(trained - {run.id for run in plan.runs}),
+        not_in_protocol=len(trained - {run.id for run in plan.runs} - plan.trials),
     )
 
 

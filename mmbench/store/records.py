@@ -220,12 +220,19 @@ class StoredPlan(Strict):
     """sha256 of the canonical JSON of everything above; filled in by the store."""
 
     def predictions(self, run: RunSpec) -> list[PredictionsSpec]:
-        """Return the predictions that are asked of a run."""
+        """Return the predictions that are asked of a run; none of a trial of tuning."""
+        if run.trial is not None:
+            return []
         return predictions_of(run.id, run.tasks, self.domains, run.image_size)
 
     def scores(self, run: RunSpec) -> list[ScoresSpec]:
         """Return the scores that are asked of a run."""
         return scores_of(self.predictions(run), self.policy, self.metrics)
+
+    @property
+    def trials(self) -> set[str]:
+        """The ids of the trials that the hyper-parameters were chosen by."""
+        return {trial["run"] for tuned in self.report.get("tuning", ()) for trial in tuned["trials"]}
 
     @property
     def policy(self) -> MetricPolicy:

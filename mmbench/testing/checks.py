@@ -49,6 +49,7 @@ def run_check(name: str, subject: Subject) -> list[str]:
 
 CHECKS: Mapping[str, Callable[[Subject], Iterator[str]]] = {
     "hyper-parameters": declared.hyperparameters,
+    "ranges of hyper-parameters": declared.search,
     "losses": trained.losses,
     "predictions": predicted.predictions,
     "loss terms": trained.terms,

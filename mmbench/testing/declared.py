@@ -9,6 +9,7 @@ import torch
 
 from mmbench.methods.base import Method
 from mmbench.plugins.discovery import discover
+from mmbench.protocol.search import contains, search_space
 from mmbench.testing.examples import example_problem
 from mmbench.testing.subject import Subject
 from mmbench.testing.trials import MANY, STEPS, Trial, trial
@@ -22,6 +23,17 @@ def hyperparameters(subject: Subject) -> Iterator[str]:
         yield "Hyperparameters change when written as JSON and read back"
     if cls.Hyperparameters.model_config.get("extra") != "forbid":
         yield "Hyperparameters accept unknown keys; derive them from Method.Hyperparameters"
+
+
+def search(subject: Subject) -> Iterator[str]:
+    """Check that what hyper-parameters may be tuned over holds their defaults and fits their types."""
+    fields = subject.cls.Hyperparameters.model_fields
+    for name, space in search_space(subject.cls.Hyperparameters).items():
+        default = fields[name].default
+        if "low" in space and fields[name].annotation is not float:
+            yield f"hyper-parameter {name!r} has a Range and is no float; give it a Choice"
+        elif not contains(space, default):
+            yield f"hyper-parameter {name!r} may not be tuned to its default {default!r}; widen its range"
 
 
 def effects(subject: Subject) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from mmbench.methods.base import Method
@@ -25,6 +25,8 @@ class Monitor:
         Validations in it, the last after the last step; 0 for none.
     stop : Stop, optional
         When to end the training early, by the mean of the scores.
+    ended : callable, optional
+        Says of the means so far, one per validation, whether the training ends early.
 
     Attributes
     ----------
@@ -33,11 +35,17 @@ class Monitor:
     """
 
     def __init__(
-        self, scorer: Callable[[Method], dict[str, float]], steps: int, count: int, stop: Stop | None = None
+        self,
+        scorer: Callable[[Method], dict[str, float]],
+        steps: int,
+        count: int,
+        stop: Stop | None = None,
+        ended: Callable[[Sequence[float]], bool] = lambda means: False,
     ):
         self.scores: Scores = []
         self._scorer = scorer
         self._stop = stop
+        self._ended = ended
         self._due = {round(steps * (place + 1) / count) for place in range(count)}
 
     def due(self, step: int) -> bool:
@@ -50,8 +58,12 @@ class Monitor:
 
     @property
     def stopped(self) -> bool:
-        """Whether there was no gain for as long as the training is to wait for one."""
-        if self._stop is None or not self.scores:
+        """Whether there was no gain for as long as the training is to wait for one, or it is to end here."""
+        if not self.scores:
+            return False
+        if self._ended([_mean(row) for row in self.scores]):
+            return True
+        if self._stop is None:
             return False
         best, waited = -math.inf, 0
         for row in self.scores:

@@ -1,7 +1,7 @@
 """Each check of the kit fails on a method that has just that fault, and names it."""
 
 import re
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import pytest
 import torch
@@ -17,6 +17,7 @@ from mmbench.methods import (
     Method,
     Prediction,
     Problem,
+    Range,
     blocks,
 )
 from mmbench.testing import CHECKS, MethodTests, Subject, faults, run_check
@@ -211,6 +212,12 @@ def test_what_predict_needs_and_is_not_saved_is_a_fault(cls, key):
     assert faults(type("Kept", (cls,), kept)) == []
 
 
+class Outside(Good.Hyperparameters):  # type: ignore[valid-type, misc]  # mypy sees a variable
+    """May not be tuned to its default."""
+
+    weight: Annotated[float, Range(0.1, 1.0)] = 2.0
+
+
 class Tuned(Good):
     """Has hyper-parameters, one of each kind."""
 
@@ -312,6 +319,7 @@ PLANTED = [
     ("predictions", variant(predict=trains_in_predict), "predict leaves net in training mode"),
     ("loss terms", variant(losses=both, streams=STREAMS), "loss term 'other' is 0 at every step"),
     ("loss terms", variant(losses=without_gradient), "loss term 'other' has no gradient by any weight"),
+    ("ranges of hyper-parameters", variant(Hyperparameters=Outside), "may not be tuned to its default 2.0"),
     ("use of streams", variant(streams=STREAMS), UNUSED),
     ("repeated steps", Remembers, "loss term 'ce' is another one when losses is called again"),
     ("teachers", Doubled, "teacher has the layers of net and never moves"),
