@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
 
+from mmbench.claims.yardsticks import NAME as YARDSTICKS
 from mmbench.errors import ClaimError, suggestion
 from mmbench.protocol.metrics import METRICS
 from mmbench.tables import parse_table, read_text
@@ -109,7 +110,7 @@ def load_ledger(paths: Iterable[Path] = ()) -> list[Claim]:
     """
     claims = []
     for entry in sorted(files("mmbench.published").iterdir(), key=lambda entry: entry.name):
-        if entry.name.endswith(".csv"):
+        if entry.name.endswith(".csv") and entry.name != YARDSTICKS:
             claims += parse_ledger(entry.read_text(encoding="utf-8"), entry.name)
     for path in paths:
         claims += read_ledger(path)

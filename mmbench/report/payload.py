@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mmbench.analysis.analysis import Analysis
 from mmbench.analysis.records import CellEstimate, Primary
 from mmbench.analysis.rows import Budgets, Column
+from mmbench.claims.yardsticks import load_yardsticks
 from mmbench.protocol.metrics import METRICS
 from mmbench.protocol.schema import Protocol
 from mmbench.protocol.vocabulary import CLASS_NAMES, Task
@@ -19,6 +20,7 @@ from mmbench.report.marks import marks_of
 from mmbench.report.notes import policy_sentence, selection_sentence
 from mmbench.report.table import Line, Table, interval_table
 from mmbench.report.text import cell_texts, number, plain, signed
+from mmbench.report.yardsticks import beside_yardsticks, yardsticks_frame
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,6 +41,7 @@ def page_context(
         As for :func:`mmbench.report.html.render_html`.
     """
     table = interval_table(analysis)
+    yardsticks = yardsticks_frame(beside_yardsticks(analysis, load_yardsticks()))
     states = [run.state for run in analysis.runs]
     return {
         "about": analysis.facts,
@@ -59,6 +62,7 @@ def page_context(
         "rows": _rows(analysis),
         "scatter": _scatter(analysis),
         "tuning": _any_table(tuning_frame(analysis.tuning)) if analysis.tuning else None,
+        "yardsticks": _any_table(yardsticks) if len(yardsticks) else None,
         "published": _any_table(published),
         "sensitivity": _any_table(sensitivity),
     }
