@@ -29,11 +29,11 @@ security: $(VENV)/.installed-test
 
 # What a change breaks most often, before a commit; make test is the whole.
 quick: lint types
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 -m "not slow" $(QUICK) $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadgroup -m "not slow" $(QUICK) $(PYTEST_ARGS)
 
 # Branch coverage of the whole suite, without what runs in processes of its own; fails below the bound in pyproject.toml.
 coverage: $(VENV)/.installed-test
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --cov --cov-report=term $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadgroup --cov --cov-report=term $(PYTEST_ARGS)
 
 # Changes the code of statistics and store bit by bit and counts which changes no test notices: hours.
 mutation: $(VENV)/.installed-dev
@@ -46,7 +46,7 @@ audit: $(VENV)/.installed-test
 	$(BIN)/pip-audit --local --skip-editable
 
 pytest: $(VENV)/.installed-test
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadgroup $(PYTEST_ARGS)
 
 # The quick tests with the lowest versions that pyproject.toml allows; torch and torchvision stay.
 test-lowest: VENV := .venv-lowest
@@ -54,7 +54,7 @@ test-lowest:
 	$(PYTHON) -m venv $(VENV)
 	$(PYTHON) .ci/lowest.py >$(VENV)/lowest.txt
 	$(BIN)/python -m pip install --quiet --constraint $(VENV)/lowest.txt --editable '.[test]'
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 -m "not slow" $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadgroup -m "not slow" $(PYTEST_ARGS)
 
 hooks: $(VENV)/.installed-dev
 	$(BIN)/pre-commit install

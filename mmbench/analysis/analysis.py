@@ -15,6 +15,7 @@ from mmbench.analysis.convergence import Convergence, convergence
 from mmbench.analysis.curves import case_means, curves_of
 from mmbench.analysis.estimates import cell_estimates
 from mmbench.analysis.facts import Facts, RowCost, RunRow, facts_of, row_costs, run_rows
+from mmbench.analysis.families import FamilyBest, strongest
 from mmbench.analysis.frames import Frames, frames_of
 from mmbench.analysis.matrix import Matrix, stored_matrix
 from mmbench.analysis.parallel import in_parallel
@@ -88,6 +89,8 @@ class Analysis(Frames):
         One per row: tasks, parameters, time and memory.
     runs : tuple of RunRow
         One per planned run.
+    families : tuple of FamilyBest
+        The strongest row of each family.
     tuning : tuple of TuningRow
         What tuning chose; empty where there was none.
     records : Records
@@ -103,6 +106,7 @@ class Analysis(Frames):
     convergence: tuple[Convergence, ...]
     rows: tuple[RowCost, ...]
     runs: tuple[RunRow, ...]
+    families: tuple[FamilyBest, ...]
     tuning: tuple[TuningRow, ...]
     records: Records
     scores: pd.DataFrame
@@ -139,15 +143,17 @@ def analyse(results: Results | Path) -> Analysis | None:
     collapsed = collapsed_of(results)
     records = compute(results.scores, question_of(results, matrix, collapsed))
     runs = run_rows(results)
+    rows, converged = row_costs(results, runs), convergence_of(results)
     return Analysis(
         **vars(frames_of(records)),
         protocol=results.protocol,
         matrix=matrix,
         facts=facts_of(results, records.estimates),
         collapsed=tuple(collapsed),
-        convergence=tuple(convergence_of(results)),
-        rows=row_costs(results, runs),
+        convergence=tuple(converged),
+        rows=rows,
         runs=runs,
+        families=tuple(strongest(rows, converged, results.trivial, len(results.protocol.tasks))),
         tuning=tuning_of(results),
         records=records,
         scores=results.scores,

@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING
 from mmbench.analysis.facts import RowCost
 from mmbench.analysis.frames import cell_row
 from mmbench.analysis.tuning import FEWER, TuningRow
+from mmbench.protocol.metrics import MAIN_METRIC
 from mmbench.report.table import Table
-from mmbench.report.text import plain
+from mmbench.report.text import number, plain
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from mmbench.analysis.analysis import Analysis
 
 
 def csv_text(text: str) -> str:
@@ -53,6 +56,29 @@ def rows_frame(records: Iterable[RowCost]) -> pd.DataFrame:
 
     names = [field.name for field in fields(RowCost)]
     return pd.DataFrame([asdict(record) for record in records], columns=names)
+
+
+def families_frame(analysis: Analysis) -> pd.DataFrame:
+    """Return the strongest row of each family, after the reference, with its main metric.
+
+    One column per domain and pair of label budgets; the mean with its interval, as text.
+    """
+    import pandas as pd
+
+    reference = analysis.protocol.reference_label
+    chosen = [(one.family, one.row, str(one.rows)) for one in analysis.families if one.row != reference]
+    found = []
+    for family, row, count in [("reference", reference, ""), *chosen]:
+        line = {"family": family, "row": plain(row), "chosen from": count}
+        for record in analysis.records.estimates:
+            column = record.column
+            if record.cell.row == row and column.metric == MAIN_METRIC[column.task]:
+                own = record.estimate
+                interval = f" [{number(own.low)}, {number(own.high)}]" if own.has_interval else ""
+                head = f"{column.domain} ({column.scope}) {column.heading} at {record.cell.budgets.text}"
+                line[head] = f"{number(own.value)}{interval}"
+        found.append(line)
+    return pd.DataFrame(found).fillna("–")
 
 
 def tuning_frame(records: Iterable[TuningRow]) -> pd.DataFrame:

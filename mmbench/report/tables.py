@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 from mmbench.analysis.analysis import Analysis
 from mmbench.claims.yardsticks import load_yardsticks
 from mmbench.files import write_bytes, write_text
-from mmbench.report.csv_files import csv_table, rows_frame, tuning_frame, wide_frame, write_long_csv
+from mmbench.report.csv_files import (
+    csv_table,
+    families_frame,
+    rows_frame,
+    tuning_frame,
+    wide_frame,
+    write_long_csv,
+)
 from mmbench.report.latex import latex_primary, latex_table
 from mmbench.report.markdown import markdown_frame, markdown_primary, markdown_rows, markdown_table
 from mmbench.report.table import interval_table, spread_table
@@ -34,8 +41,8 @@ def write_tables(analysis: Analysis, folder: Path) -> list[Path]:
         ``main`` (intervals and marks; md, csv, tex), ``spread`` (mean and deviation over trainings; md,
         csv), ``primary`` (the comparisons with verdicts; md, csv, tex), ``estimates`` and ``comparisons``
         (of every pair, exploratory; long; csv, parquet), ``ranks``, ``variance`` (csv), ``rows`` (what each
-        row sees and costs; md, csv), ``tuning`` and ``yardsticks`` (where there are any; md, csv), ``cases``
-        (one line per training and case; csv, parquet).
+        row sees and costs; md, csv), ``families``, ``tuning`` and ``yardsticks`` (where there are any; md,
+        csv), ``cases`` (one line per training and case; csv, parquet).
     """
     main, spread = interval_table(analysis), spread_table(analysis.matrix)
     primary = analysis.records.primary
@@ -57,6 +64,13 @@ def write_tables(analysis: Analysis, folder: Path) -> list[Path]:
         "rows.csv": csv_table(rows_frame(analysis.rows)),
         "rows.md": markdown_rows(analysis.rows, f"{analysis.protocol.name}: what each row sees and costs"),
     }
+    if len(analysis.families) > 1:
+        strongest = families_frame(analysis)
+        title = f"{analysis.protocol.name}: the strongest row of each family, chosen on validation cases"
+        texts |= {
+            "families.csv": csv_table(strongest),
+            "families.md": markdown_frame(strongest, title),
+        }
     if analysis.tuning:
         tuning = tuning_frame(analysis.tuning)
         texts |= {

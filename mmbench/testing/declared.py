@@ -12,7 +12,7 @@ from mmbench.plugins.discovery import discover
 from mmbench.protocol.search import contains, search_space
 from mmbench.testing.examples import example_problem
 from mmbench.testing.subject import Subject
-from mmbench.testing.trials import MANY, STEPS, Trial, trial
+from mmbench.testing.trials import FEW, MANY, STEPS, Trial, trial
 
 
 def hyperparameters(subject: Subject) -> Iterator[str]:
@@ -103,12 +103,11 @@ def originality(subject: Subject) -> Iterator[str]:
     # One with settings of training of its own may differ by these alone, which are not tried here.
     if subject.cls.trivial or subject.cls.training:
         return
-    mine = subject.lively[1]
     for name, cls in _known().items():
         related = name in (subject.cls.name, subject.cls.trained_as) or cls.trained_as == subject.cls.name
         if related or cls.tasks != subject.cls.tasks or cls.trivial or cls.training:
             continue
-        if mine.predicts_otherwise(_known_trial(name, STEPS)):
+        if subject.brief.predicts_otherwise(_known_trial(name, FEW)):
             continue
         # Methods that start alike may part later, as where averages have moved.
         if not subject.longer.predicts_otherwise(_known_trial(name, MANY)):

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from mmbench.errors import PluginError, UserError
 from mmbench.methods.base import Method
-from mmbench.testing.trials import ADAPTING, MANY, STEPS, Trial, trial
+from mmbench.testing.trials import ADAPTING, FEW, MANY, STEPS, Trial, trial
 
 
 @dataclass
@@ -33,6 +33,11 @@ class Subject:
     def base(self) -> Trial:
         """A training with the method's own hyper-parameters."""
         return trial(self.cls, self.values)
+
+    @cached_property
+    def brief(self) -> Trial:
+        """The same with fewer steps, for what shows at once."""
+        return trial(self.cls, self.values, steps=FEW)
 
     @cached_property
     def longer(self) -> Trial:

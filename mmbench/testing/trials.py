@@ -24,8 +24,9 @@ from mmbench.training.selection import LastWeights
 from mmbench.training.streams import StreamLoader, TaskData, labeled_data
 
 CPU = torch.device("cpu")
-STEPS, MANY = 4, 40
-"""Steps of a short training, and of one that is long enough for sure predictions on its few images."""
+FEW, STEPS, MANY = 2, 4, 40
+"""Steps that tell most methods apart, of a short training, and of one that is long enough for sure
+predictions on its few images."""
 POOL = 6
 """Images of each stream's pool: not a multiple of the batch, so that batches differ."""
 ADAPTING = "adaptation"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from mmbench.analysis.parallel import in_parallel
 from mmbench.report.figures.critical_difference import critical_difference
 from mmbench.report.figures.curves import curves
+from mmbench.report.figures.families import families
 from mmbench.report.figures.label_efficiency import label_efficiency
 from mmbench.report.figures.pairwise import pairwise
 from mmbench.report.figures.scatter import scatter
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["FIGURES", "Drawn", "Figure", "draw_figures"]
 
 FIGURES: dict[str, Callable[[Analysis], Drawn | None]] = {
+    "families": families,
     "label_efficiency": label_efficiency,
     "slope": slope,
     "critical_difference": critical_difference,
