@@ -20,6 +20,8 @@ class FamilyBest:
         Its name, and the row with the best validation scores.
     rows : int
         How many rows it was chosen from.
+    tied : tuple of str
+        Others with the same scores, as rows that are trained alike and differ only when they predict.
     score : float
         The mean of its validation scores over metrics; NaN where it is the only row and has none.
     """
@@ -27,6 +29,7 @@ class FamilyBest:
     family: str
     row: str
     rows: int
+    tied: tuple[str, ...]
     score: float
 
 
@@ -60,6 +63,7 @@ def strongest(
     for family, members in by_family.items():
         means = {row: math.fsum(scores[row]) / len(scores[row]) for row in members if row in scores}
         best = max(means, key=lambda row: means[row], default=members[0])
+        tied = tuple(row for row in means if row != best and means[row] == means[best])
         if means or len(members) == 1:
-            found.append(FamilyBest(family, best, len(members), means.get(best, math.nan)))
+            found.append(FamilyBest(family, best, len(members), tied, means.get(best, math.nan)))
     return found

@@ -283,7 +283,7 @@ def _read(store: ResultStore) -> Results:
         plan=plan,
         available=available,
         finished=frozenset(id for id, specs in available.items() if len(specs) == asked[id]),
-        failed=frozenset(store.failed()),
+        failed=frozenset(store.failed()) & asked.keys(),
         _store=store,
     )
 

@@ -63,7 +63,7 @@ def tuning_of(results: Results) -> tuple[TuningRow, ...]:
 
 
 def _row(tuned: Tuned) -> TuningRow:
-    states = [trial.state for trial in tuned.trials]
+    states = [trial.state for trial in tuned.trials if trial.state != "missing"]
     scores = [_score(trial) for trial in tuned.trials]
     values = ", ".join(f"{name} {shown(value)}" for name, value in tuned.best.values.items())
     cases = ", ".join(f"{task.value} {count}" for task, count in tuned.validation.items())

@@ -117,7 +117,8 @@ class RunDisplay:
         plan, work = planned.plan, planned.work
         workers = f", {planned.workers}" if work.pending else ""
         if any(run.trial is not None for run in plan.runs):
-            count = f"{plural(len(plan.runs), 'trial')}, {len(work.pending)} of them to train"
+            trials = [run for run in plan.runs if run.trial is not None]
+            count = f"{plural(len(trials), 'trial')}, {len(work.pending)} of them to train"
             self._say(f"{plan.protocol.name}: tuning, {count}{workers}", "bold")
             return
         self._say(f"{plan.protocol.name}: {plural(len(work.chosen), 'run')}{workers}", "bold")

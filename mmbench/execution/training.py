@@ -116,6 +116,9 @@ class RunTrainer:
                 )
             )
         trained = time.perf_counter()
+        if run.trial is not None and monitor.scores and monitor.scores[-1]["step"] == run.training.steps:
+            # What is evaluated: the rule's choice, or an average, that the monitor does not see.
+            monitor.scores[-1] = {"step": run.training.steps, **monitor.score(method)}
         # The training's own clock also counts what was trained before an interruption.
         seconds = {
             "load": loaded - begin,

@@ -16,7 +16,7 @@ from mmbench.errors import UserError
 from mmbench.planning.cost import run_cost
 from mmbench.planning.noise import ASSUMED, measured_noise
 from mmbench.planning.plan import Plan
-from mmbench.planning.tuning import Search, searches
+from mmbench.planning.tuning import Search, searches, with_tuned
 from mmbench.planning.work import Request, take_stock
 from mmbench.protocol.metrics import MAIN_METRIC, METRICS
 from mmbench.protocol.runs import RunSpec
@@ -129,15 +129,18 @@ def outlook(plan: Plan, results: Path, workers: int) -> Outlook:
     """
     protocol = plan.protocol
     store = ResultStore(results)
+    wanted = searches(plan)
+    trials = [search.trials(store) for search in wanted]
+    plan = with_tuned(plan, [search.tuned(own) for search, own in zip(wanted, trials, strict=True)])
     work = take_stock(plan, store, Request())
     lacking = work.missing.values()
     rate, timed_by = _seconds_per_cost(plan, store)
     seconds = rate * sum(work.costs[run.id] for run in plan.runs if work.missing[run.id]) / workers
     per_seed = rate * sum(_whole_cost(plan, run) for run in plan.runs) / workers / protocol.most_seeds
-    wanted = searches(plan)
-    tuning = protocol.tune.trials if protocol.tune is not None else 0
-    seconds += rate * sum(tuning * _trial_cost(plan, search.run) for search in wanted) / workers
-    if not any(work.missing.values()):
+    open_trials = [search.missing(own) for search, own in zip(wanted, trials, strict=True)]
+    costs = (count * _trial_cost(plan, search.run) for search, count in zip(wanted, open_trials, strict=True))
+    seconds += rate * sum(costs) / workers
+    if not any(work.missing.values()) and not any(open_trials):
         seconds, timed_by = 0.0, "everything is recorded"
     trainings = protocol.trainings
     family = family_size(plan)
@@ -162,7 +165,7 @@ def outlook(plan: Plan, results: Path, workers: int) -> Outlook:
         },
         pairs_searched=len(overlaps),
         warnings=_warnings(plan, trainings),
-        notes=[*plan.notes, *_tuning_notes(wanted, tuning)],
+        notes=[*plan.notes, *_tuning_notes(wanted, sum(open_trials))],
     )
 
 
@@ -173,12 +176,12 @@ def _trial_cost(plan: Plan, run: RunSpec) -> float:
     )
 
 
-def _tuning_notes(wanted: Sequence[Search], trials: int) -> list[str]:
+def _tuning_notes(wanted: Sequence[Search], missing: int) -> list[str]:
     if not wanted:
         return []
     return [
-        f"tuning comes first: {trials} trials for each of {len(wanted)} rows and pairs of label budgets, at "
-        f"most {trials * len(wanted)} further trainings, whether or not they are there"
+        f"tuning comes first: {wanted[0].tune.trials} trials for each of {len(wanted)} rows and pairs of "
+        f"label budgets, of which {missing} are missing"
     ]
 
 

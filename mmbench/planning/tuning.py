@@ -17,8 +17,8 @@ import numpy as np
 from mmbench.errors import ProtocolError, UserError
 from mmbench.planning.plan import Plan
 from mmbench.protocol.runs import RunSpec, TrainedAs
-from mmbench.protocol.schema import MethodEntry, Protocol
-from mmbench.protocol.search import Space
+from mmbench.protocol.schema import MethodEntry
+from mmbench.protocol.search import Space, contains
 from mmbench.protocol.tuning import LEARNING_RATE, Trial, Tune
 from mmbench.protocol.vocabulary import Budget, Task
 from mmbench.randomness import derive_seed
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 WAVE = 4
 """Trials of a row that are begun together; the first wave is never pruned."""
+
+APART = 10**9
+"""The number of the trials' labelled subset and seed."""
 
 Budgets = tuple[tuple[Task, Budget], ...]
 
@@ -80,6 +83,11 @@ class Search:
                 _tell(study, trial, tried)
         return found
 
+    def missing(self, trials: Sequence[tuple[RunSpec, Tried]]) -> int:
+        """Return how many trials are still to be made, as far as is known."""
+        made = [one for one in trials if one[1].state != "missing"]
+        return 0 if self._over(made) else self.tune.trials - len(made)
+
     def tuned(self, trials: Sequence[tuple[RunSpec, Tried]]) -> Tuned:
         """Return what was found; the earliest of the best, and the defaults where no trial has a score."""
         tried = [one for _, one in trials]
@@ -117,7 +125,10 @@ class Search:
         whole = [one.course for one in tried if one.state == "complete"]
         if self.tune.pruner == "none" or len(whole) < WAVE:
             return []
-        scores = np.array([[math.nan if s is None else s for s in course] for course in whole], dtype=float)
+        # A training that stopped early has fewer scores than others.
+        scores = np.full((len(whole), self.run.training.validations), np.nan)
+        for place, course in enumerate(whole):
+            scores[place, : len(course)] = [math.nan if score is None else score for score in course]
         known = np.isfinite(scores).any(axis=0)
         return [float(np.nanmedian(scores[:, k])) if known[k] else None for k in range(scores.shape[1] - 1)]
 
@@ -147,17 +158,29 @@ def searches(plan: Plan) -> list[Search]:
     found: dict[tuple[str, Budgets], Search] = {}
     for run in plan.runs:
         key = run.label, tuple(run.budgets.items())
-        entry = entries.get(run.label)
-        if entry is None or not entry.tune or plan.methods[run.label].trivial or key in found:
+        if not run.tuned or key in found:
             continue
+        space = _space(plan, entries[run.label], run, tune)
         found[key] = Search(
             row=run.label,
-            run=_for_trials(run, protocol),
-            space=_space(plan, entry, run, tune),
+            run=_for_trials(run),
+            space=space,
             validation={task: _validation(plan, task, budget, tune) for task, budget in run.budgets.items()},
             tune=tune,
         )
-    return list(found.values())
+    for search in found.values():
+        _check_defaults(search)
+    return [search for search in found.values() if search.space]
+
+
+def _check_defaults(search: Search) -> None:
+    for name, value in _values(search.run, search.space).items():
+        if not contains(search.space[name], value):
+            raise ProtocolError(
+                f"{search.row}: the default {value!r} of {name} lies outside what it may be tuned over; "
+                "correct its plugin, or name a value under hyperparameters",
+                at=("tune",),
+            )
 
 
 def with_tuned(plan: Plan, tuned: Sequence[Tuned]) -> Plan:
@@ -193,11 +216,9 @@ def with_values(run: RunSpec, values: Mapping[str, Any], **more: Any) -> RunSpec
     )
 
 
-def _for_trials(run: RunSpec, protocol: Protocol) -> RunSpec:
-    """Return a run on a labelled subset and a seed that no run of the protocol has."""
-    subset = len(protocol.subset_numbers)
-    seed = protocol.most_seeds if protocol.crossed else subset
-    return with_values(run, {}, subset=subset, seed=seed)
+def _for_trials(run: RunSpec) -> RunSpec:
+    """Return a run on a labelled subset and a seed that no run has, however many seeds there will be."""
+    return with_values(run, {}, subset=APART, seed=APART, tuned=False)
 
 
 def _validation(plan: Plan, task: Task, budget: Budget, tune: Tune) -> int:
@@ -234,10 +255,17 @@ def _tried(store: ResultStore, run: RunSpec, number: int, values: Mapping[str, A
     return Tried(
         **known,
         state="pruned" if ended else "complete",
-        score=course[-1] if course else None,
+        score=_final(content["validation"]) if not ended else course[-1],
         course=course,
         seconds=float(content["seconds"].get("train", 0.0)),
     )
+
+
+def _final(validation: Mapping[str, float | None]) -> float | None:
+    """Return the mean over tasks of the evaluated weights' scores; None where one is undefined."""
+    scores = list(validation.values())
+    known = [score for score in scores if score is not None]
+    return math.fsum(known) / len(known) if known and len(known) == len(scores) else None
 
 
 def _course(store: ResultStore, id: str) -> Iterator[float]:

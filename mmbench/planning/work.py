@@ -35,11 +35,14 @@ class Request:
         A layer to make again, with what is made from it.
     retry_failed : bool
         Repeat runs that failed earlier, and only those.
+    ids : frozenset of str or None
+        The runs that may be selected; None for all.
     """
 
     only: str | None = None
     force: LayerName | None = None
     retry_failed: bool = False
+    ids: frozenset[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,7 @@ def take_stock(plan: Plan, store: ResultStore, request: Request) -> Work:
     if request.force and request.retry_failed:
         raise UserError("force and retry_failed contradict each other; give one of them")
     store.refuse_old_format()
-    chosen = select(plan.runs, request.only)
+    chosen = [run for run in select(plan.runs, request.only) if request.ids is None or run.id in request.ids]
     failures = store.failed()
     lacking = {run.id: missing(store, run, plan.scores(run), request.force) for run in chosen}
     open_runs = [run for run in chosen if lacking[run.id] or run.id in failures]

@@ -295,4 +295,6 @@ def _run(
             if stream.target and stream.task in budgets
         },
         trained_as=summary.trained_as,
+        # Told apart from a row that is not tuned, also where the defaults turn out to be the best.
+        tuned=protocol.tune is not None and entry.tune and not summary.trivial,
     )

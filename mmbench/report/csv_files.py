@@ -66,7 +66,11 @@ def families_frame(analysis: Analysis) -> pd.DataFrame:
     import pandas as pd
 
     reference = analysis.protocol.reference_label
-    chosen = [(one.family, one.row, str(one.rows)) for one in analysis.families if one.row != reference]
+    chosen = [
+        (one.family, one.row, ", tied with ".join([str(one.rows), *one.tied]))
+        for one in analysis.families
+        if one.row != reference
+    ]
     found = []
     for family, row, count in [("reference", reference, ""), *chosen]:
         line = {"family": family, "row": plain(row), "chosen from": count}

@@ -12,7 +12,7 @@ from mmbench.analysis.records import CellEstimate
 from mmbench.claims.yardsticks import Yardstick
 from mmbench.protocol.metrics import METRICS
 from mmbench.protocol.schema import Protocol
-from mmbench.protocol.vocabulary import Task
+from mmbench.protocol.vocabulary import CLASS_NAMES, STRUCTURE_NAMES, Task
 from mmbench.report.text import number, plain
 
 if TYPE_CHECKING:
@@ -40,8 +40,11 @@ def beside_yardsticks(analysis: Analysis, yardsticks: Iterable[Yardstick]) -> li
         Theirs.
     """
     known = list(yardsticks)
+    sets = {(one.task, name) for one in known for name in (one.trained_on, one.tested_on)}
     found = []
     for (task, metric, trained, tested), records in _places(analysis):
+        if not {(task, trained), (task, tested)} <= sets:
+            continue  # numbers of no particular data set are of these ones, too
         ours = _best(records)
         if ours is not None:
             found += [Beside(one, ours) for one in known if one.of(task, metric, trained, tested)]
@@ -87,6 +90,10 @@ def _places(analysis: Analysis) -> Iterator[tuple[_Place, list[CellEstimate]]]:
 def _data_sets(protocol: Protocol, task: Task, domain: str) -> tuple[str, str] | None:
     """Return the data sets that were trained and tested on; None for the phantom and other tasks."""
     source = protocol.sources.of(task)
+    if protocol.classes != CLASS_NAMES and task is Task.CLASSIFICATION:
+        return None
+    if protocol.structures != STRUCTURE_NAMES and task is Task.SEGMENTATION:
+        return None
     if source is None or source.dataset.startswith("phantom:"):
         return None
     for choice in (source, *protocol.targets.of(task)):

@@ -36,23 +36,39 @@ def carry_out_tuning(
     """
     if plan.protocol.tune is None:
         return plan, None, Followed()
-    chosen = {(run.label, tuple(run.budgets.items())) for run in select(plan.runs, options.request.only)}
-    wanted = [one for one in searches(plan) if (one.row, one.budgets) in chosen]
-    everything = Followed()
-    request = Request(retry_failed=options.request.retry_failed)
+    every = searches(plan)
+    asked, everything = options.request, Followed()
+    made, again = set[str](), asked.retry_failed
     while True:
-        found = [search.trials(store) for search in wanted]
-        runs = {run.id: run for trials in found for run, _ in trials}
-        states = {tried.state for trials in found for _, tried in trials}
-        retried = request.retry_failed and "failed" in states
-        if "missing" not in states and not retried:
-            best = [search.tuned(trials) for search, trials in zip(wanted, found, strict=True)]
-            tell(Chosen(tuple(best)))
-            return with_tuned(plan, best), None, everything
-        stage = replace(plan, runs=list(runs.values()))
-        now = replace(options, request=Request(retry_failed=retried))
-        work, followed = carry_out(stage, store, workers, now, runner, tell)
+        found = [search.trials(store) for search in every]
+        best = [search.tuned(trials) for search, trials in zip(every, found, strict=True)]
+        known = with_tuned(plan, best)
+        # Trials of what is not asked for now are left alone.
+        wanted = {(run.label, tuple(run.budgets.items())) for run in select(known.runs, asked.only)}
+        trials = {
+            run.id: (run, tried.state)
+            for search, own in zip(every, found, strict=True)
+            if (search.row, search.budgets) in wanted
+            for run, tried in own
+        }
+        todo = {id for id, (_, state) in trials.items() if state == "missing"}
+        if asked.force == "run":
+            todo |= trials.keys() - made
+        retried = again and any(state == "failed" for _, state in trials.values())
+        if retried:
+            todo = {id for id, (_, state) in trials.items() if state == "failed"}
+        again = False
+        if not todo:
+            tell(Chosen(tuple(one for one in best if (one.row, tuple(one.budgets.items())) in wanted)))
+            return known, None, everything
+        made |= todo
+        # What is there stays in the plan while trials are made, unless all of it is to be made again.
+        kept = [] if asked.force == "run" else known.runs
+        stage = replace(known, runs=[*kept, *(run for run, _ in trials.values())])
+        request = Request(
+            force=asked.force if asked.force == "run" else None, retry_failed=retried, ids=frozenset(todo)
+        )
+        work, followed = carry_out(stage, store, workers, replace(options, request=request), runner, tell)
         everything.add(followed)
-        request = Request()
         if followed.stopped:
             return stage, work, everything

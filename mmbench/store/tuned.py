@@ -58,6 +58,8 @@ class Tuned(Strict):
         budgets = "/".join(str(budget) for budget in self.budgets.values())
         values = ", ".join(f"{name} {shown(value)}" for name, value in self.best.values.items())
         what = "the defaults" if self.chosen == 0 else f"trial {self.chosen}"
+        if self.best.score is None:
+            what = "no trial has a score, so the defaults"
         gain = "" if self.chosen == 0 else f", {self.gain:+.3f} against the defaults"
         return f"{self.row} at {budgets}: {what} of {len(self.trials)} trials{gain} ({values})"
 

@@ -54,7 +54,11 @@ class Monitor:
 
     def after_step(self, step: int, method: Method) -> None:
         """Score the method; call it where :meth:`due`."""
-        self.scores.append({"step": step, **self._scorer(method)})
+        self.scores.append({"step": step, **self.score(method)})
+
+    def score(self, method: Method) -> dict[str, float]:
+        """Return a method's scores."""
+        return self._scorer(method)
 
     @property
     def stopped(self) -> bool:

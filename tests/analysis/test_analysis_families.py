@@ -39,6 +39,12 @@ def test_the_mean_validation_score_over_metrics_decides():
     assert math.isnan(found[1].score), "alone in its family, it needs no validation"
 
 
+def test_rows_that_are_trained_alike_are_tied():
+    rows = [row("bn_adapt", "test-time"), row("tent", "test-time"), row("other", "test-time")]
+    (found,) = strongest(rows, validated(bn_adapt=(0.9, 0.7), tent=(0.9, 0.7), other=(0.8, 0.7)), set(), 2)
+    assert (found.row, found.rows, found.tied) == ("bn_adapt", 3, ("tent",))
+
+
 def test_rows_of_one_task_stand_for_a_family_where_there_is_no_other_task():
     found = strongest([row("enc", "supervised", "classification")], [], set(), 1)
     assert [one.row for one in found] == ["enc"]

@@ -49,7 +49,10 @@ def test_a_broken_method_exits_with_1_and_says_why(tmp_path):
     assert checked.exit_code == 1
     assert checked.stdout.startswith("random (method): breaks the contract\n")
     assert "predictions raises AttributeError" in checked.stdout
-    assert "  hyper-parameters: ok\n  losses: ok\n  predictions: broken\n" in checked.stderr
+    assert (
+        "  hyper-parameters: ok\n  ranges of hyper-parameters: ok\n  losses: ok\n  predictions: broken\n"
+        in checked.stderr
+    )
 
 
 def test_installed_plugins_are_checked_by_name():

@@ -11,16 +11,19 @@ import pytest
 from mmbench.analysis.analysis import analyse
 from mmbench.data.subsets import validation_rows
 from mmbench.errors import ProtocolError, UserError
+from mmbench.execution.devices import place
 from mmbench.planning import tuning
 from mmbench.planning.plan import make_plan
 from mmbench.planning.tuning import WAVE, searches
 from mmbench.protocol.loading import parse_protocol
 from mmbench.protocol.tuning import LEARNING_RATE, Trial
 from mmbench.protocol.vocabulary import Task
+from mmbench.running.tasks import Followed, Options
+from mmbench.running.tuning import carry_out_tuning
 from mmbench.store.completion import completion
-from mmbench.store.store import ResultStore
+from mmbench.store.store import VALIDATION, ResultStore
 from mmbench.store.tuned import Tuned
-from tests.execution.inline import carry_out, counts
+from tests.execution.inline import Inline, carry_out, counts
 
 PROTOCOL = """
 name: tuned
@@ -211,6 +214,67 @@ def test_a_failing_trial_is_counted_and_never_chosen(tmp_path, cache):
 def test_trials_stop_where_their_time_is_over(tmp_path, cache):
     carry_out(tmp_path / "results", changed("trials: 6", "trials: 6, minutes: 0.000001"))
     assert [len(one.trials) for one in tuned_of(tmp_path / "results")] == [WAVE, WAVE]
+
+
+def test_a_part_of_a_finished_protocol_leaves_the_other_rows_as_they_are(results):
+    before = ResultStore(results).load_plan()
+    assert counts(carry_out(results, PROTOCOL, only="method=umtl")) == (0, 0, 0)
+    after = ResultStore(results).load_plan()
+    assert [run.id for run in after.runs] == [run.id for run in before.runs]
+    assert after.report["tuning"] == before.report["tuning"]
+    (tuned,) = (run.id for run in after.runs if run.label == "fixmatch")
+    assert counts(carry_out(results, PROTOCOL, only=f"id={tuned}", force="scores"))[2] == 2
+
+
+def test_more_seeds_repeat_no_trial_and_no_run(results):
+    more = carry_out(results, PROTOCOL + "seeds: 2\n")
+    assert counts(more) == (3 + 1, 6, 6), "a second seed of each row"
+
+
+def test_a_finished_folder_stays_as_it_is_while_more_trials_are_made(results, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        "mmbench.running.tuning.carry_out",
+        lambda stage, *rest: seen.append(stage) or (None, Followed(stopped=True)),
+    )
+    text = changed("trials: 6", "trials: 8")
+    plan = make_plan(parse_protocol(text))
+    stage, _, _ = carry_out_tuning(
+        plan, ResultStore(results), place("cpu", 1), Options(), Inline(), lambda event: None
+    )
+    known = {run.id for run in ResultStore(results).load_plan().runs}
+    assert known <= {run.id for run in stage.runs}
+
+
+def test_force_makes_trials_again(results):
+    assert counts(carry_out(results, PROTOCOL, force="run")) == (TRIALS + 4, 6, 6)
+
+
+def test_a_trial_is_scored_with_the_weights_that_would_be_evaluated(tmp_path, cache):
+    text = changed("image_size", "selection: {rule: source_val, every: 2}\nimage_size")
+    carry_out(tmp_path / "results", text)
+    store, chosen = ResultStore(tmp_path / "results"), []
+    for one in tuned_of(tmp_path / "results"):
+        for trial in one.trials:
+            if trial.state == "complete":
+                chosen.append(store.runs.read(trial.run).selected_step)
+                steps = store.runs.table(trial.run, VALIDATION).to_pandas()["step"].tolist()
+                assert trial.score == pytest.approx(trial.course[steps.index(chosen[-1])])
+    assert set(chosen) - {8}, "not only the last weights were chosen"
+
+
+def test_trainings_that_stop_early_are_trials_too(tmp_path, cache):
+    text = changed("validations: 4", "validations: 4, stop: {patience: 1, min_gain: 0.9}")
+    carry_out(tmp_path / "results", text)
+    assert [len(one.trials) for one in tuned_of(tmp_path / "results")] == [6, 6]
+
+
+def test_the_documented_pair_of_a_tuned_row_and_its_defaults(cache):
+    text = changed("{method: enc, tune: false}", "{method: umtl, name: umtl defaults, tune: false}")
+    plan = make_plan(parse_protocol(text))
+    found = {run.label: run for run in plan.runs if run.method == "umtl"}
+    assert found["umtl"].id != found["umtl defaults"].id
+    assert [one.row for one in searches(plan)] == ["umtl", "fixmatch"]
 
 
 def test_only_tunes_what_it_names(tmp_path, cache):

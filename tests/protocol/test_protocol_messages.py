@@ -28,7 +28,7 @@ NAME = "a name (a letter or digit, then at most 79 letters, digits and . _ -)"
 TOP = (
     "acknowledged_leaks, backbone, budgets, classes, description, evaluation, image_size, keep, methods, "
     "name, plugins, recipe, reference, seed, seeds, selection, sources, statistics, structures, subsets, "
-    "targets, training, trivial_baselines"
+    "targets, training, trivial_baselines, tune"
 )
 MISTAKES = [
     # keys
