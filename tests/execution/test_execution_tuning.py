@@ -232,11 +232,10 @@ def test_more_seeds_repeat_no_trial_and_no_run(results):
 
 
 def test_a_finished_folder_stays_as_it_is_while_more_trials_are_made(results, monkeypatch):
-    seen = []
-    monkeypatch.setattr(
-        "mmbench.running.tuning.carry_out",
-        lambda stage, *rest: seen.append(stage) or (None, Followed(stopped=True)),
-    )
+    def stop(stage, *rest):
+        return None, Followed(stopped=True)
+
+    monkeypatch.setattr("mmbench.running.tuning.carry_out", stop)
     text = changed("trials: 6", "trials: 8")
     plan = make_plan(parse_protocol(text))
     stage, _, _ = carry_out_tuning(
