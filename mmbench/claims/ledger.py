@@ -10,7 +10,6 @@ from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
 
-from mmbench.claims.yardsticks import NAME as YARDSTICKS
 from mmbench.errors import ClaimError, suggestion
 from mmbench.protocol.metrics import METRICS
 from mmbench.tables import parse_table, read_text
@@ -31,6 +30,8 @@ COLUMNS = (
 )
 OPTIONAL = frozenset({"positives", "marked", "method", "budget_classification", "budget_segmentation"})
 SCOPES = ("in-domain", "cross-domain")
+YARDSTICKS = "yardsticks.csv"
+"""A shipped file beside the ledgers that holds no claims (:mod:`mmbench.claims.yardsticks`)."""
 _MISSPELT = 0.85
 """Similarity from which a name is a misspelt one and not another."""
 _NUMBER = r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?"
@@ -152,7 +153,7 @@ def _claim(row: dict[str, str], where: str) -> Claim:
     for name in ("budget_classification", "budget_segmentation"):
         if texts[name] not in ("", "full") and not re.fullmatch(r"[1-9]\d*", texts[name]):
             raise ClaimError(f"{where}: {name} {texts[name]!r} is neither a number of labels nor full")
-    _check_value(texts["metric"], texts["value"], where)
+    check_value(texts["metric"], texts["value"], where)
     return Claim(
         source=texts["source"],
         model=texts["model"],
@@ -175,7 +176,7 @@ def _whole(text: str, name: str, where: str) -> int:
     return int(text)
 
 
-def _check_value(metric: str, value: str, where: str) -> None:
+def check_value(metric: str, value: str, where: str) -> None:
     """Refuse what is not a number, or lies outside its metric's range."""
     if not re.fullmatch(_NUMBER, value):
         raise ClaimError(f"{where}: value {value!r} is not a number; write it as printed, like 0.813")

@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib.resources import files
 
+from mmbench.claims.ledger import YARDSTICKS, check_value
 from mmbench.errors import ClaimError, suggestion
 from mmbench.protocol.metrics import METRICS
 from mmbench.protocol.vocabulary import Task
 from mmbench.tables import parse_table
 
-NAME = "yardsticks.csv"
-"""The shipped ledger's file."""
 COLUMNS = (
     "task",
     "metric",
@@ -66,7 +65,8 @@ class Yardstick:
 
 def load_yardsticks() -> list[Yardstick]:
     """Return the shipped ledger's numbers."""
-    return parse_yardsticks(files("mmbench.published").joinpath(NAME).read_text(encoding="utf-8"), NAME)
+    text = files("mmbench.published").joinpath(YARDSTICKS).read_text(encoding="utf-8")
+    return parse_yardsticks(text, YARDSTICKS)
 
 
 def parse_yardsticks(text: str, source: str) -> list[Yardstick]:
@@ -88,11 +88,9 @@ def parse_yardsticks(text: str, source: str) -> list[Yardstick]:
             )
         if metric.task.value != values["task"]:
             raise ClaimError(f"{row.where}: {metric.name} is a metric of {metric.task.value}")
-        numbers = [float(values[name]) for name in ("value", "high") if values[name]]
-        if not all(metric.lowest <= number <= metric.highest for number in numbers) or not values["value"]:
-            raise ClaimError(
-                f"{row.where}: value is outside {metric.lowest:g} to {metric.highest:g}, or empty"
-            )
+        for number in (values["value"], values["high"]):
+            if number or not values["value"]:
+                check_value(metric.name, number, row.where)
         for name in ("model", "comparability", "source"):
             if not values[name]:
                 raise ClaimError(f"{row.where}: {name} is empty; every number needs one")
@@ -103,8 +101,8 @@ def parse_yardsticks(text: str, source: str) -> list[Yardstick]:
                 trained_on=values["trained_on"],
                 tested_on=values["tested_on"],
                 model=values["model"],
-                value=numbers[0],
-                high=numbers[1] if len(numbers) > 1 else None,
+                value=float(values["value"]),
+                high=float(values["high"]) if values["high"] else None,
                 comparability=values["comparability"],
                 source=values["source"],
             )

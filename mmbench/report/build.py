@@ -181,6 +181,7 @@ Written = tuple[tuple[Path, ...], tuple[str, ...]]
 def _write(results: Results, folder: Path, inputs: str, extras: Extras) -> Written:
     from mmbench.analysis.analysis import analyse
     from mmbench.report.answer import summary_lines
+    from mmbench.report.csv_files import csv_table
     from mmbench.report.figures import draw_figures
     from mmbench.report.html import render_html
     from mmbench.report.tables import write_tables
@@ -191,7 +192,7 @@ def _write(results: Results, folder: Path, inputs: str, extras: Extras) -> Writt
     frames, tried = _extra_frames(results, analysis, extras)
     for name, frame in frames.items():
         paths.append(folder / "tables" / f"{name}.csv")
-        write_text(paths[-1], frame.to_csv(index=False, lineterminator="\n"))
+        write_text(paths[-1], csv_table(frame))
     figures = draw_figures(analysis, folder / "figures")
     paths += [path for figure in figures for path in (figure.svg, figure.png)]
     page = folder / "index.html"
@@ -200,6 +201,7 @@ def _write(results: Results, folder: Path, inputs: str, extras: Extras) -> Writt
         figures,
         published=frames.get("published"),
         sensitivity=frames.get("sensitivity"),
+        yardsticks=frames.get("yardsticks"),
         tried=tried,
         records=_link(folder, results.records_folder),
     )
@@ -220,8 +222,13 @@ def _extra_frames(
     results: Results, analysis: Analysis, extras: Extras
 ) -> tuple[dict[str, pd.DataFrame], tuple[str, ...]]:
     """Return the tables beside the records' own numbers by name, and which metric policies were tried."""
+    from mmbench.claims.yardsticks import load_yardsticks
+    from mmbench.report.yardsticks import beside_yardsticks, yardsticks_frame
+
     frames: dict[str, pd.DataFrame] = {}
     tried: tuple[str, ...] = ()
+    if beside := beside_yardsticks(analysis, load_yardsticks()):
+        frames["yardsticks"] = yardsticks_frame(beside)
     if extras.with_published:
         from mmbench.claims.ledger import load_ledger
         from mmbench.report.published import compare_published, published_frame

@@ -22,6 +22,7 @@ def render_html(
     *,
     published: pd.DataFrame | None = None,
     sensitivity: pd.DataFrame | None = None,
+    yardsticks: pd.DataFrame | None = None,
     tried: Sequence[str] = (),
     records: str = "../runs",
 ) -> str:
@@ -37,6 +38,8 @@ def render_html(
         Printed numbers next to ours, from :func:`mmbench.report.published.compare_published`.
     sensitivity : DataFrame, optional
         Verdicts under other metric policies, from :func:`mmbench.analysis.sensitivity.sensitivity`.
+    yardsticks : DataFrame, optional
+        External numbers beside ours, from :func:`mmbench.report.yardsticks.yardsticks_frame`.
     tried : sequence of str
         Which policies those are.
     records : str
@@ -50,7 +53,7 @@ def render_html(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
     template = environment.from_string((page / "index.html.jinja").read_text(encoding="utf-8"))
-    context = page_context(analysis, published=published, sensitivity=sensitivity)
+    context = page_context(analysis, published=published, sensitivity=sensitivity, yardsticks=yardsticks)
     return template.render(
         **context,
         tried=list(tried),

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from mmbench.analysis.analysis import Analysis
 from mmbench.analysis.records import CellEstimate, Primary
 from mmbench.analysis.rows import Budgets, Column
-from mmbench.claims.yardsticks import load_yardsticks
 from mmbench.protocol.metrics import METRICS
 from mmbench.protocol.schema import Protocol
 from mmbench.protocol.vocabulary import CLASS_NAMES, Task
@@ -20,7 +19,6 @@ from mmbench.report.marks import marks_of
 from mmbench.report.notes import policy_sentence, selection_sentence
 from mmbench.report.table import Line, Table, interval_table
 from mmbench.report.text import cell_texts, number, plain, signed
-from mmbench.report.yardsticks import beside_yardsticks, yardsticks_frame
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +27,11 @@ Json = dict[str, Any]
 
 
 def page_context(
-    analysis: Analysis, *, published: pd.DataFrame | None, sensitivity: pd.DataFrame | None
+    analysis: Analysis,
+    *,
+    published: pd.DataFrame | None,
+    sensitivity: pd.DataFrame | None,
+    yardsticks: pd.DataFrame | None,
 ) -> Json:
     """Return everything the page's template needs.
 
@@ -37,11 +39,10 @@ def page_context(
     ----------
     analysis : Analysis
         The numbers.
-    published, sensitivity : DataFrame or None
+    published, sensitivity, yardsticks : DataFrame or None
         As for :func:`mmbench.report.html.render_html`.
     """
     table = interval_table(analysis)
-    yardsticks = yardsticks_frame(beside_yardsticks(analysis, load_yardsticks()))
     states = [run.state for run in analysis.runs]
     return {
         "about": analysis.facts,
@@ -62,7 +63,7 @@ def page_context(
         "rows": _rows(analysis),
         "scatter": _scatter(analysis),
         "tuning": _any_table(tuning_frame(analysis.tuning)) if analysis.tuning else None,
-        "yardsticks": _any_table(yardsticks) if len(yardsticks) else None,
+        "yardsticks": _any_table(yardsticks),
         "published": _any_table(published),
         "sensitivity": _any_table(sensitivity),
     }

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmbench.analysis.analysis import Analysis
-from mmbench.claims.yardsticks import load_yardsticks
 from mmbench.files import write_bytes, write_text
 from mmbench.report.csv_files import (
     csv_table,
@@ -19,7 +18,6 @@ from mmbench.report.csv_files import (
 from mmbench.report.latex import latex_primary, latex_table
 from mmbench.report.markdown import markdown_frame, markdown_primary, markdown_rows, markdown_table
 from mmbench.report.table import interval_table, spread_table
-from mmbench.report.yardsticks import beside_yardsticks, yardsticks_frame
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,8 +39,8 @@ def write_tables(analysis: Analysis, folder: Path) -> list[Path]:
         ``main`` (intervals and marks; md, csv, tex), ``spread`` (mean and deviation over trainings; md,
         csv), ``primary`` (the comparisons with verdicts; md, csv, tex), ``estimates`` and ``comparisons``
         (of every pair, exploratory; long; csv, parquet), ``ranks``, ``variance`` (csv), ``rows`` (what each
-        row sees and costs; md, csv), ``families``, ``tuning`` and ``yardsticks`` (where there are any; md,
-        csv), ``cases`` (one line per training and case; csv, parquet).
+        row sees and costs; md, csv), ``families`` and ``tuning`` (where there are any; md, csv), ``cases``
+        (one line per training and case; csv, parquet).
     """
     main, spread = interval_table(analysis), spread_table(analysis.matrix)
     primary = analysis.records.primary
@@ -76,13 +74,6 @@ def write_tables(analysis: Analysis, folder: Path) -> list[Path]:
         texts |= {
             "tuning.csv": csv_table(tuning),
             "tuning.md": markdown_frame(tuning, f"{analysis.protocol.name}: what tuning chose"),
-        }
-    yardsticks = yardsticks_frame(beside_yardsticks(analysis, load_yardsticks()))
-    if len(yardsticks):
-        title = f"{analysis.protocol.name}: external numbers beside ours"
-        texts |= {
-            "yardsticks.csv": csv_table(yardsticks),
-            "yardsticks.md": markdown_frame(yardsticks, title),
         }
     for name, text in texts.items():
         write_text(folder / name, text)

@@ -51,8 +51,10 @@ def test_an_empty_name_is_of_any_data_set():
     [
         ({"metric": "dicee"}, "did you mean 'dice'"),
         ({"task": "classification"}, "dice is a metric of segmentation"),
-        ({"value": "94"}, "value is outside 0 to 1"),
-        ({"value": ""}, "or empty"),
+        ({"value": "94"}, "value 94 of dice is outside 0 to 1; write 0.94"),
+        ({"high": "9"}, "value 9 of dice is outside 0 to 1"),
+        ({"value": ""}, "value '' is not a number"),
+        ({"value": "high"}, "value 'high' is not a number"),
         ({"comparability": ""}, "comparability is empty"),
     ],
 )
