@@ -116,9 +116,8 @@ class RunTrainer:
                 )
             )
         trained = time.perf_counter()
-        if run.trial is not None and monitor.scores and monitor.scores[-1]["step"] == run.training.steps:
-            # What is evaluated: the rule's choice, or an average, that the monitor does not see.
-            monitor.scores[-1] = {"step": run.training.steps, **monitor.score(method)}
+        if run.trial is not None:
+            monitor.finish(method)
         # The training's own clock also counts what was trained before an interruption.
         seconds = {
             "load": loaded - begin,
@@ -157,10 +156,11 @@ class RunTrainer:
         try:
             runs.verify(shared)
             base = runs.read(shared)
-            if not base.kept:
+            if not base.kept and run.trial is None:
                 return None
             method = self._build(initialised=False)
-            load_method(method, runs.folder(shared), self.device)
+            if run.trial is None:  # of a trial the scores alone are wanted
+                load_method(method, runs.folder(shared), self.device)
         except (StoreError, DamagedFileError):
             return None
         record = base.model_copy(
@@ -168,8 +168,8 @@ class RunTrainer:
                 "id": run.id,
                 "run": run,
                 "taken_from": shared,
-                "product": weights_digest(method),
-                "kept": self.task.protocol.keep.weights,
+                "product": weights_digest(method) if run.trial is None else base.product,
+                "kept": self.task.protocol.keep.weights and run.trial is None,
                 "method_source": self.source,
                 "distribution": self.registered.distribution,
             }

@@ -288,7 +288,8 @@ def _distributions(space: Mapping[str, Space]) -> dict[str, Any]:
 def _tell(study: optuna.Study, trial: optuna.Trial, tried: Tried) -> None:
     states = _optuna().trial.TrialState
     if tried.state == "pruned":
-        trial.report(tried.course[-1] or math.nan, len(tried.course))
+        last = tried.course[-1]
+        trial.report(math.nan if last is None else last, len(tried.course))
         study.tell(trial, state=states.PRUNED)
     elif tried.state == "failed" or tried.score is None:
         study.tell(trial, state=states.FAIL)

@@ -83,7 +83,7 @@ class RunSpec(Strict):
     trial: Trial | None = Field(default=None, exclude_if=lambda value: value is None)
     """What makes it a trial of tuning; None for a run that is evaluated."""
     tuned: bool = Field(default=False, exclude_if=lambda value: not value)
-    """Whether its hyper-parameters were chosen by trials."""
+    """Whether the protocol tunes its hyper-parameters."""
 
     @cached_property
     def id(self) -> str:

@@ -54,18 +54,23 @@ class Monitor:
 
     def after_step(self, step: int, method: Method) -> None:
         """Score the method; call it where :meth:`due`."""
-        self.scores.append({"step": step, **self.score(method)})
+        self.scores.append({"step": step, **self._scorer(method)})
 
-    def score(self, method: Method) -> dict[str, float]:
-        """Return a method's scores."""
-        return self._scorer(method)
+    def finish(self, method: Method) -> None:
+        """Score the weights that are evaluated (the rule's choice, or an average) in the last ones' place."""
+        if self.scores and not self._ended(self._means):
+            self.scores[-1] = {"step": self.scores[-1]["step"], **self._scorer(method)}
+
+    @property
+    def _means(self) -> list[float]:
+        return [_mean(row) for row in self.scores]
 
     @property
     def stopped(self) -> bool:
         """Whether there was no gain for as long as the training is to wait for one, or it is to end here."""
         if not self.scores:
             return False
-        if self._ended([_mean(row) for row in self.scores]):
+        if self._ended(self._means):
             return True
         if self._stop is None:
             return False

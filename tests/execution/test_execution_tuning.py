@@ -2,6 +2,7 @@
 
 import math
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,6 @@ from mmbench.analysis.analysis import analyse
 from mmbench.data.subsets import validation_rows
 from mmbench.errors import ProtocolError, UserError
 from mmbench.execution.devices import place
-from mmbench.planning import tuning
 from mmbench.planning.plan import make_plan
 from mmbench.planning.tuning import WAVE, searches
 from mmbench.protocol.loading import parse_protocol
@@ -262,6 +262,15 @@ def test_a_trial_is_scored_with_the_weights_that_would_be_evaluated(tmp_path, ca
     assert set(chosen) - {8}, "not only the last weights were chosen"
 
 
+def test_rows_that_are_trained_alike_share_their_trials(tmp_path, cache):
+    rows = "[umtl, {method: enc, tune: false}, {method: fixmatch, hyperparameters: {confidence: 0.8}}]"
+    text = changed(rows, "[umtl, bn_adapt]").replace("depth: 3", "depth: 3, norm: batch")
+    summary = carry_out(tmp_path / "results", text)
+    umtl, adapted = tuned_of(tmp_path / "results")
+    assert summary.trained == 6 + 2, "umtl's trials, umtl and majority"
+    assert [one.score for one in umtl.trials] == [one.score for one in adapted.trials]
+
+
 def test_trainings_that_stop_early_are_trials_too(tmp_path, cache):
     text = changed("validations: 4", "validations: 4, stop: {patience: 1, min_gain: 0.9}")
     carry_out(tmp_path / "results", text)
@@ -295,7 +304,6 @@ def test_tuning_without_what_it_needs_is_refused(old, new, expected, cache):
 
 
 def test_without_optuna_there_is_one_line(monkeypatch, tmp_path, cache):
-    monkeypatch.setitem(__import__("sys").modules, "optuna", None)
+    monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(UserError, match=r"install it with: pip install 'mmbench\[tune\]'"):
         carry_out(tmp_path / "results", PROTOCOL)
-    assert tuning.WAVE == WAVE
