@@ -119,7 +119,7 @@ class LocalExecutor:
                         assert worker.task is not None
                         elsewhere.append((time.monotonic() + AGAIN, worker.task))
                     yield event
-                    if isinstance(event, Failed):
+                    if isinstance(event, Failed) and worker.process.poll() is None:
                         _kill(worker.process)
                     if isinstance(event, Elsewhere | Ending):
                         self._feed(worker.number, waiting)
